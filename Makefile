@@ -1,0 +1,50 @@
+# The two commands of the README, and the parts that they are made of.
+#
+#   make demo     a root filesystem, a build, and a container, each command shown before its output
+#   make test     formatting, lints, all tests; installs what they need
+#   make bench    start-up time beside bubblewrap and crun; writes benches/README.md's table
+#   make soak     the long tests: thousands of runs
+
+SHELL := /bin/bash
+CARGO ?= cargo
+APT := DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends
+
+# A C compiler links; a static busybox is the tests' root filesystem.
+BUILD_PACKAGES := gcc libc6-dev
+DEMO_PACKAGES := $(BUILD_PACKAGES) busybox-static
+TEST_PACKAGES := $(DEMO_PACKAGES) shellcheck binutils xz-utils util-linux
+BENCH_PACKAGES := $(DEMO_PACKAGES) bubblewrap crun hyperfine jq
+
+.PHONY: demo test build lint bench soak packages-demo packages-test packages-bench
+
+demo: packages-demo
+	@$(MAKE) --no-print-directory build
+	@bash tests/demo.sh
+
+build:
+	$(CARGO) build --release --locked -p mini-docker
+
+test: packages-test
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) build --workspace --locked
+	$(CARGO) test --workspace --locked
+
+lint:
+	$(CARGO) fmt --all
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+bench: packages-bench
+	@$(MAKE) --no-print-directory build
+	@bash benches/startup.sh
+
+soak: packages-test
+	MINI_DOCKER_SOAK=1 $(CARGO) test --release -p mini-docker --test lifecycle -- --nocapture
+
+# Asks apt only for what is missing, so that a prepared machine needs no network.
+packages-%:
+	@missing=$$(for p in $($(shell echo $* | tr a-z A-Z)_PACKAGES); do \
+	    dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
+	if [ -n "$$missing" ]; then \
+	    echo "installing: $$missing"; apt-get update -q >/dev/null && $(APT) $$missing >/dev/null; \
+	fi

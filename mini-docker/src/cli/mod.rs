@@ -1,0 +1,127 @@
+//! The command line: what Docker's users type.
+
+mod attach;
+mod containers;
+mod images;
+mod run;
+mod table;
+
+use std::{
+    io::{self, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use clap::{Parser, Subcommand};
+
+use crate::engine::{Engine, error::Error};
+
+/// Containers from scratch: a lightweight engine without a daemon.
+#[derive(Debug, Parser)]
+#[command(name = "mini-docker", version, max_term_width = 110, arg_required_else_help = true)]
+struct Arguments {
+    /// Where images and containers are kept
+    #[arg(long, global = true, env = "MINI_DOCKER_ROOT", default_value = "/var/lib/mini-docker", value_name = "DIR")]
+    root: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Create and run a new container from an image
+    Run(run::Run),
+    /// List containers
+    Ps(containers::Ps),
+    /// Remove one or more containers
+    Rm(containers::Rm),
+    /// Stop one or more running containers
+    Stop(containers::Stop),
+    /// Kill one or more running containers
+    Kill(containers::Kill),
+    /// Fetch the logs of a container
+    Logs(containers::Logs),
+    /// Block until one or more containers stop, then print their exit codes
+    Wait(containers::Wait),
+    /// Display detailed information on containers and images, as JSON
+    Inspect(containers::Inspect),
+    /// Create an image from a root filesystem: a tar archive, gzip or not
+    Import(images::Import),
+    /// List images
+    Images(images::Images),
+    /// Remove one or more images
+    Rmi(images::Rmi),
+}
+
+/// A command's end: an exit code, or the one line that says why not.
+type Outcome = Result<u8, Error>;
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(e) => return usage(&e),
+    };
+    let is_run = matches!(arguments.command, Command::Run(_));
+    let outcome = Engine::open(&arguments.root).and_then(|engine| match arguments.command {
+        Command::Run(command) => command.run(&engine),
+        Command::Ps(command) => command.run(&engine),
+        Command::Rm(command) => command.run(&engine),
+        Command::Stop(command) => command.run(&engine),
+        Command::Kill(command) => command.run(&engine),
+        Command::Logs(command) => command.run(&engine),
+        Command::Wait(command) => command.run(&engine),
+        Command::Inspect(command) => command.run(&engine),
+        Command::Import(command) => command.run(&engine),
+        Command::Images(command) => command.run(&engine),
+        Command::Rmi(command) => command.run(&engine),
+    });
+    match outcome {
+        Ok(code) => code.into(),
+        Err(e) => {
+            complain(&e);
+            ExitCode::from(if is_run { e.run_exit_code() } else { 1 })
+        }
+    }
+}
+
+/// Help and version go to standard output; a mistake is one line, and the exit code is Docker's 125.
+fn usage(error: &clap::Error) -> ExitCode {
+    if !error.use_stderr() || error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let _ = error.print();
+        return ExitCode::from(u8::from(error.use_stderr()));
+    }
+    let text = error.to_string();
+    let line = text.lines().next().unwrap_or_default();
+    let missing: Vec<_> = text.lines().skip(1).take_while(|l| l.starts_with("  ")).map(str::trim).collect();
+    let line = line.strip_prefix("error: ").unwrap_or(line);
+    let command =
+        std::env::args().nth(1).filter(|arg| !arg.starts_with('-')).map_or(String::new(), |c| format!(" {c}"));
+    eprintln!("mini-docker: {line} {}; see `mini-docker{command} --help`", missing.join(", "));
+    ExitCode::from(125)
+}
+
+fn complain(error: &Error) {
+    // The terminal may have gone; there is nowhere else to say it.
+    let _ = writeln!(io::stderr(), "mini-docker: {error}");
+}
+
+/// Does one thing to each of several objects, as Docker does: all are tried, each that succeeds is printed.
+fn each(names: &[String], mut act: impl FnMut(&str) -> Result<(), Error>) -> Outcome {
+    let mut code = 0;
+    for name in names {
+        match act(name) {
+            Ok(()) => print(format_args!("{name}\n")),
+            Err(e) => {
+                complain(&e);
+                code = 1;
+            }
+        }
+    }
+    Ok(code)
+}
+
+/// Prints without dying of a closed pipe: `mini-docker ps | head -1`.
+fn print(text: std::fmt::Arguments) {
+    let _ = io::stdout().write_fmt(text);
+}

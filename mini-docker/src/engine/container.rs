@@ -1,0 +1,238 @@
+//! Containers on disk.
+//!
+//! ```text
+//! containers/ID/
+//!   config.json     what it is: written once, last of all; without it the container was never made
+//!   status.json     what has become of it: small, replaced whole
+//!   lock            held by whoever changes it
+//!   log.json        what it wrote, one JSON object a line, in the format of Docker's json-file driver
+//!   upper work root the writable layer, the kernel's scratch, the place where the root is mounted
+//! ```
+
+use std::{collections::BTreeMap, fs, io, path::PathBuf};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Engine,
+    error::{Context, Error, Result},
+    files::{Durability, Lock, Locking, read_json, write_json},
+    image::short,
+};
+
+/// What a container is. Never changes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Config {
+    /// 64 hexadecimal digits.
+    pub id: String,
+    /// Its name, without a slash.
+    pub name: String,
+    /// When it was made.
+    pub created: Timestamp,
+    /// The image's id: 64 hexadecimal digits.
+    pub image: String,
+    /// The image as the user named it.
+    pub image_name: String,
+    /// The image's layers, the topmost first: `HEX`.
+    pub layers: Vec<String>,
+    /// The program before the command; empty where there is none.
+    pub entrypoint: Vec<String>,
+    /// The command.
+    pub command: Vec<String>,
+    /// `KEY=value`.
+    pub env: Vec<String>,
+    /// Absolute; empty means `/`.
+    pub working_dir: String,
+    /// `NAME|ID[:NAME|ID]`; empty means root.
+    pub user: String,
+    /// The host name inside.
+    pub hostname: String,
+    /// `none`, or `host`.
+    pub network: String,
+    /// Whether it has a terminal.
+    pub tty: bool,
+    /// Whether its standard input is kept open for those who attach.
+    pub open_stdin: bool,
+    /// Whether that closes when the first who attached has left.
+    pub stdin_once: bool,
+    /// Whether an init stands before the program.
+    pub init: bool,
+    /// Whether it goes when it ends.
+    pub auto_remove: bool,
+    /// What `stop` sends.
+    pub stop_signal: i32,
+    /// How long `stop` waits before it kills, in seconds; negative: for ever.
+    pub stop_timeout: i64,
+    /// Free labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Where a container is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Never started, or could not be.
+    Created,
+    /// Its process lives.
+    Running,
+    /// It has ended.
+    Exited,
+}
+
+/// What has become of a container.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Status {
+    /// Where it is.
+    pub state: State,
+    /// Its first process on the host; 0 when it does not run.
+    pub pid: i32,
+    /// That process's start, in clock ticks since boot: what tells it from another of the same pid.
+    pub start_time: u64,
+    /// The boot in which it runs.
+    pub boot: String,
+    /// When it started last.
+    pub started: Option<Timestamp>,
+    /// When it ended last.
+    pub finished: Option<Timestamp>,
+    /// 128 + n after signal n; 255 where nobody saw it end.
+    pub exit_code: i32,
+    /// Why it could not be started.
+    pub error: String,
+}
+
+impl Status {
+    /// Of a container that was never started.
+    pub fn created() -> Self {
+        Self {
+            state: State::Created,
+            pid: 0,
+            start_time: 0,
+            boot: String::new(),
+            started: None,
+            finished: None,
+            exit_code: 0,
+            error: String::new(),
+        }
+    }
+}
+
+/// A container of the store, as read.
+#[derive(Debug, Clone)]
+pub struct Container {
+    /// What it is.
+    pub config: Config,
+    /// What had become of it when it was read.
+    pub status: Status,
+}
+
+impl Config {
+    /// Whether what is written about it must outlive the machine's death.
+    pub fn durability(&self) -> Durability {
+        if self.auto_remove { Durability::Process } else { Durability::Machine }
+    }
+}
+
+impl Engine {
+    /// One of the files in a container's directory.
+    pub fn container_file(&self, id: &str, name: &str) -> PathBuf {
+        self.store.container(id).join(name)
+    }
+
+    /// Locks a container against other changes.
+    pub fn lock_container(&self, id: &str) -> Result<Lock> {
+        let lock = Lock::take(&self.container_file(id, "lock"), Locking::Exclusive);
+        match lock {
+            Ok(Some(lock)) if self.container_file(id, "config.json").exists() => Ok(lock),
+            _ => Err(Error::not_found(format!("no such container: {}; it has just been removed", short(id)))),
+        }
+    }
+
+    /// Reads the container with this full id, and settles what has become of one whose monitor is gone.
+    pub fn load(&self, id: &str) -> Result<Container> {
+        let config = match read_json(&self.container_file(id, "config.json")) {
+            Err(_) if !self.container_file(id, "config.json").exists() => {
+                return Err(Error::not_found(format!("no such container: {}", short(id))));
+            }
+            read => read?,
+        };
+        let mut container = Container { config, status: self.read_status(id)? };
+        self.settle(&mut container)?;
+        Ok(container)
+    }
+
+    pub(super) fn read_status(&self, id: &str) -> Result<Status> {
+        let path = self.container_file(id, "status.json");
+        match read_json(&path) {
+            // Its maker died between the two files.
+            Err(_) if !path.exists() => Ok(Status::created()),
+            read => read,
+        }
+    }
+
+    pub(super) fn write_status(&self, config: &Config, status: &Status) -> Result<()> {
+        // That it runs means nothing after a restart of the machine; that it ended, and how, does.
+        let durability = if status.state == State::Exited { config.durability() } else { Durability::Process };
+        write_json(&self.container_file(&config.id, "status.json"), status, durability)
+    }
+
+    /// All containers, the newest first.
+    pub fn containers(&self) -> Result<Vec<Container>> {
+        let mut containers = Vec::new();
+        for id in self.store.list("containers")? {
+            let Some(id) = id.to_str() else { continue };
+            match self.load(id) {
+                Ok(container) => containers.push(container),
+                Err(_) if !self.container_file(id, "config.json").exists() => self.clear_abandoned(id)?,
+                Err(e) => return Err(e),
+            }
+        }
+        containers.sort_by(|a, b| b.config.created.cmp(&a.config.created));
+        Ok(containers)
+    }
+
+    /// Removes what is left of a container whose maker died before it was whole.
+    fn clear_abandoned(&self, id: &str) -> Result<()> {
+        let lock = self.container_file(id, "lock");
+        let abandoned = lock.exists() && Lock::take(&lock, Locking::Try)?.is_some();
+        if abandoned { self.store.discard(&self.store.container(id)) } else { Ok(()) }
+    }
+
+    /// Finds a container by name, by id, or by the beginning of its id.
+    pub fn container(&self, text: &str) -> Result<Container> {
+        let id = self.container_id(text)?;
+        self.load(&id)
+    }
+
+    /// As [`Engine::container`], without reading it.
+    pub fn container_id(&self, text: &str) -> Result<String> {
+        let name = text.strip_prefix('/').unwrap_or(text);
+        let path_like = name.is_empty() || name.contains('/') || name.starts_with('.');
+        if !path_like && self.container_file(name, "config.json").exists() {
+            return Ok(name.to_owned());
+        }
+        if !path_like && let Some(id) = self.holder(name)? {
+            return Ok(id);
+        }
+        let mut found = Vec::new();
+        if !path_like && name.bytes().all(|b| b.is_ascii_hexdigit()) {
+            let ids = self.store.list("containers")?.into_iter().filter_map(|id| id.into_string().ok());
+            found.extend(ids.filter(|id| id.starts_with(name) && self.container_file(id, "config.json").exists()));
+        }
+        match found.as_slice() {
+            [] => Err(Error::not_found(format!("no such container: {text}; see `mini-docker ps -a`"))),
+            [id] => Ok(id.clone()),
+            _ => Err(Error::invalid(format!("the container id {text} is ambiguous: give more digits"))),
+        }
+    }
+
+    /// The id of the container that has this name.
+    pub(super) fn holder(&self, name: &str) -> Result<Option<String>> {
+        let path = self.store.name(name);
+        match fs::read_to_string(&path) {
+            Ok(id) => Ok(Some(id.trim_end().to_owned())),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e).doing("read", &path),
+        }
+    }
+}

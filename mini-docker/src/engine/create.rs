@@ -1,0 +1,256 @@
+//! Making a container: a directory, a name, and at last the configuration that makes it real.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Component, Path},
+};
+
+use jiff::Timestamp;
+
+use super::{
+    Engine,
+    container::{Config, Container, Status},
+    error::{Context, Error, Result},
+    files::{Durability, Lock, Locking, write_atomic, write_json},
+    image::{Image, short},
+    names,
+    store::{make_directory, random_id},
+};
+
+/// What the user asks for, over what the image says.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// The image, by name or id.
+    pub image: String,
+    /// The command; empty: the image's.
+    pub command: Vec<String>,
+    /// `Some("")` takes the image's away.
+    pub entrypoint: Option<String>,
+    /// A name; made up where it is missing.
+    pub name: Option<String>,
+    /// `KEY=value`, over the image's.
+    pub env: Vec<String>,
+    /// Over the image's.
+    pub working_dir: Option<String>,
+    /// Over the image's.
+    pub user: Option<String>,
+    /// The short id where it is missing.
+    pub hostname: Option<String>,
+    /// `none` or `host`; `None` is `none`.
+    pub network: Option<String>,
+    /// Whether it gets a terminal.
+    pub tty: bool,
+    /// Whether standard input is kept open.
+    pub open_stdin: bool,
+    /// Whether the first who attached closes it on leaving.
+    pub stdin_once: bool,
+    /// Whether an init stands before the program.
+    pub init: bool,
+    /// Whether it goes when it ends.
+    pub auto_remove: bool,
+    /// Over the image's.
+    pub stop_signal: Option<i32>,
+    /// Seconds.
+    pub stop_timeout: Option<i64>,
+    /// Over the image's.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Docker's wait between TERM and KILL, in seconds.
+const STOP_TIMEOUT: i64 = 10;
+
+impl Engine {
+    /// Makes a container; it does not run yet.
+    pub fn create(&self, request: &Request) -> Result<Container> {
+        let _in_use = self.store.lock(Locking::Shared)?;
+        let image = self.image(&request.image)?;
+        let mut config = configure(&random_id()?, request, &image)?;
+        let directory = self.store.container(&config.id);
+        make_directory(&directory, 0o711)?;
+        let made = self.fill(&mut config, request.name.as_deref());
+        if made.is_err() {
+            // The error says what to do; this leaves nothing to do about it.
+            let _ = self.release_name(&config.name, &config.id);
+            let _ = self.store.discard(&directory);
+        }
+        made.map(|()| Container { config, status: Status::created() })
+    }
+
+    fn fill(&self, config: &mut Config, name: Option<&str>) -> Result<()> {
+        // Held until it is whole: an unlocked container without a configuration is nobody's.
+        let _making = Lock::take(&self.container_file(&config.id, "lock"), Locking::Exclusive)?;
+        self.take_name(config, name)?;
+        write_json(&self.container_file(&config.id, "status.json"), &Status::created(), Durability::Process)?;
+        write_json(&self.container_file(&config.id, "config.json"), config, config.durability())
+    }
+
+    fn take_name(&self, config: &mut Config, name: Option<&str>) -> Result<()> {
+        if let Some(name) = name {
+            names::check(name)?;
+            name.strip_prefix('/').unwrap_or(name).clone_into(&mut config.name);
+            return match self.link_name(config)? {
+                None => Ok(()),
+                Some(holder) => Err(Error::conflict(format!(
+                    "the container name {name:?} is already in use by container {}: remove it (mini-docker rm {name}), or choose another name",
+                    short(&holder)
+                ))),
+            };
+        }
+        for attempt in 0..16 {
+            config.name = names::made_up(&config.id, attempt);
+            if self.link_name(config)?.is_none() {
+                return Ok(());
+            }
+        }
+        Err(Error::conflict("no free name found: give one with --name"))
+    }
+
+    /// Takes the name, or returns the id of the container that has it. link(2) lets one of many at once win.
+    fn link_name(&self, config: &Config) -> Result<Option<String>> {
+        let own = self.container_file(&config.id, "name");
+        write_atomic(&own, config.id.as_bytes(), Durability::Process)?;
+        let path = self.store.name(&config.name);
+        loop {
+            match fs::hard_link(&own, &path) {
+                Ok(()) => return fs::remove_file(&own).doing("remove", &own).map(|()| None),
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(e) => return Err(e).doing("take the name", &path),
+            }
+            let Some(holder) = self.holder(&config.name)? else {
+                continue;
+            };
+            if self.is_there(&holder)? {
+                return Ok(Some(holder));
+            }
+            self.release_name(&config.name, &holder)?;
+        }
+    }
+
+    /// Whether the container exists or is being made.
+    fn is_there(&self, id: &str) -> Result<bool> {
+        if self.container_file(id, "config.json").exists() {
+            return Ok(true);
+        }
+        let lock = self.container_file(id, "lock");
+        Ok(lock.exists() && Lock::take(&lock, Locking::Try)?.is_none())
+    }
+
+    /// Gives a name back, if it is still this container's.
+    pub(super) fn release_name(&self, name: &str, id: &str) -> Result<()> {
+        if name.is_empty() || self.holder(name)?.as_deref() != Some(id) {
+            return Ok(());
+        }
+        let path = self.store.name(name);
+        match fs::remove_file(&path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e).doing("remove", &path),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The image's configuration with the user's wishes over it.
+fn configure(id: &str, request: &Request, image: &Image) -> Result<Config> {
+    let defaults = &image.config.config;
+    // An entry point of the user's own makes the image's command meaningless, as in Docker.
+    let (entrypoint, command) = match &request.entrypoint {
+        Some(program) if program.is_empty() => (Vec::new(), request.command.clone()),
+        Some(program) => (vec![program.clone()], request.command.clone()),
+        None => {
+            let command = if request.command.is_empty() { defaults.cmd.clone() } else { Some(request.command.clone()) };
+            (defaults.entrypoint.clone().unwrap_or_default(), command.unwrap_or_default())
+        }
+    };
+    if entrypoint.is_empty() && command.is_empty() {
+        return Err(Error::invalid(format!(
+            "no command specified: the image {} names none; add one: mini-docker run {} COMMAND",
+            request.image, request.image
+        )));
+    }
+    let hostname = request.hostname.clone().unwrap_or_else(|| short(id).to_owned());
+    let network = request.network.clone().unwrap_or_else(|| "none".to_owned());
+    let working_dir = request.working_dir.clone().unwrap_or_else(|| defaults.working_dir.clone());
+    let mut labels = defaults.labels.clone().unwrap_or_default();
+    labels.extend(request.labels.clone());
+    let stop_signal = match (request.stop_signal, defaults.stop_signal.as_str()) {
+        (Some(signal), _) => signal,
+        (None, "") => libc::SIGTERM,
+        (None, name) => super::signal::parse(name)?,
+    };
+    let config = Config {
+        id: id.to_owned(),
+        name: String::new(),
+        created: Timestamp::now(),
+        image: image.id.clone(),
+        image_name: request.image.clone(),
+        layers: image.config.rootfs.diff_ids.iter().rev().map(|d| d.trim_start_matches("sha256:").to_owned()).collect(),
+        entrypoint,
+        command,
+        env: environment(defaults.env.as_deref().unwrap_or_default(), request, &hostname),
+        working_dir: normalise(&working_dir)?,
+        user: request.user.clone().unwrap_or_else(|| defaults.user.clone()),
+        hostname,
+        network,
+        tty: request.tty,
+        open_stdin: request.open_stdin,
+        stdin_once: request.stdin_once,
+        init: request.init,
+        auto_remove: request.auto_remove,
+        stop_signal,
+        stop_timeout: request.stop_timeout.unwrap_or(STOP_TIMEOUT),
+        labels,
+    };
+    check(&config)?;
+    Ok(config)
+}
+
+fn check(config: &Config) -> Result<()> {
+    let strings = config.entrypoint.iter().chain(&config.command).chain(&config.env);
+    if strings.chain([&config.working_dir, &config.hostname, &config.user]).any(|s| s.contains('\0')) {
+        return Err(Error::invalid("an argument has a null byte in it, which the kernel cannot take"));
+    }
+    if config.hostname.is_empty() || config.hostname.len() > 64 {
+        return Err(Error::invalid(format!("invalid hostname {:?}: 1 to 64 bytes are allowed", config.hostname)));
+    }
+    match config.network.as_str() {
+        "none" | "host" => Ok(()),
+        other => Err(Error::not_found(format!("network {other} not found: there are `none` and `host`"))),
+    }
+}
+
+/// Docker's order: what every container has, the image's, the user's; the last of a name wins, in the first's place.
+fn environment(image: &[String], request: &Request, hostname: &str) -> Vec<String> {
+    let mut env = vec![format!("PATH={}", process::DEFAULT_PATH), format!("HOSTNAME={hostname}")];
+    if request.tty {
+        env.push("TERM=xterm".to_owned());
+    }
+    for variable in image.iter().chain(&request.env) {
+        let key = variable.split('=').next().unwrap_or_default();
+        match env.iter_mut().find(|other| other.split('=').next() == Some(key)) {
+            Some(other) => other.clone_from(variable),
+            None => env.push(variable.clone()),
+        }
+    }
+    env
+}
+
+/// An absolute path without `.` and `..`.
+fn normalise(path: &str) -> Result<String> {
+    if path.is_empty() {
+        return Ok(String::new());
+    }
+    if !path.starts_with('/') {
+        return Err(Error::invalid(format!(
+            "the working directory {path:?} is invalid, it needs to be an absolute path"
+        )));
+    }
+    let mut parts = Vec::new();
+    for component in Path::new(path).components() {
+        match component {
+            Component::Normal(part) => parts.push(part.to_string_lossy().into_owned()),
+            Component::ParentDir => drop(parts.pop()),
+            _ => {}
+        }
+    }
+    Ok(format!("/{}", parts.join("/")))
+}

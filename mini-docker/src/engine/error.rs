@@ -1,0 +1,99 @@
+//! One error type of the engine: what failed, why, and what to do next.
+
+use std::{fmt, io, path::Path};
+
+/// What sort of failure it is: decides the exit code here, and the HTTP status of another front.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub enum Kind {
+    /// No such image, container, file.
+    NotFound,
+    /// Taken, in use, or in the wrong state.
+    Conflict,
+    /// The request makes no sense.
+    Invalid,
+    /// The machine said no.
+    System,
+    /// The container's command is there and cannot be executed.
+    CannotExecute,
+    /// The container's command is not there.
+    CommandNotFound,
+}
+
+/// Why a request failed.
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+pub struct Error {
+    /// The sort of failure.
+    pub kind: Kind,
+    message: String,
+}
+
+/// A result of the engine.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// An error of this kind; `message` names operation, object, cause and the next thing to do.
+    pub fn new(kind: Kind, message: impl Into<String>) -> Self {
+        Self { kind, message: message.into() }
+    }
+
+    /// As [`Error::new`] with [`Kind::NotFound`].
+    pub fn not_found(message: impl Into<String>) -> Self {
+        Self::new(Kind::NotFound, message)
+    }
+
+    /// As [`Error::new`] with [`Kind::Conflict`].
+    pub fn conflict(message: impl Into<String>) -> Self {
+        Self::new(Kind::Conflict, message)
+    }
+
+    /// As [`Error::new`] with [`Kind::Invalid`].
+    pub fn invalid(message: impl Into<String>) -> Self {
+        Self::new(Kind::Invalid, message)
+    }
+
+    /// A system call or file operation that failed.
+    pub fn system(doing: impl fmt::Display, cause: &io::Error) -> Self {
+        let hint = match cause.kind() {
+            io::ErrorKind::StorageFull => "; free some space, for example with `mini-docker rm` and `mini-docker rmi`",
+            io::ErrorKind::PermissionDenied => "; run as root, or choose another --root",
+            io::ErrorKind::ReadOnlyFilesystem => "; choose another --root",
+            _ => "",
+        };
+        Self::new(Kind::System, format!("{doing}: {cause}{hint}"))
+    }
+
+    /// The exit code of `run` for this error, as Docker's.
+    pub fn run_exit_code(&self) -> u8 {
+        match self.kind {
+            Kind::CommandNotFound => 127,
+            Kind::CannotExecute => 126,
+            _ => 125,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// Adds what was being done, and to which path, to an error of the standard library.
+pub trait Context<T> {
+    /// `doing` is a verb; the path follows it.
+    fn doing(self, doing: &str, path: &Path) -> Result<T>;
+}
+
+impl<T> Context<T> for io::Result<T> {
+    fn doing(self, doing: &str, path: &Path) -> Result<T> {
+        self.map_err(|e| Error::system(format_args!("{doing} {}", path.display()), &e))
+    }
+}
+
+impl<T> Context<T> for nix::Result<T> {
+    fn doing(self, doing: &str, path: &Path) -> Result<T> {
+        self.map_err(io::Error::from).doing(doing, path)
+    }
+}

@@ -1,0 +1,102 @@
+//! State on disk: written whole or not at all, and locked by the kernel.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+};
+
+use nix::fcntl::{Flock, FlockArg};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::error::{Context, Error, Result};
+
+/// Whether a file must outlive the machine's death, or only this process's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// fsync of file and directory: some milliseconds.
+    Machine,
+    /// None: for what goes with the container, or means nothing after a restart.
+    Process,
+}
+
+/// Writes a file so that a reader sees the old one or the new one and nothing between. Mode 0600.
+pub fn write_atomic(path: &Path, bytes: &[u8], durability: Durability) -> Result<()> {
+    let write = || -> io::Result<()> {
+        let temporary = path.with_extension(format!("new-{}", std::process::id()));
+        let mut options = OpenOptions::new();
+        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+        let written = file.write_all(bytes).and_then(|()| match durability {
+            Durability::Machine => file.sync_all(),
+            Durability::Process => Ok(()),
+        });
+        if let Err(e) = written.and_then(|()| fs::rename(&temporary, path)) {
+            let _ = fs::remove_file(&temporary);
+            return Err(e);
+        }
+        match (durability, path.parent()) {
+            (Durability::Machine, Some(directory)) => File::open(directory)?.sync_all(),
+            _ => Ok(()),
+        }
+    };
+    write().doing("write", path)
+}
+
+/// As [`write_atomic`], of a value as JSON that a person can read.
+pub fn write_json<T: Serialize>(path: &Path, value: &T, durability: Durability) -> Result<()> {
+    let mut bytes = serde_json::to_vec_pretty(value)
+        .map_err(|e| Error::system(format_args!("write {}", path.display()), &e.into()))?;
+    bytes.push(b'\n');
+    write_atomic(path, &bytes, durability)
+}
+
+/// Reads a value from JSON.
+pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
+    let bytes = fs::read(path).doing("read", path)?;
+    serde_json::from_slice(&bytes).map_err(|e| {
+        let cause = io::Error::new(io::ErrorKind::InvalidData, e);
+        Error::system(format_args!("read {}: the file is damaged", path.display()), &cause)
+    })
+}
+
+/// How to take a lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Locking {
+    /// With others, waiting for an exclusive holder.
+    Shared,
+    /// Alone, waiting for all others.
+    Exclusive,
+    /// Alone or not at all.
+    Try,
+}
+
+/// A lock on a file (flock(2)). The kernel lets go of it when the last process that holds it ends: it is never stale.
+#[derive(Debug)]
+pub struct Lock(Flock<File>);
+
+impl Lock {
+    /// Takes the lock on `path`, which is made if need be; `None` only for [`Locking::Try`], if it is held.
+    pub fn take(path: &Path, how: Locking) -> Result<Option<Self>> {
+        let mut options = OpenOptions::new();
+        let mut file = options.write(true).create(true).truncate(false).mode(0o600).open(path).doing("open", path)?;
+        let argument = match how {
+            Locking::Shared => FlockArg::LockShared,
+            Locking::Exclusive => FlockArg::LockExclusive,
+            Locking::Try => FlockArg::LockExclusiveNonblock,
+        };
+        loop {
+            match Flock::lock(file, argument) {
+                Ok(lock) => return Ok(Some(Self(lock))),
+                Err((_, nix::Error::EWOULDBLOCK)) => return Ok(None),
+                Err((same, nix::Error::EINTR)) => file = same,
+                Err((_, errno)) => return Err(errno).doing("lock", path),
+            }
+        }
+    }
+
+    /// The open file, for a process that is to keep the lock.
+    pub fn file(&self) -> &File {
+        &self.0
+    }
+}

@@ -1,0 +1,96 @@
+//! A container in the words of Docker's API, for `inspect`.
+
+use serde_json::{Value, json};
+
+use super::{
+    Engine,
+    container::{Container, State},
+    image::Image,
+};
+
+/// Docker's zero time.
+const NEVER: &str = "0001-01-01T00:00:00Z";
+
+impl Engine {
+    /// The container as `docker inspect` prints it; fields that mean nothing here are left out.
+    pub fn inspect_container(&self, container: &Container) -> Value {
+        let Container { config, status } = container;
+        let mut command = config.entrypoint.iter().chain(&config.command);
+        let path = command.next().cloned().unwrap_or_default();
+        let arguments: Vec<_> = command.cloned().collect();
+        let time = |at: Option<jiff::Timestamp>| at.map_or_else(|| NEVER.to_owned(), |at| at.to_string());
+        let running = status.state == State::Running;
+        let file = |name| self.container_file(&config.id, name).display().to_string();
+        json!({
+            "Id": config.id,
+            "Created": config.created.to_string(),
+            "Path": path,
+            "Args": arguments,
+            "State": {
+                "Status": status.state,
+                "Running": running,
+                "Paused": false,
+                "Restarting": false,
+                "OOMKilled": false,
+                "Dead": false,
+                "Pid": status.pid,
+                "ExitCode": status.exit_code,
+                "Error": status.error,
+                "StartedAt": time(status.started),
+                "FinishedAt": time(status.finished),
+            },
+            "Image": format!("sha256:{}", config.image),
+            "LogPath": file("log.json"),
+            "Name": format!("/{}", config.name),
+            "RestartCount": 0,
+            "Driver": "overlay2",
+            "Platform": "linux",
+            "HostConfig": {
+                "NetworkMode": config.network,
+                "AutoRemove": config.auto_remove,
+                "Init": config.init,
+                "LogConfig": { "Type": "json-file", "Config": {} },
+            },
+            "GraphDriver": {
+                "Name": "overlay2",
+                "Data": {
+                    "LowerDir": config.layers.iter().map(|l| self.store.layer(l).join("fs").display().to_string())
+                        .collect::<Vec<_>>().join(":"),
+                    "UpperDir": file("upper"),
+                    "WorkDir": file("work"),
+                    "MergedDir": file("root"),
+                },
+            },
+            "Config": {
+                "Hostname": config.hostname,
+                "User": config.user,
+                "Tty": config.tty,
+                "OpenStdin": config.open_stdin,
+                "StdinOnce": config.stdin_once,
+                "Env": config.env,
+                "Cmd": config.command,
+                "Image": config.image_name,
+                "WorkingDir": config.working_dir,
+                "Entrypoint": if config.entrypoint.is_empty() { Value::Null } else { json!(config.entrypoint) },
+                "Labels": config.labels,
+                "StopSignal": config.stop_signal.to_string(),
+                "StopTimeout": config.stop_timeout,
+            },
+        })
+    }
+
+    /// The image as `docker inspect` prints it.
+    pub fn inspect_image(&self, image: &Image, names: &[String]) -> Value {
+        json!({
+            "Id": format!("sha256:{}", image.id),
+            "RepoTags": names,
+            "Comment": image.config.history.last().map_or("", |h| h.comment.as_str()),
+            "Created": image.config.created.map(|at| at.to_string()),
+            "Architecture": image.config.architecture,
+            "Os": image.config.os,
+            "Size": image.size(self),
+            "Config": image.config.config,
+            "RootFS": { "Type": "layers", "Layers": image.config.rootfs.diff_ids },
+        })
+    }
+}

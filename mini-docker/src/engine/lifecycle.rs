@@ -1,0 +1,261 @@
+//! Starting, stopping, waiting for and removing containers.
+
+use std::{
+    io::{self, ErrorKind},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::net::UnixStream,
+    },
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    unistd::Pid,
+};
+use process::{Journal, start_time, sys};
+
+use super::{
+    Engine,
+    container::{Config, Container, State},
+    error::{Error, Result},
+    files::{Lock, Locking},
+    image::short,
+    log,
+    monitor::{self, Options, Started, frame},
+};
+
+/// The exit code of a container whose end nobody saw.
+const UNSEEN: i32 = 255;
+
+/// What waits for a container's end: its monitor's word, or, where that is gone, the process itself.
+#[derive(Debug)]
+enum Ending {
+    Monitor(UnixStream),
+    Process(OwnedFd),
+    Past,
+}
+
+/// A container that has been asked to stop.
+#[derive(Debug)]
+pub struct Stopping {
+    id: String,
+    ending: Ending,
+    deadline: Option<Instant>,
+}
+
+impl Engine {
+    /// Starts a container that does not run.
+    pub fn start(&self, id: &str, options: Options) -> Result<Started> {
+        let _lock = self.lock_container(id)?;
+        let container = self.load(id)?;
+        if container.status.state == State::Running {
+            return Err(Error::conflict(format!("container {} is running already", container.config.name)));
+        }
+        monitor::launch(self, &container, options)
+    }
+
+    /// Sends a signal to a running container's first process.
+    ///
+    /// # Errors
+    /// [`super::error::Kind::Conflict`] where it does not run.
+    pub fn signal(&self, container: &Container, signal: i32) -> Result<()> {
+        let name = &container.config.name;
+        let pidfd = first_process(container)
+            .ok_or_else(|| Error::conflict(format!("cannot kill container {name}: container {name} is not running")))?;
+        match sys::pidfd_send_signal(pidfd.as_fd(), signal) {
+            // It has just ended, which is what most signals are sent for.
+            Err(Errno::ESRCH) => Ok(()),
+            sent => sent.map_err(|e| Error::system(format_args!("signal container {name}"), &e.into())),
+        }
+    }
+
+    /// Asks a container to stop, and returns at once; [`Engine::finish_stop`] sees to it. `timeout` in seconds, negative
+    /// for ever, is the container's own where it is `None`.
+    pub fn begin_stop(&self, container: &Container, signal: Option<i32>, timeout: Option<i64>) -> Result<Stopping> {
+        // First the line, then the signal: the other way round its end could be missed.
+        let ending = self.ending(container);
+        if !matches!(ending, Ending::Past) {
+            self.signal(container, signal.unwrap_or(container.config.stop_signal))?;
+        }
+        let timeout = u64::try_from(timeout.unwrap_or(container.config.stop_timeout)).ok();
+        let deadline = timeout.and_then(|seconds| Instant::now().checked_add(Duration::from_secs(seconds)));
+        Ok(Stopping { id: container.config.id.clone(), ending, deadline })
+    }
+
+    /// Waits until the container has stopped; kills it at the deadline.
+    pub fn finish_stop(&self, mut stopping: Stopping) -> Result<()> {
+        if self.end(&stopping.id, &mut stopping.ending, stopping.deadline)?.is_some() {
+            return Ok(());
+        }
+        match self.load(&stopping.id) {
+            Ok(container) if container.status.state == State::Running => self.signal(&container, libc::SIGKILL)?,
+            _ => return Ok(()),
+        }
+        self.end(&stopping.id, &mut stopping.ending, None).map(drop)
+    }
+
+    /// Waits for the end of a container that may run, and returns its exit code.
+    pub fn wait(&self, container: &Container) -> Result<i32> {
+        let mut ending = self.ending(container);
+        let code = self.end(&container.config.id, &mut ending, None)?;
+        Ok(code.unwrap_or(container.status.exit_code))
+    }
+
+    /// Removes a container; with `force` a running one, which is killed.
+    pub fn remove(&self, container: &Container, force: bool) -> Result<()> {
+        if container.status.state == State::Running {
+            if !force {
+                return Err(Error::conflict(format!(
+                    "cannot remove container {name}: container is running: stop it first (mini-docker stop {name}), or force removal with -f",
+                    name = container.config.name
+                )));
+            }
+            let mut ending = self.ending(container);
+            match self.signal(container, libc::SIGKILL) {
+                Err(e) if e.kind != super::error::Kind::Conflict => return Err(e),
+                _ => self.end(&container.config.id, &mut ending, None)?,
+            };
+        }
+        let Ok(_lock) = self.lock_container(&container.config.id) else {
+            // It went by itself, as one with --rm does.
+            return Ok(());
+        };
+        let now = self.load(&container.config.id)?;
+        if now.status.state == State::Running {
+            return Err(Error::conflict(format!("container {} has been started again: try again", now.config.name)));
+        }
+        self.take_apart(&now.config)
+    }
+
+    /// The entries of a container's log.
+    pub fn logs(&self, container: &Container) -> Result<Vec<log::Entry>> {
+        let path = self.log_path(&container.config.id);
+        log::read(&path).map_err(|e| Error::system(format_args!("read {}", path.display()), &e))
+    }
+
+    /// Where a container's log is.
+    pub fn log_path(&self, id: &str) -> PathBuf {
+        self.container_file(id, "log.json")
+    }
+
+    /// Removes what a container has on disk and what its journal still knows of. The caller holds its lock.
+    pub(super) fn take_apart(&self, config: &Config) -> Result<()> {
+        self.undo(&config.id)?;
+        self.release_name(&config.name, &config.id)?;
+        self.store.discard(&self.store.container(&config.id))
+    }
+
+    /// Replays the journal of a monitor that died.
+    fn undo(&self, id: &str) -> Result<()> {
+        let path = self.store.run(id).join("undo");
+        if !path.exists() {
+            return Ok(());
+        }
+        let undone = Journal::open(&path).and_then(Journal::undo_all);
+        undone.map_err(|e| Error::system(format_args!("clean up after container {}", short(id)), &e))
+    }
+
+    /// Settles what has become of a container whose status says that it runs.
+    pub(super) fn settle(&self, container: &mut Container) -> Result<()> {
+        if container.status.state != State::Running {
+            return Ok(());
+        }
+        let id = container.config.id.clone();
+        if self.is_monitored(&id)? {
+            return Ok(());
+        }
+        // Between the reading of the status and the look at its lock, the monitor may have ended in good order.
+        container.status = self.read_status(&id)?;
+        if container.status.state != State::Running || first_process(container).is_some() {
+            return Ok(());
+        }
+        container.status.state = State::Exited;
+        container.status.pid = 0;
+        container.status.start_time = 0;
+        container.status.exit_code = UNSEEN;
+        container.status.finished = Some(Timestamp::now());
+        "the container's monitor was killed".clone_into(&mut container.status.error);
+        self.write_status(&container.config, &container.status)?;
+        self.undo(&id)
+    }
+
+    fn is_monitored(&self, id: &str) -> Result<bool> {
+        let path = self.store.run(id).join("monitor");
+        Ok(path.exists() && Lock::take(&path, Locking::Try)?.is_none())
+    }
+
+    fn ending(&self, container: &Container) -> Ending {
+        if container.status.state != State::Running {
+            return Ending::Past;
+        }
+        match monitor::connect(self, &container.config.id, 0) {
+            Ok(line) => Ending::Monitor(line),
+            Err(_) => first_process(container).map_or(Ending::Past, Ending::Process),
+        }
+    }
+
+    /// Waits for the end, up to a deadline; the exit code, or `None` at the deadline or where it was over before.
+    fn end(&self, id: &str, ending: &mut Ending, deadline: Option<Instant>) -> Result<Option<i32>> {
+        let failed = |e: io::Error| Error::system(format_args!("wait for container {}", short(id)), &e);
+        loop {
+            let fd = match &*ending {
+                Ending::Monitor(line) => line.as_fd(),
+                Ending::Process(pidfd) => pidfd.as_fd(),
+                Ending::Past => return Ok(None),
+            };
+            if !wait_readable(fd, deadline).map_err(|e| failed(e.into()))? {
+                return Ok(None);
+            }
+            let Ending::Monitor(line) = &*ending else {
+                // Nobody else saw it end: that is settled now.
+                return Ok(Some(self.load(id).map_or(UNSEEN, |container| container.status.exit_code)));
+            };
+            match frame::read(line) {
+                Ok(Some((frame::Kind::Exit, code))) => {
+                    return Ok(Some(code.try_into().map_or(UNSEEN, i32::from_be_bytes)));
+                }
+                Ok(Some(_)) => {}
+                // The monitor died. Its container may live on.
+                Ok(None) => *ending = self.load(id).map_or(Ending::Past, |c| self.ending(&c)),
+                Err(e) if e.kind() == ErrorKind::ConnectionReset => {
+                    *ending = self.load(id).map_or(Ending::Past, |c| self.ending(&c));
+                }
+                Err(e) => return Err(failed(e)),
+            }
+        }
+    }
+}
+
+/// A handle on the first process of a container, if it lives.
+fn first_process(container: &Container) -> Option<OwnedFd> {
+    let status = &container.status;
+    if status.pid <= 0 || status.state != State::Running {
+        return None;
+    }
+    // The handle first, then the question whose it is.
+    let pid = Pid::from_raw(status.pid);
+    let pidfd = sys::pidfd_open(pid).ok()?;
+    (start_time(pid) == Some(status.start_time)).then_some(pidfd)
+}
+
+fn wait_readable(fd: std::os::fd::BorrowedFd, deadline: Option<Instant>) -> nix::Result<bool> {
+    loop {
+        let timeout = match deadline {
+            None => PollTimeout::NONE,
+            Some(at) => {
+                let left = at.saturating_duration_since(Instant::now());
+                // Rounded up, or the last millisecond would be spent turning; longer than poll takes: in pieces.
+                PollTimeout::try_from(left.as_millis() + 1).unwrap_or(PollTimeout::MAX)
+            }
+        };
+        match poll(&mut [PollFd::new(fd, PollFlags::POLLIN)], timeout) {
+            Ok(0) if deadline.is_some_and(|at| at <= Instant::now()) => return Ok(false),
+            Ok(0) | Err(Errno::EINTR) => {}
+            polled => return polled.map(|_| true),
+        }
+    }
+}

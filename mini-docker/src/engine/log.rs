@@ -1,0 +1,139 @@
+//! What a container wrote, kept in the format of Docker's json-file driver: one object a line, `log`, `stream`, `time`.
+
+use std::{
+    fs::{File, OpenOptions},
+    io::{self, BufRead, BufReader, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Longer lines are kept in pieces.
+const LONGEST_PIECE: usize = 16 << 10;
+
+/// Which stream a piece came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stream {
+    /// Standard output, or the terminal.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// A line, or a piece of a long one: then it does not end in a line feed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Entry {
+    /// The text.
+    pub log: String,
+    /// Where it came from.
+    pub stream: Stream,
+    /// When it was whole.
+    pub time: Timestamp,
+}
+
+/// Writes a container's log.
+#[derive(Debug)]
+pub struct Writer {
+    file: File,
+    /// What came since the last line feed, of each stream.
+    pending: [Vec<u8>; 2],
+    lines: Vec<u8>,
+}
+
+impl Writer {
+    /// Goes on with the log at `path`, or begins it.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
+        Ok(Self { file, pending: [Vec::new(), Vec::new()], lines: Vec::new() })
+    }
+
+    /// Adds what a stream wrote.
+    pub fn write(&mut self, stream: Stream, bytes: &[u8]) -> io::Result<()> {
+        let mut pending = std::mem::take(&mut self.pending[stream as usize]);
+        for piece in bytes.split_inclusive(|&b| b == b'\n') {
+            pending.extend_from_slice(piece);
+            while pending.len() > LONGEST_PIECE {
+                let rest = pending.split_off(boundary(&pending));
+                self.add(stream, &pending)?;
+                pending = rest;
+            }
+            if pending.ends_with(b"\n") {
+                self.add(stream, &pending)?;
+                pending.clear();
+            }
+        }
+        self.pending[stream as usize] = pending;
+        self.flush()
+    }
+
+    /// Writes what came without a line feed at the end.
+    pub fn finish(&mut self) -> io::Result<()> {
+        for stream in [Stream::Stdout, Stream::Stderr] {
+            let pending = std::mem::take(&mut self.pending[stream as usize]);
+            if !pending.is_empty() {
+                self.add(stream, &pending)?;
+            }
+        }
+        self.flush()
+    }
+
+    fn add(&mut self, stream: Stream, bytes: &[u8]) -> io::Result<()> {
+        let entry = Entry { log: String::from_utf8_lossy(bytes).into_owned(), stream, time: Timestamp::now() };
+        serde_json::to_writer(&mut self.lines, &entry)?;
+        self.lines.push(b'\n');
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let written = self.file.write_all(&self.lines);
+        self.lines.clear();
+        written
+    }
+}
+
+/// The longest beginning that is no longer than a piece and does not cut a character.
+fn boundary(bytes: &[u8]) -> usize {
+    let is_start = |byte: &u8| byte & 0xC0 != 0x80;
+    (LONGEST_PIECE - 3..=LONGEST_PIECE).rev().find(|&at| bytes.get(at).is_none_or(is_start)).unwrap_or(LONGEST_PIECE)
+}
+
+/// Reads a log. A last line that is still being written is left for the next time.
+pub fn read(path: &Path) -> io::Result<Vec<Entry>> {
+    let file = match File::open(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        opened => opened?,
+    };
+    let mut entries = Vec::new();
+    for line in BufReader::new(file).lines() {
+        match serde_json::from_str(&line?) {
+            Ok(entry) => entries.push(entry),
+            Err(_) => break,
+        }
+    }
+    Ok(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_come_back_as_they_were_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        let mut log = Writer::open(&path).unwrap();
+        log.write(Stream::Stdout, b"one\ntw").unwrap();
+        log.write(Stream::Stderr, b"err").unwrap();
+        log.write(Stream::Stdout, b"o\n\n").unwrap();
+        let long = "ä".repeat(20_000);
+        log.write(Stream::Stdout, long.as_bytes()).unwrap();
+        log.finish().unwrap();
+        let entries = read(&path).unwrap();
+        let text = |stream| entries.iter().filter(|e| e.stream == stream).map(|e| e.log.as_str()).collect::<String>();
+        assert_eq!(text(Stream::Stdout), format!("one\ntwo\n\n{long}"));
+        assert_eq!(text(Stream::Stderr), "err");
+    }
+}

@@ -1,0 +1,37 @@
+//! The engine: images and containers over one store, without a daemon.
+//!
+//! Every command opens the store, does its work under the kernel's locks, and ends. What runs on are the containers,
+//! each with its [`monitor`].
+
+pub mod container;
+mod create;
+pub mod error;
+pub mod files;
+pub mod image;
+pub mod inspect;
+pub mod lifecycle;
+pub mod log;
+pub mod monitor;
+mod names;
+pub mod reference;
+pub mod signal;
+pub mod store;
+
+use std::path::Path;
+
+pub use create::Request;
+pub use error::{Error, Result};
+use store::Store;
+
+/// An engine over one store.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    store: Store,
+}
+
+impl Engine {
+    /// Opens the store at `root`, and makes it where it is missing.
+    pub fn open(root: &Path) -> Result<Self> {
+        Ok(Self { store: Store::open(root)? })
+    }
+}

@@ -1,0 +1,287 @@
+//! A monitor per running container: the process that stays with it from its start to its end.
+//!
+//! It is forked, never re-executed, leads a session of its own, and has one loop ([`serve`]): standard streams or
+//! terminal, log, those who attach, exit code, clean-up. There is no daemon: when the last container ends, the last
+//! monitor does.
+
+pub mod frame;
+mod serve;
+
+use std::{
+    fs::File,
+    io::{self, Write},
+    os::{
+        fd::{AsFd, AsRawFd, OwnedFd},
+        unix::net::{UnixListener, UnixStream},
+    },
+    path::PathBuf,
+};
+
+use jiff::Timestamp;
+use nix::{
+    errno::Errno,
+    fcntl::{FcntlArg, OFlag, fcntl},
+    unistd::{pipe2, setsid},
+};
+use process::{
+    Child, Host, Journal, Undo,
+    sys::{self, Cloned},
+};
+
+use super::{
+    Engine,
+    container::{Container, State, Status},
+    error::{Context, Error, Kind, Result},
+    files::{Lock, Locking},
+    log,
+};
+use crate::runtime::{self, Spec};
+
+/// A container that has just been started.
+#[derive(Debug)]
+pub struct Started {
+    /// The line to its monitor, which says at last how it ended. Attached, if that was asked for.
+    pub line: UnixStream,
+    /// What `--explain` prints; empty unless asked for.
+    pub explanation: String,
+}
+
+/// How to start a container.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    /// What the caller wants of it: [`frame::STREAMS`], [`frame::INPUT`].
+    pub attach: u8,
+    /// Whether to explain.
+    pub explain: bool,
+}
+
+/// Forks the monitor of a container, and returns when the program runs. The caller holds the container's lock.
+///
+/// # Errors
+/// What kept the program from running; then there is no monitor, and the status says why.
+pub fn launch(engine: &Engine, container: &Container, options: Options) -> Result<Started> {
+    let failed = |e: io::Error| Error::system("start the container's monitor", &e);
+    let (ours, theirs) = UnixStream::pair().map_err(failed)?;
+    match sys::fork().map_err(|e| failed(e.into()))? {
+        Cloned::Child => {
+            drop(ours);
+            let code = main(engine, container, theirs, options);
+            sys::exit_now(code)
+        }
+        Cloned::Parent(..) => {
+            drop(theirs);
+            let mut explanation = String::new();
+            loop {
+                match frame::read(&ours).map_err(failed)? {
+                    Some((frame::Kind::Explain, text)) => explanation = String::from_utf8_lossy(&text).into_owned(),
+                    Some((frame::Kind::Ready, _)) => {
+                        return Ok(Started { line: ours, explanation });
+                    }
+                    Some((frame::Kind::Failed, json)) => {
+                        let unreadable = |e: serde_json::Error| failed(e.into());
+                        return Err(serde_json::from_slice(&json).map_err(unreadable)?);
+                    }
+                    Some(_) => {}
+                    None => {
+                        return Err(failed(io::Error::other("it ended before the program ran")));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The monitor's life. Nobody sees what it prints; what it has to say goes over the line or into the status.
+fn main(engine: &Engine, container: &Container, line: UnixStream, options: Options) -> i32 {
+    let begun = begin(engine, container, &line, options);
+    match begun {
+        Ok((monitor, streams)) => {
+            let served = monitor.serve(line, options.attach, streams);
+            i32::from(served.is_err())
+        }
+        Err(e) => {
+            let json = serde_json::to_vec(&e).unwrap_or_default();
+            // The one who started it may have gone; then nobody wants to know.
+            let _ = frame::write(&line, frame::Kind::Failed, &json);
+            1
+        }
+    }
+}
+
+/// A monitor whose container runs.
+pub(super) struct Monitor<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) container: &'a Container,
+    pub(super) child: Child,
+    pub(super) journal: Journal,
+    pub(super) log: log::Writer,
+    pub(super) listener: UnixListener,
+    pub(super) status: Status,
+    /// Held as long as this process lives: what others see of it.
+    pub(super) _alive: Lock,
+}
+
+/// The monitor's ends of the container's standard streams.
+#[derive(Debug, Default)]
+pub(super) struct Streams {
+    pub(super) stdin: Option<OwnedFd>,
+    pub(super) stdout: Option<OwnedFd>,
+    pub(super) stderr: Option<OwnedFd>,
+}
+
+fn begin<'a>(
+    engine: &'a Engine,
+    container: &'a Container,
+    line: &UnixStream,
+    options: Options,
+) -> Result<(Monitor<'a>, Streams)> {
+    detach(line).map_err(|e| Error::system("detach the monitor", &e.into()))?;
+    let id = &container.config.id;
+    let run = engine.store.make_run(id)?;
+    let alive = Lock::take(&run.join("monitor"), Locking::Try)?;
+    let alive = alive.ok_or_else(|| Error::conflict(format!("container {id} has a monitor already")))?;
+    let mut journal = Journal::open(&run.join("undo")).doing("open", &run.join("undo"))?;
+    let started = start(engine, container, &mut journal, &run, line, options);
+    match started {
+        Ok((child, streams, log, listener)) => {
+            let status = running(engine, &child);
+            engine.write_status(&container.config, &status)?;
+            frame::write(line, frame::Kind::Ready, &[]).doing("report to", &run)?;
+            Ok((Monitor { engine, container, child, journal, log, listener, status, _alive: alive }, streams))
+        }
+        Err(e) => {
+            // What cannot be undone now stays in the journal, for whoever removes the container.
+            let _ = journal.undo_all();
+            let mut status = container.status.clone();
+            status.exit_code = i32::from(e.run_exit_code());
+            status.error = e.to_string();
+            engine.write_status(&container.config, &status)?;
+            Err(e)
+        }
+    }
+}
+
+/// Leaves the caller's session, terminal, directory and open files.
+fn detach(line: &UnixStream) -> nix::Result<()> {
+    setsid()?;
+    nix::unistd::chdir("/")?;
+    let null = File::options().read(true).write(true).open("/dev/null").map_err(|_| Errno::ENODEV)?;
+    for target in 0..3 {
+        sys::duplicate_to(null.as_fd(), target)?;
+    }
+    // Descriptors that the caller was started with, a lock of his shell's for example, must not live on in here.
+    let line = line.as_raw_fd() as u32;
+    if line > 3 {
+        sys::close_range(3, line - 1)?;
+    }
+    sys::close_range(line + 1, u32::MAX)?;
+    std::mem::forget(null);
+    sys::default_signals()?;
+    sys::ignore_broken_pipes()
+}
+
+type Begun = (Child, Streams, log::Writer, UnixListener);
+
+fn start(
+    engine: &Engine,
+    container: &Container,
+    journal: &mut Journal,
+    run: &PathBuf,
+    line: &UnixStream,
+    options: Options,
+) -> Result<Begun> {
+    let config = &container.config;
+    journal.record(Undo::RemoveTree(run.clone())).doing("write", run)?;
+    let socket = run.join("attach");
+    let listener = UnixListener::bind(&socket).doing("bind", &socket)?;
+    listener.set_nonblocking(true).doing("open", &socket)?;
+    let log_path = engine.container_file(&config.id, "log.json");
+    let log = log::Writer::open(&log_path).doing("open", &log_path)?;
+    let (stdio, mut streams) =
+        pipes(config.tty, config.open_stdin).map_err(|e| Error::system("make pipes", &e.into()))?;
+    let mut host = Host::new(std::mem::take(journal));
+    if options.explain {
+        host.explain();
+    }
+    let child = runtime::start(&spec(engine, container), stdio, &mut host);
+    if options.explain {
+        let text = host.trace().to_string();
+        frame::write(line, frame::Kind::Explain, text.as_bytes()).doing("report to", run)?;
+    }
+    *journal = std::mem::take(&mut host.journal);
+    let mut child = child.map_err(|e| explain(&e))?;
+    if let Some(terminal) = child.terminal.take() {
+        let copy = terminal.try_clone().doing("copy the terminal of", run)?;
+        streams = Streams { stdin: Some(terminal), stdout: Some(copy), stderr: None };
+    }
+    for stream in [&streams.stdin, &streams.stdout, &streams.stderr].into_iter().flatten() {
+        fcntl(stream, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).doing("set up the streams of", run)?;
+    }
+    Ok((child, streams, log, listener))
+}
+
+/// What the container's program gets, and what the monitor keeps.
+fn pipes(tty: bool, open_stdin: bool) -> nix::Result<([Option<OwnedFd>; 3], Streams)> {
+    if tty {
+        return Ok(([None, None, None], Streams::default()));
+    }
+    let (out, stdout) = pipe2(OFlag::O_CLOEXEC)?;
+    let (err, stderr) = pipe2(OFlag::O_CLOEXEC)?;
+    // Without a pipe it keeps the monitor's, which is /dev/null.
+    let (input, stdin) = if open_stdin {
+        let (input, stdin) = pipe2(OFlag::O_CLOEXEC)?;
+        (Some(input), Some(stdin))
+    } else {
+        (None, None)
+    };
+    Ok(([input, Some(stdout), Some(stderr)], Streams { stdin, stdout: Some(out), stderr: Some(err) }))
+}
+
+fn running(engine: &Engine, child: &Child) -> Status {
+    Status {
+        state: State::Running,
+        pid: child.pid.as_raw(),
+        start_time: process::start_time(child.pid).unwrap_or(0),
+        boot: engine.store.boot().to_owned(),
+        started: Some(Timestamp::now()),
+        ..Status::created()
+    }
+}
+
+fn spec(engine: &Engine, container: &Container) -> Spec {
+    let config = &container.config;
+    Spec {
+        lower: config.layers.iter().map(|layer| engine.store.layer(layer).join("fs")).collect(),
+        base: engine.store.container(&config.id),
+        volatile: config.auto_remove,
+        hostname: config.hostname.clone(),
+        host_network: config.network == "host",
+        arguments: config.entrypoint.iter().chain(&config.command).cloned().collect(),
+        environment: config.env.clone(),
+        working_dir: config.working_dir.clone(),
+        user: config.user.clone(),
+        terminal: config.tty,
+        init: config.init,
+    }
+}
+
+fn explain(error: &process::Error) -> Error {
+    let kind = match process::stage::exit_code(error) {
+        127 => Kind::CommandNotFound,
+        126 => Kind::CannotExecute,
+        _ => Kind::System,
+    };
+    Error::new(kind, error.to_string())
+}
+
+/// Connects to the monitor of a running container.
+///
+/// # Errors
+/// `ConnectionRefused` or `NotFound` where there is none.
+pub fn connect(engine: &Engine, id: &str, hello: u8) -> io::Result<UnixStream> {
+    let mut stream = UnixStream::connect(engine.store.run(id).join("attach"))?;
+    let mut bytes = Vec::new();
+    frame::push(&mut bytes, frame::Kind::Hello, &[hello]);
+    stream.write_all(&bytes)?;
+    Ok(stream)
+}

@@ -1,0 +1,27 @@
+//! Signals by name and number.
+
+use nix::sys::signal::Signal;
+
+use super::error::{Error, Result};
+
+/// `9`, `KILL`, `SIGKILL`, `kill`, `RTMIN+3`.
+pub fn parse(text: &str) -> Result<i32> {
+    let invalid = || Error::invalid(format!("invalid signal: {text}; use a name as in `kill -l`, or a number"));
+    if let Ok(number) = text.parse::<i32>() {
+        return if (1..=64).contains(&number) { Ok(number) } else { Err(invalid()) };
+    }
+    let name = text.to_ascii_uppercase();
+    let name = name.strip_prefix("SIG").unwrap_or(&name);
+    let real_time = |rest: &str, base: i32, sign: i32| -> Option<i32> {
+        let offset = if rest.is_empty() { 0 } else { rest.get(1..)?.parse::<i32>().ok()? };
+        let number = base + sign * offset;
+        (34..=64).contains(&number).then_some(number)
+    };
+    if let Some(rest) = name.strip_prefix("RTMIN") {
+        return real_time(rest, 34, 1).ok_or_else(invalid);
+    }
+    if let Some(rest) = name.strip_prefix("RTMAX") {
+        return real_time(rest, 64, -1).ok_or_else(invalid);
+    }
+    format!("SIG{name}").parse::<Signal>().map(|signal| signal as i32).map_err(|_| invalid())
+}

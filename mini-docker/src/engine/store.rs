@@ -1,0 +1,182 @@
+//! Where everything is. The layout is the documentation of the store:
+//!
+//! ```text
+//! ROOT/                          /var/lib/mini-docker, --root or MINI_DOCKER_ROOT
+//!   lock                         shared by users of the store, exclusive for removal of images and layers
+//!   refs/DOMAIN/PATH:TAG         an image's name; holds its id
+//!   images/HEX.json              an image's OCI configuration; HEX is its digest
+//!   layers/HEX/{fs,layer.json}   a layer, unpacked; HEX is the digest of its uncompressed archive
+//!   containers/ID/               see `container`
+//!   names/NAME                   a container's name, taken by link(2); holds its id
+//!   tmp/                         on its way in or out; an entry that nobody locks is garbage
+//! RUN/                           /run/mini-docker/KEY-BOOT: one for each ROOT and boot
+//!   ID/{monitor,undo,attach}     a running container's monitor: its lock, its undo journal, its socket
+//! ```
+
+use std::{
+    ffi::OsString,
+    fs,
+    os::unix::fs::DirBuilderExt,
+    path::{Path, PathBuf},
+};
+
+use process::sys;
+use sha2::{Digest, Sha256};
+
+use super::{
+    error::{Context, Error, Result},
+    files::{Lock, Locking},
+};
+
+/// The paths of one store.
+#[derive(Debug, Clone)]
+pub struct Store {
+    root: PathBuf,
+    run: PathBuf,
+    boot: String,
+}
+
+impl Store {
+    /// Opens the store at `root`, and makes it where it is missing.
+    pub fn open(root: &Path) -> Result<Self> {
+        if !nix::unistd::geteuid().is_root() {
+            let message = "root is needed to make containers: run as root (the stages' own binaries work without)";
+            return Err(Error::new(super::error::Kind::System, message));
+        }
+        make_directory(root, 0o711)?;
+        let root = root.canonicalize().doing("open", root)?;
+        if root.to_str().is_none() {
+            return Err(Error::invalid(format!("the root {} is not UTF-8: choose another --root", root.display())));
+        }
+        for name in ["refs", "images", "layers", "containers", "names", "tmp"] {
+            make_directory(&root.join(name), 0o700)?;
+        }
+        let boot = Path::new("/proc/sys/kernel/random/boot_id");
+        let boot = fs::read_to_string(boot).doing("read", boot)?.trim().to_owned();
+        let key = hex(&Sha256::digest(root.as_os_str().as_encoded_bytes()));
+        let run = PathBuf::from(format!("/run/mini-docker/{}-{}", &key[..8], &boot[..8]));
+        Ok(Self { root, run, boot })
+    }
+
+    /// The root of everything that lasts.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// This boot of the machine: state of another one is of processes that are gone.
+    pub fn boot(&self) -> &str {
+        &self.boot
+    }
+
+    /// An image's configuration. `id` is 64 hexadecimal digits.
+    pub fn image(&self, id: &str) -> PathBuf {
+        self.root.join("images").join(format!("{id}.json"))
+    }
+
+    /// A layer, by the digest of its uncompressed archive: 64 hexadecimal digits.
+    pub fn layer(&self, id: &str) -> PathBuf {
+        self.root.join("layers").join(id)
+    }
+
+    /// A container's directory.
+    pub fn container(&self, id: &str) -> PathBuf {
+        self.root.join("containers").join(id)
+    }
+
+    /// A container's name.
+    pub fn name(&self, name: &str) -> PathBuf {
+        self.root.join("names").join(name)
+    }
+
+    /// A container's volatile directory.
+    pub fn run(&self, id: &str) -> PathBuf {
+        self.run.join(id)
+    }
+
+    /// Makes a container's volatile directory.
+    pub fn make_run(&self, id: &str) -> Result<PathBuf> {
+        let path = self.run(id);
+        make_directory(&path, 0o700)?;
+        Ok(path)
+    }
+
+    /// Locks the store: [`Locking::Shared`] to use images, [`Locking::Exclusive`] to remove them.
+    pub fn lock(&self, how: Locking) -> Result<Lock> {
+        let lock = Lock::take(&self.root.join("lock"), how)?;
+        lock.ok_or_else(|| Error::conflict("the store is in use: try again"))
+    }
+
+    /// A directory of our own on the store's filesystem, for what is not whole yet.
+    pub fn scratch(&self) -> Result<Scratch> {
+        let path = self.root.join("tmp").join(random_id()?);
+        make_directory(&path, 0o700)?;
+        let lock = Lock::take(&path.join("lock"), Locking::Try)?;
+        Ok(Scratch { path, _lock: lock })
+    }
+
+    /// Removes what interrupted commands left in `tmp`.
+    pub fn sweep(&self) -> Result<()> {
+        let tmp = self.root.join("tmp");
+        for entry in fs::read_dir(&tmp).doing("read", &tmp)?.flatten() {
+            let lock = entry.path().join("lock");
+            // Without the lock file its owner is between making the directory and taking the lock, or removing it.
+            if lock.exists() && Lock::take(&lock, Locking::Try)?.is_some() {
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a directory of the store out of sight at once, and then apart.
+    pub fn discard(&self, path: &Path) -> Result<()> {
+        let scratch = self.scratch()?;
+        match fs::rename(path, scratch.path.join("discarded")) {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            renamed => renamed.doing("remove", path),
+        }
+    }
+
+    /// The names below one directory of the store, in no order.
+    pub fn list(&self, directory: &str) -> Result<Vec<OsString>> {
+        let path = self.root.join(directory);
+        let entries = fs::read_dir(&path).doing("read", &path)?;
+        Ok(entries.flatten().map(|entry| entry.file_name()).collect())
+    }
+}
+
+/// A directory that vanishes with this value, or by [`Store::sweep`] if this process dies first.
+#[derive(Debug)]
+pub struct Scratch {
+    /// Where it is.
+    pub path: PathBuf,
+    _lock: Option<Lock>,
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What cannot be removed now is garbage for the next sweep.
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+/// `mkdir -p` with `mode` for what is made.
+pub fn make_directory(path: &Path, mode: u32) -> Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(mode).create(path).doing("make the directory", path)
+}
+
+/// 64 random hexadecimal digits.
+pub fn random_id() -> Result<String> {
+    let mut bytes = [0; 32];
+    sys::random(&mut bytes).map_err(|e| Error::system("read random numbers", &e.into()))?;
+    Ok(hex(&bytes))
+}
+
+/// Lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,8 @@
+//! mini-docker: a container engine without a daemon, made of the book's stages.
+//!
+//! Data flows one way: command line → [`engine`] → [`runtime`] → stages → core.
+#![forbid(unsafe_code)]
+
+pub mod cli;
+pub mod engine;
+pub mod runtime;

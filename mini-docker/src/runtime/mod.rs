@@ -1,0 +1,124 @@
+//! Turns a container's configuration into the two lists of primitives, and starts it.
+//!
+//! Knows nothing of stores, images or names: an engine's container and an OCI bundle are both a [`Spec`].
+
+mod user;
+
+use std::{os::fd::AsFd, os::fd::OwnedFd, path::PathBuf};
+
+use process::{Child, Container, Errno, Error, Host, Primitive, Process, Program, Result, WorkingDirectory, spawn};
+
+/// What to run, and in what.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    /// The layers of the root, the topmost first.
+    pub lower: Vec<PathBuf>,
+    /// The container's directory: see [`overlay::Overlay::new`].
+    pub base: PathBuf,
+    /// Whether the writable layer goes with the container.
+    pub volatile: bool,
+    /// The host name.
+    pub hostname: String,
+    /// Whether the container shares the host's network.
+    pub host_network: bool,
+    /// The program and its arguments.
+    pub arguments: Vec<String>,
+    /// `KEY=value`; `HOME` is added where it is missing.
+    pub environment: Vec<String>,
+    /// Absolute; empty means `/`.
+    pub working_dir: String,
+    /// `NAME|ID[:NAME|ID]`; empty means root.
+    pub user: String,
+    /// Whether the program gets a terminal of the container's own.
+    pub terminal: bool,
+    /// Whether an init stands before the program.
+    pub init: bool,
+}
+
+/// Bytes of /dev/shm, as Docker's default.
+const SHM_SIZE: u64 = 64 << 20;
+
+/// Starts the container. `stdio` is not used with a terminal, whose controlling end the child carries.
+pub fn start(spec: &Spec, stdio: [Option<OwnedFd>; 3], host: &mut Host) -> Result<Child> {
+    let mut overlay = overlay::Overlay::new(spec.lower.clone(), spec.base.clone());
+    overlay.volatile = spec.volatile;
+    // The root comes first: it says who the user is.
+    overlay.prepare(host)?;
+    let root = host.root.as_ref().ok_or_else(|| Error::new("overlay", "find the root", Errno::ENOENT))?;
+    let user = user::find(root.as_fd(), &spec.user)?;
+    let mut environment = spec.environment.clone();
+    if !environment.iter().any(|variable| variable.starts_with("HOME=")) {
+        environment.push(format!("HOME={}", user.home));
+    }
+    let program = Program::new(&spec.arguments, &environment).map_err(|_| null_byte("the command or environment"))?;
+    let program = if spec.terminal { program } else { program.stdio(stdio) };
+    let mut container = container(spec, overlay)?;
+    let mut process = Process { init: spec.init, ..Process::new(program) };
+    process.primitives = process_list(spec, user.ids)?;
+    let child = spawn(&mut container, &mut process, host);
+    // The container has its own; this one would keep the mount alive.
+    host.root = None;
+    child.map_err(|e| explain_exec(e, spec))
+}
+
+// ANCHOR: order
+/// What lives as long as the container, in the order in which the child enters it.
+fn container(spec: &Spec, overlay: overlay::Overlay) -> Result<Container> {
+    let table = mount::default_table(SHM_SIZE);
+    let mounts = mount::Mounts::new(&spec.base.join("root"), table).map_err(|_| null_byte("the store's path"))?;
+    let mut list: Vec<Box<dyn Primitive>> = vec![
+        // The names first: nothing depends on them, and they need nothing.
+        Box::new(uts::Uts::new(&spec.hostname)),
+        // Before the mounts: a /proc shows the pid namespace of the process that mounts it,
+        Box::new(pid::PidNamespace),
+        // a /dev/mqueue its IPC namespace,
+        Box::new(ipc::Ipc),
+    ];
+    if !spec.host_network {
+        // and a /sys its network namespace.
+        list.push(Box::new(network::Network));
+    }
+    // Before the pivot, which needs a root to change to.
+    list.push(Box::new(overlay));
+    // Last: after this the host's files are out of reach.
+    list.push(Box::new(mounts));
+    Ok(Container(list))
+}
+
+/// What belongs to the process, after all of the above.
+fn process_list(spec: &Spec, ids: ids::Ids) -> Result<Vec<Box<dyn Primitive>>> {
+    // The terminal comes from the container's /dev/pts, and takes root to put on /dev/console.
+    let session: Box<dyn Primitive> =
+        if spec.terminal { Box::new(tty::Terminal::default()) } else { Box::new(tty::Session) };
+    let mut list = vec![session];
+    if !spec.working_dir.is_empty() {
+        // Root makes the directory where it is missing.
+        let directory = WorkingDirectory::new(spec.working_dir.as_ref());
+        list.push(Box::new(directory.ok_or_else(|| null_byte("the working directory"))?));
+    }
+    // Last: it takes away the rights that the others need.
+    list.push(Box::new(ids));
+    Ok(list)
+}
+// ANCHOR_END: order
+
+fn null_byte(what: &str) -> Error {
+    Error::new("process", format!("{what} has a null byte"), Errno::EINVAL)
+}
+
+/// Docker's words for the two most common mistakes.
+fn explain_exec(error: Error, spec: &Spec) -> Error {
+    if error.primitive != process::EXEC {
+        return error;
+    }
+    let name = spec.arguments.first().map_or("", String::as_str);
+    match error.errno {
+        Errno::ENOENT if !name.contains('/') => {
+            Error { doing: format!("{name:?}: executable file not found in $PATH"), ..error }
+        }
+        Errno::ENOENT => error.hint("the file, or the interpreter that it names, is not in the image"),
+        Errno::EACCES => error.hint("it is a directory, or has no execute permission"),
+        Errno::ENOEXEC => error.hint("it is no program for this machine, or a script without #!"),
+        _ => error,
+    }
+}

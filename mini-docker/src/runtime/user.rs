@@ -1,0 +1,131 @@
+//! Who `-u NAME` is: read from the container's own /etc/passwd and /etc/group, which may be hostile.
+
+use std::{
+    fs::File,
+    io::Read,
+    os::fd::{BorrowedFd, OwnedFd},
+};
+
+use ids::Ids;
+use nix::{
+    fcntl::{OFlag, OpenHow, ResolveFlag, openat2},
+    sys::stat::{SFlag, fstat},
+};
+use process::{Errno, Error, Result};
+
+/// A user of the container.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct User {
+    pub(super) ids: Ids,
+    /// From /etc/passwd, or `/`.
+    pub(super) home: String,
+}
+
+/// More than this is no list of users.
+const LARGEST: u64 = 4 << 20;
+
+/// Finds `NAME|ID[:NAME|ID]` in the root. Ids need no entry; names do.
+pub(super) fn find(root: BorrowedFd, text: &str) -> Result<User> {
+    let (passwd, group) = (read(root, "etc/passwd")?, read(root, "etc/group")?);
+    resolve(&passwd, &group, text)
+}
+
+fn resolve(passwd: &str, group: &str, text: &str) -> Result<User> {
+    let (user, given_group) = match text.split_once(':') {
+        Some((user, group)) => (user, Some(group)),
+        None => (text, None),
+    };
+    let user = if user.is_empty() { "0" } else { user };
+    let entry =
+        entries(passwd).find(|e| e.first() == Some(&user) || (number(user).is_some() && e.get(2) == Some(&user)));
+    let field = |at: usize| entry.as_ref().and_then(|e| e.get(at)).copied();
+    let uid = field(2).and_then(number).or_else(|| number(user)).ok_or_else(|| missing("user", user, "passwd"))?;
+    let mut gid = field(3).and_then(number).unwrap_or(0);
+    let mut groups = Vec::new();
+    match given_group {
+        Some(name) if !name.is_empty() => {
+            let found = entries(group).find(|e| e.first() == Some(&name)).and_then(|e| number(e.get(2)?));
+            gid = found.or_else(|| number(name)).ok_or_else(|| missing("group", name, "group"))?;
+        }
+        _ => {
+            if let Some(name) = field(0) {
+                let member = |e: &Vec<&str>| e.get(3).is_some_and(|list| list.split(',').any(|m| m == name));
+                groups.extend(entries(group).filter(member).filter_map(|e| number(e.get(2)?)));
+            }
+        }
+    }
+    // setgroups(2) takes no more, and a hostile file may name a million.
+    groups.truncate(65_536);
+    let home = field(5).filter(|home| home.starts_with('/')).unwrap_or("/").to_owned();
+    Ok(User { ids: Ids { uid, gid, groups }, home })
+}
+
+fn entries(text: &str) -> impl Iterator<Item = Vec<&str>> {
+    text.lines().map(|line| line.split(':').collect())
+}
+
+/// Ids above the signed range are refused, as by runc: the kernel's -1 means "leave it".
+fn number(text: &str) -> Option<u32> {
+    text.parse().ok().filter(|id| *id <= i32::MAX.cast_unsigned())
+}
+
+fn missing(what: &str, name: &str, file: &str) -> Error {
+    Error::new("ids", format!("unable to find {what} {name}: no matching entries in {file} file"), Errno::ENOENT)
+        .hint("use a number, or a name that the image knows")
+}
+
+/// A small regular file of the root, without following a link out of it; empty where it is missing.
+fn read(root: BorrowedFd, path: &str) -> Result<String> {
+    let failed = |errno| Error::new("ids", format!("read /{path} of the image"), errno);
+    // Not blocking: the image may have a pipe there.
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let confined = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS;
+    let opened: OwnedFd = match openat2(root, path, OpenHow::new().flags(flags).resolve(confined)) {
+        Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(String::new()),
+        opened => opened.map_err(failed)?,
+    };
+    let kind = SFlag::from_bits_truncate(fstat(&opened).map_err(failed)?.st_mode) & SFlag::S_IFMT;
+    if kind != SFlag::S_IFREG {
+        return Err(failed(Errno::EINVAL).hint("it is no regular file"));
+    }
+    let mut bytes = Vec::new();
+    let read = File::from(opened).take(LARGEST + 1).read_to_end(&mut bytes);
+    read.map_err(|e| failed(Errno::from_raw(e.raw_os_error().unwrap_or(libc::EIO))))?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(failed(Errno::EFBIG));
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PASSWD: &str = "root:x:0:0:root:/root:/bin/sh\nweb:x:33:34::/srv:/bin/sh\nbad:x:99999999999:0::/:\n:::\nx\n";
+    const GROUP: &str = "root:x:0:\nwww:x:34:\nlog:x:50:web,root\nadm:x:51:web\n";
+
+    fn ids(text: &str) -> (u32, u32, Vec<u32>) {
+        let ids = resolve(PASSWD, GROUP, text).unwrap().ids;
+        (ids.uid, ids.gid, ids.groups)
+    }
+
+    #[test]
+    fn names_and_ids_are_found() {
+        assert_eq!(ids(""), (0, 0, vec![50]));
+        assert_eq!(ids("web"), (33, 34, vec![50, 51]));
+        assert_eq!(ids("33"), (33, 34, vec![50, 51]));
+        assert_eq!(ids("web:adm"), (33, 51, vec![]));
+        assert_eq!(ids("1234:5678"), (1234, 5678, vec![]));
+        assert_eq!(ids("1234"), (1234, 0, vec![]));
+        assert_eq!(resolve(PASSWD, GROUP, "web").unwrap().home, "/srv");
+        assert_eq!(resolve("", "", "7").unwrap().home, "/");
+    }
+
+    #[test]
+    fn what_is_not_there_is_named() {
+        for text in ["nobody", "web:nothing", "4294967295", "-1", "bad"] {
+            let error = resolve(PASSWD, GROUP, text).unwrap_err().to_string();
+            assert!(error.contains("no matching entries"), "{text}: {error}");
+        }
+    }
+}

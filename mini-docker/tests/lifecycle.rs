@@ -1,0 +1,149 @@
+//! Containers from `run -d` to `rm`.
+
+use std::{process::Command, time::Instant};
+
+use tests::engine::{Engine, eventually};
+
+fn engine() -> Engine {
+    Engine::new(env!("CARGO_BIN_EXE_mini-docker"))
+}
+
+#[test]
+fn stop_asks_and_then_kills() {
+    let engine = engine();
+    let trap = "trap 'echo bye; exit 3' TERM; echo ready; while :; do sleep 0.01; done";
+    engine.run(&["run", "-d", "--name", "polite", "bb", "sh", "-c", trap]).ok();
+    eventually("it is ready", || engine.run(&["logs", "polite"]).out == "ready\n");
+    assert_eq!(engine.run(&["stop", "polite"]).ok(), "polite\n");
+    assert_eq!(engine.run(&["logs", "polite"]).ok(), "ready\nbye\n");
+    assert_eq!(engine.run(&["wait", "polite"]).ok(), "3\n");
+
+    engine.run(&["run", "-d", "--name", "deaf", "bb", "sleep", "1000"]).ok();
+    let start = Instant::now();
+    engine.run(&["stop", "-t", "1", "deaf"]).ok();
+    assert!(start.elapsed().as_secs() >= 1, "it had its second");
+    assert_eq!(engine.inspect("deaf")["State"]["ExitCode"], 137);
+    assert_eq!(engine.run(&["stop", "deaf"]).ok(), "deaf\n", "stopped is stopped");
+}
+
+#[test]
+fn kill_sends_what_it_is_told() {
+    let engine = engine();
+    let trap = "trap 'echo usr1' USR1; echo ready; while :; do sleep 0.01; done";
+    engine.run(&["run", "-d", "--name", "c1", "bb", "sh", "-c", trap]).ok();
+    eventually("it is ready", || engine.run(&["logs", "c1"]).out == "ready\n");
+    engine.run(&["kill", "-s", "USR1", "c1"]).ok();
+    eventually("it got the signal", || engine.run(&["logs", "c1"]).out == "ready\nusr1\n");
+    engine.run(&["kill", "c1"]).ok();
+    assert_eq!(engine.inspect("c1")["State"]["ExitCode"], 137);
+    assert!(engine.run(&["kill", "c1"]).refused(1).contains("not running"));
+    assert!(engine.run(&["kill", "-s", "NOSUCH", "c1"]).refused(1).contains("invalid signal"));
+}
+
+#[test]
+fn wait_returns_when_the_container_ends() {
+    let engine = engine();
+    engine.run(&["run", "-d", "-i", "--name", "c1", "bb", "sh", "-c", "sleep 0.2; exit 42"]).ok();
+    assert_eq!(engine.run(&["wait", "c1", "c1"]).ok(), "42\n42\n");
+}
+
+#[test]
+fn names_and_ids_find_containers() {
+    let engine = engine();
+    let id = engine.run(&["run", "-d", "--name", "web", "bb", "true"]).ok();
+    let id = id.trim_end();
+    for name in ["web", "/web", id, &id[..12], &id[..3]] {
+        assert_eq!(engine.inspect(name)["Id"], id, "{name}");
+    }
+    let taken = engine.run(&["run", "--name", "web", "bb", "true"]).refused(125);
+    assert!(taken.contains("already in use"), "{taken}");
+    for bad in ["_x", "a/b", "a", "", "-x"] {
+        engine.run(&["run", &format!("--name={bad}"), "bb", "true"]).refused(125);
+    }
+    engine.run(&["rm", "web"]).ok();
+    engine.run(&["run", "--name", "web", "bb", "true"]).ok();
+    assert!(engine.run(&["inspect", "../../etc"]).err.contains("no such object"));
+}
+
+#[test]
+fn an_ambiguous_prefix_is_refused() {
+    let engine = engine();
+    // Among 17 ids two begin alike.
+    let ids: Vec<String> = (0..17).map(|_| engine.run(&["run", "-d", "bb", "true"]).ok()).collect();
+    let first = |id: &String| id.as_bytes()[0];
+    let twice = ids.iter().find(|id| ids.iter().filter(|other| first(other) == first(id)).count() > 1).unwrap();
+    assert!(engine.run(&["rm", &twice[..1]]).refused(1).contains("ambiguous"));
+    assert_eq!(engine.run(&["ps", "-aq"]).ok().lines().count(), 17);
+}
+
+#[test]
+fn rm_refuses_a_running_container_unless_forced() {
+    let engine = engine();
+    engine.run(&["run", "-d", "--name", "c1", "bb", "sleep", "1000"]).ok();
+    assert!(engine.run(&["rm", "c1"]).refused(1).contains("running"));
+    assert_eq!(engine.run(&["rm", "-f", "c1"]).ok(), "c1\n");
+    assert!(engine.run(&["rm", "c1"]).refused(1).contains("no such container"));
+    assert_eq!(engine.run(&["rm", "-f", "c1"]).code, 0);
+    assert_eq!(engine.leaks(), Vec::<String>::new());
+}
+
+#[test]
+fn ps_shows_what_runs_and_with_a_what_ran() {
+    let engine = engine();
+    engine.run(&["run", "-d", "--name", "up", "bb", "sleep", "1000"]).ok();
+    engine.run(&["run", "--name", "down", "bb", "false"]);
+    let running = engine.run(&["ps"]).ok();
+    assert!(running.contains("up") && running.contains("Up ") && !running.contains("down"), "{running}");
+    let all = engine.run(&["ps", "-a"]).ok();
+    assert!(all.contains("Exited (1)") && all.starts_with("CONTAINER ID   IMAGE "), "{all}");
+}
+
+#[test]
+fn logs_keep_the_streams_apart() {
+    let engine = engine();
+    engine.run(&["run", "--name", "c1", "bb", "sh", "-c", "echo one; echo two >&2; printf three"]);
+    let said = engine.run(&["logs", "c1"]);
+    assert_eq!((said.out.as_str(), said.err.as_str()), ("one\nthree", "two\n"));
+    assert_eq!(engine.run(&["logs", "-n", "1", "c1"]).out, "three");
+    assert!(engine.run(&["logs", "-t", "c1"]).out.contains("Z one\n"));
+}
+
+#[test]
+fn a_detached_container_with_rm_goes_by_itself() {
+    let engine = engine();
+    engine.run(&["run", "-d", "--rm", "--name", "c1", "bb", "true"]).ok();
+    eventually("it is gone", || engine.run(&["ps", "-aq"]).out.is_empty());
+    assert_eq!(engine.leaks(), Vec::<String>::new());
+}
+
+#[test]
+fn an_image_in_use_is_not_removed() {
+    let engine = engine();
+    engine.run(&["run", "-d", "--name", "c1", "bb", "sleep", "1000"]).ok();
+    assert!(engine.run(&["rmi", "bb"]).refused(1).contains("is using it"));
+    assert!(engine.run(&["rmi", "-f", "bb"]).refused(1).contains("cannot be forced"));
+    engine.run(&["rm", "-f", "c1"]).ok();
+    let said = engine.run(&["rmi", "bb"]).ok();
+    assert!(said.starts_with("Untagged: bb:latest\nDeleted: sha256:"), "{said}");
+    let left = std::fs::read_dir(engine.root().join("layers")).unwrap().count();
+    assert_eq!(left, 0);
+}
+
+#[test]
+fn five_hundred_runs_in_a_row_and_fifty_at_once() {
+    let engine = engine();
+    for number in 0..500 {
+        let said = engine.run(&["run", "--rm", "--network", "none", "bb", "true"]);
+        assert_eq!((said.code, said.err.as_str()), (0, ""), "run {number}");
+    }
+    let mut children: Vec<_> = (0..50)
+        .map(|number| {
+            let mut command: Command = engine.command(&["run", "--rm", "bb", "sh", "-c", &format!("exit {number}")]);
+            command.spawn().unwrap()
+        })
+        .collect();
+    for (number, child) in children.iter_mut().enumerate() {
+        assert_eq!(child.wait().unwrap().code(), Some(number as i32));
+    }
+    assert_eq!(engine.leaks(), Vec::<String>::new());
+}

@@ -1,0 +1,203 @@
+//! `mini-docker run`, as its user sees it and as the kernel does.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    os::fd::AsFd,
+    process::Stdio,
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use tests::engine::Engine;
+
+fn engine() -> Engine {
+    Engine::new(env!("CARGO_BIN_EXE_mini-docker"))
+}
+
+#[test]
+fn output_errors_and_exit_code_come_through_apart() {
+    let said = engine().run(&["run", "--rm", "bb", "sh", "-c", "echo out; echo err >&2; exit 7"]);
+    assert_eq!((said.code, said.out.as_str(), said.err.as_str()), (7, "out\n", "err\n"));
+}
+
+#[test]
+fn exit_codes_are_dockers() {
+    let engine = engine();
+    assert_eq!(engine.run(&["run", "--rm", "bb", "true"]).code, 0);
+    assert_eq!(engine.run(&["run", "--rm", "bb", "sh", "-c", "kill -9 $$"]).code, 0, "process 1 is safe from itself");
+    assert_eq!(engine.run(&["run", "--rm", "--init", "bb", "sh", "-c", "kill -9 $$"]).code, 137);
+    let missing = engine.run(&["run", "--rm", "bb", "/bin/nosuch"]).refused(127);
+    assert!(missing.contains("No such file"), "{missing}");
+    let unknown = engine.run(&["run", "--rm", "bb", "nosuch"]).refused(127);
+    assert!(unknown.contains("not found in $PATH"), "{unknown}");
+    let directory = engine.run(&["run", "--rm", "bb", "/etc"]).refused(126);
+    assert!(directory.contains("Permission denied"), "{directory}");
+    engine.run(&["run", "--rm", "bb", "/etc/passwd"]).refused(126);
+    engine.run(&["run", "--rm", "nosuch", "true"]).refused(125);
+    engine.run(&["run", "--nosuch", "bb", "true"]).refused(125);
+}
+
+#[test]
+fn the_container_has_namespaces_of_its_own() {
+    let engine = engine();
+    let inside = engine
+        .run(&["run", "--rm", "bb", "sh", "-c", "cd /proc/self/ns; for n in *; do echo $n $(readlink $n); done"])
+        .ok();
+    let inside: Vec<(&str, &str)> = inside.lines().filter_map(|line| line.split_once(' ')).collect();
+    for name in ["uts", "pid", "mnt", "ipc", "net"] {
+        let outside = fs::read_link(format!("/proc/self/ns/{name}")).unwrap();
+        let (_, own) = inside.iter().find(|(n, _)| *n == name).unwrap();
+        assert_ne!(outside.to_str(), Some(*own), "{name}");
+    }
+    let host = engine.run(&["run", "--rm", "--network", "host", "bb", "readlink", "/proc/self/ns/net"]).ok();
+    assert_eq!(Some(host.trim_end()), fs::read_link("/proc/self/ns/net").unwrap().to_str());
+}
+
+#[test]
+fn the_container_sees_nothing_of_the_host() {
+    let engine = engine();
+    let mounts = engine.run(&["run", "--rm", "bb", "cat", "/proc/self/mountinfo"]).ok();
+    for line in mounts.lines() {
+        let fields: Vec<_> = line.split(' ').collect();
+        let (point, source) = (fields[4], fields[fields.iter().position(|f| *f == "-").unwrap() + 1]);
+        let known = ["/", "/proc", "/sys", "/dev"].iter().any(|p| point == *p || (*p != "/" && point.starts_with(p)));
+        assert!(known, "{line}");
+        assert!(point != "/" || source == "overlay", "{line}");
+    }
+    let links = engine.run(&["run", "--rm", "bb", "ls", "/sys/class/net"]).ok();
+    assert_eq!(links, "lo\n");
+    let processes = engine.run(&["run", "--rm", "bb", "sh", "-c", "ls /proc | grep -c '^[0-9]'"]).ok();
+    assert!(processes.trim_end().parse::<u32>().unwrap() <= 4, "{processes}");
+    let descriptors = engine.run(&["run", "--rm", "bb", "sh", "-c", "ls /proc/$$/fd"]).ok();
+    assert_eq!(descriptors, "0\n1\n2\n");
+}
+
+#[test]
+fn what_one_container_writes_no_other_sees() {
+    let engine = engine();
+    engine.run(&["run", "--rm", "bb", "sh", "-c", "echo x > /new; rm -r /etc; echo y > /bin/cat"]).ok();
+    let said = engine.run(&["run", "--rm", "bb", "sh", "-c", "cat /etc/passwd | head -n 1; ls /new"]);
+    assert!(said.out.starts_with("root:x:0:0:") && said.err.contains("No such file"), "{said:?}");
+}
+
+#[test]
+fn environment_user_directory_and_host_name_are_the_users() {
+    let engine = engine();
+    let env = engine.run(&["run", "--rm", "-e", "FOO=bar", "-e", "EMPTY=", "--hostname", "box", "bb", "env"]).ok();
+    for line in ["FOO=bar", "EMPTY=", "HOSTNAME=box", "HOME=/root", &format!("PATH={}", process::DEFAULT_PATH)] {
+        assert!(env.lines().any(|l| l == line), "{line} not in {env}");
+    }
+    let mut command = engine.command(&["run", "--rm", "-e", "FROM_HERE", "-e", "NOT_HERE", "bb", "env"]);
+    let out = command.env("FROM_HERE", "yes").output().unwrap().stdout;
+    let out = String::from_utf8_lossy(&out);
+    assert!(out.contains("FROM_HERE=yes\n") && !out.contains("NOT_HERE"), "{out}");
+    let id = |user| engine.run(&["run", "--rm", "-u", user, "bb", "sh", "-c", "id -u; id -g; id -G; echo $HOME"]).ok();
+    assert_eq!(id("web"), "33\n34\n34 50\n/srv\n");
+    assert_eq!(id("1234:5678"), "1234\n5678\n5678\n/\n");
+    assert!(engine.run(&["run", "--rm", "-u", "notme", "bb", "id"]).refused(125).contains("notme"));
+    let pwd = engine.run(&["run", "--rm", "-w", "/a/../deep/er", "bb", "sh", "-c", "pwd; hostname"]).ok();
+    let (pwd, hostname) = pwd.split_once('\n').unwrap();
+    assert_eq!((pwd, hostname.trim_end().len()), ("/deep/er", 12));
+    assert!(engine.run(&["run", "--rm", "-w", "rel", "bb", "pwd"]).refused(125).contains("absolute"));
+    assert!(engine.run(&["run", "--rm", "-w", "/bin/cat", "bb", "pwd"]).refused(125).contains("Not a directory"));
+}
+
+#[test]
+fn an_entry_point_stands_before_the_command() {
+    let engine = engine();
+    assert_eq!(engine.run(&["run", "--rm", "--entrypoint", "echo", "bb", "a", "b"]).ok(), "a b\n");
+    assert_eq!(engine.run(&["run", "--rm", "--entrypoint", "", "bb", "echo", "bare"]).ok(), "bare\n");
+    assert!(engine.run(&["run", "--rm", "bb"]).refused(125).contains("no command specified"));
+}
+
+#[test]
+fn standard_input_goes_in_only_with_i() {
+    let engine = engine();
+    assert_eq!(engine.run_with(&["run", "--rm", "-i", "bb", "cat"], b"a\nb\n").ok(), "a\nb\n");
+    assert_eq!(engine.run_with(&["run", "--rm", "bb", "cat"], b"a\nb\n").ok(), "");
+    let large: Vec<u8> = (0..3_000_000u32).map(|i| b'a' + (i % 23) as u8).collect();
+    let back = engine.run_with(&["run", "--rm", "-i", "bb", "cat"], &large).ok();
+    assert!(back.as_bytes() == large, "{} of {} bytes came back", back.len(), large.len());
+}
+
+#[test]
+fn a_terminal_is_the_containers_own() {
+    let engine = engine();
+    let said =
+        engine.run(&["run", "--rm", "-t", "bb", "sh", "-c", "tty; echo $TERM; test -t 2 && echo all; ls /dev/console"]);
+    assert_eq!(said.out, "/dev/pts/0\r\nxterm\r\nall\r\n/dev/console\r\n");
+    assert!(engine.run_with(&["run", "--rm", "-it", "bb", "sh"], b"").refused(125).contains("not a TTY"));
+}
+
+#[test]
+fn signals_are_forwarded_to_the_program() {
+    let engine = engine();
+    for (signal, name) in
+        [(Signal::SIGTERM, "TERM"), (Signal::SIGINT, "INT"), (Signal::SIGHUP, "HUP"), (Signal::SIGUSR1, "USR1")]
+    {
+        let script = format!("trap 'echo got {name}; exit 9' {name}; echo ready; while :; do sleep 0.01; done");
+        let mut child =
+            engine.command(&["run", "--rm", "bb", "sh", "-c", &script]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        out.read_line(&mut line).unwrap();
+        assert_eq!(line, "ready\n");
+        kill(Pid::from_raw(child.id().cast_signed()), signal).unwrap();
+        let mut rest = String::new();
+        out.read_to_string(&mut rest).unwrap();
+        assert_eq!((rest, child.wait().unwrap().code()), (format!("got {name}\n"), Some(9)));
+    }
+}
+
+#[test]
+fn explain_lists_the_primitives_in_order() {
+    let engine = engine();
+    let said = engine.run(&["run", "--rm", "--explain", "bb", "echo", "hello"]);
+    assert_eq!((said.code, said.out.as_str()), (0, "hello\n"));
+    let first_of = |name: &str| said.err.lines().position(|line| line.starts_with(name));
+    let order: Vec<_> =
+        ["overlay", "process", "uts", "network", "mount", "session", "ids", "exec"].map(first_of).to_vec();
+    assert!(order.iter().all(Option::is_some) && order.is_sorted(), "{order:?}\n{}", said.err);
+    for call in
+        ["clone3(CLONE_NEWUTS|NEWPID|NEWNS|NEWIPC|NEWNET)", "pivot_root(", "sethostname(", "execve(\"echo\")", "µs"]
+    {
+        assert!(said.err.contains(call), "{call} not in\n{}", said.err);
+    }
+}
+
+#[test]
+fn nothing_of_the_callers_open_files_stays_in_the_monitor() {
+    let engine = engine();
+    let (reader, writer) = nix::unistd::pipe().unwrap();
+    let mut command = engine.command(&["run", "-d", "bb", "sleep", "1000"]);
+    // Without close-on-exec, as a shell's `9>lock` is.
+    let number = nix::unistd::dup(writer.as_fd()).unwrap();
+    assert!(command.output().unwrap().status.success());
+    drop((writer, number));
+    // The pipe ends: nobody else has it open.
+    let mut rest = Vec::new();
+    fs::File::from(reader).read_to_end(&mut rest).unwrap();
+    assert_eq!(rest, b"");
+}
+
+#[test]
+fn a_detached_container_lets_go_of_the_callers_output() {
+    let engine = engine();
+    // `output` reads to the end of both pipes, which comes only when nobody has them open.
+    let id = engine.run(&["run", "-d", "bb", "sleep", "1000"]).ok();
+    assert!(id.trim_end().len() == 64 && id.trim_end().bytes().all(|b| b.is_ascii_hexdigit()), "{id}");
+}
+
+#[test]
+fn a_failed_start_keeps_the_container_unless_rm() {
+    let engine = engine();
+    engine.run(&["run", "--name", "kept", "bb", "/nope"]).refused(127);
+    let state = &engine.inspect("kept")["State"];
+    assert_eq!((state["Status"].as_str(), state["ExitCode"].as_i64()), (Some("created"), Some(127)));
+    engine.run(&["run", "--rm", "--name", "gone", "bb", "/nope"]).refused(127);
+    engine.run(&["inspect", "gone"]);
+    assert_eq!(engine.run(&["ps", "-aq"]).ok().lines().count(), 1);
+}

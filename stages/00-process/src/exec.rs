@@ -1,0 +1,119 @@
+//! The last step: becoming the user's program.
+
+use std::{
+    ffi::{CString, NulError, OsStr},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::ffi::OsStrExt,
+    },
+};
+
+use nix::errno::Errno;
+
+use crate::{
+    primitive::Inside,
+    sys::{self, Pointers},
+};
+
+/// Where the kernel looks for programs when `PATH` is not set.
+pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// A program with its arguments, environment and standard streams, all laid out before the clone.
+#[derive(Debug)]
+pub struct Program {
+    arguments: Pointers,
+    environment: Pointers,
+    candidates: Vec<CString>,
+    stdio: [Option<OwnedFd>; 3],
+}
+
+impl Program {
+    /// `arguments` begins with the program's name; a name without a slash is looked up in the `PATH` of `environment`
+    /// (`KEY=value`), inside the container's root.
+    ///
+    /// # Errors
+    /// A string with a null byte in it, which the kernel cannot take.
+    pub fn new<A, E>(arguments: A, environment: E) -> Result<Self, NulError>
+    where
+        A: IntoIterator<Item: AsRef<OsStr>>,
+        E: IntoIterator<Item: AsRef<OsStr>>,
+    {
+        let arguments = c_strings(arguments)?;
+        let environment = c_strings(environment)?;
+        let name = arguments.first().map_or(&b""[..], |a| a.as_bytes());
+        let path =
+            environment.iter().find_map(|e| e.as_bytes().strip_prefix(b"PATH=")).unwrap_or(DEFAULT_PATH.as_bytes());
+        let candidates = if name.contains(&b'/') || name.is_empty() {
+            vec![CString::new(name)?]
+        } else {
+            let join = |dir: &[u8]| CString::new([if dir.is_empty() { b"." } else { dir }, b"/", name].concat());
+            path.split(|&b| b == b':').map(join).collect::<Result<_, _>>()?
+        };
+        Ok(Self {
+            candidates,
+            arguments: Pointers::new(arguments),
+            environment: Pointers::new(environment),
+            stdio: [None, None, None],
+        })
+    }
+
+    /// Gives the program these standard streams (input, output, errors); `None` leaves the parent's.
+    #[must_use]
+    pub fn stdio(mut self, stdio: [Option<OwnedFd>; 3]) -> Self {
+        self.stdio = stdio;
+        self
+    }
+
+    /// Whether the name was looked up in `PATH`.
+    pub fn searched(&self) -> bool {
+        !self.name().contains(&b'/')
+    }
+
+    /// The program's name as given.
+    pub fn name(&self) -> &[u8] {
+        self.arguments.strings().first().map_or(b"", |a| a.as_bytes())
+    }
+
+    pub(crate) fn step(&self, step: u16) -> String {
+        match step as usize {
+            STDIO => "dup2 standard input, output and errors".to_owned(),
+            CLOSE => "close_range(3, ~0, CLOSE_RANGE_CLOEXEC)".to_owned(),
+            _ => format!("execve({:?})", String::from_utf8_lossy(self.name())),
+        }
+    }
+
+    /// Returns only on failure. ENOENT: no such program (of several in `PATH`); EACCES: one is there and cannot be
+    /// executed.
+    pub(crate) fn become_it(&self, inside: &Inside) -> Errno {
+        inside.at(STDIO);
+        for (target, fd) in self.stdio.iter().enumerate() {
+            if let Some(fd) = fd
+                && let Err(errno) = sys::duplicate_to(fd.as_fd(), target as i32)
+            {
+                return errno;
+            }
+        }
+        inside.at(CLOSE);
+        if let Err(errno) = sys::close_from(3) {
+            return errno;
+        }
+        inside.at(EXECVE);
+        let mut denied = Errno::ENOENT;
+        for candidate in &self.candidates {
+            match sys::execve(candidate, &self.arguments, &self.environment) {
+                Errno::ENOENT | Errno::ENOTDIR if self.candidates.len() > 1 => {}
+                Errno::EACCES if self.candidates.len() > 1 => denied = Errno::EACCES,
+                errno => return errno,
+            }
+        }
+        denied
+    }
+}
+
+const STDIO: usize = 0;
+const CLOSE: usize = 1;
+const EXECVE: usize = 2;
+
+fn c_strings<L: IntoIterator<Item: AsRef<OsStr>>>(list: L) -> Result<Vec<CString>, NulError> {
+    list.into_iter().map(|s| CString::new(s.as_ref().as_bytes())).collect()
+}

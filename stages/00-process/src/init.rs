@@ -1,0 +1,55 @@
+//! Process 1 of a pid namespace: adopt and reap orphans, forward signals, end with the program's exit code.
+//!
+//! pid_namespaces(7): orphans inside become children of process 1, the kernel ends all others when it ends, and
+//! signals that it has no handler for do not reach it.
+
+use nix::{sys::prctl, unistd::Pid};
+
+use crate::{
+    exec::Program,
+    primitive::Inside,
+    sys::{self, Cloned},
+};
+
+/// Runs as process 1, in the child: starts the program as process 2 and looks after it. Allocates nothing.
+pub(crate) fn run(program: &Program, inside: &Inside) -> ! {
+    // Before the program exists: a signal that comes early must wait, not kill.
+    let started = sys::block_signals().and_then(|()| match sys::clone3(0, None)? {
+        Cloned::Child => {
+            let _ = sys::default_signals();
+            inside.fail(program.become_it(inside));
+            sys::exit_now(127)
+        }
+        Cloned::Parent(pid, _) => Ok(pid),
+    });
+    match started {
+        // The channel closes here and in the program's exec: then the parent knows that it runs.
+        Ok(program) => {
+            // Nobody inside may open this process's image, which is the host's program, through /proc/1/exe.
+            let _ = prctl::set_dumpable(false);
+            let _ = sys::close_range(3, u32::MAX);
+            look_after(program)
+        }
+        Err(errno) => {
+            inside.fail(errno);
+            sys::exit_now(127)
+        }
+    }
+}
+
+fn look_after(program: Pid) -> ! {
+    loop {
+        match sys::wait_signal() {
+            Ok(libc::SIGCHLD) => {
+                while let Ok(Some((pid, code))) = sys::reap_any() {
+                    if pid == program {
+                        sys::exit_now(code);
+                    }
+                }
+            }
+            // ESRCH: the program has ended, with its SIGCHLD still to come.
+            Ok(signal) => drop(sys::kill(program, signal)),
+            Err(_) => {}
+        }
+    }
+}

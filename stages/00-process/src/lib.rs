@@ -1,0 +1,38 @@
+//! Stage 00: a process, and the core that every stage builds on.
+//!
+//! A container is a list of [`Primitive`]s. [`spawn()`] walks the list: it prepares, clones, attaches, opens the gate,
+//! and in the child enters each primitive and executes the program. The other stages add one primitive each and
+//! nothing to this machinery.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`Primitive`], [`Host`], [`Inside`] | the trait and the two sides it acts on |
+//! | [`spawn()`] | the walk, the clone, the gate |
+//! | `report` | the line between parent and child |
+//! | [`Program`] | the program that the child becomes |
+//! | `init` | what process 1 owes to a container |
+//! | [`Undo`], [`Journal`] | how to take it all back, later, in another process |
+//! | [`explain`] | what was done and how long it took |
+//! | [`sys`] | system calls; every `unsafe` of the workspace |
+//! | [`foreground`], [`stage`] | what the stages' binaries share |
+
+mod directory;
+mod error;
+mod exec;
+pub mod explain;
+pub mod foreground;
+mod init;
+mod primitive;
+mod report;
+mod spawn;
+pub mod stage;
+pub mod sys;
+mod undo;
+
+pub use directory::WorkingDirectory;
+pub use error::{EXEC, Error, Result};
+pub use exec::{DEFAULT_PATH, Program};
+pub use nix::errno::Errno;
+pub use primitive::{Child, CloneArgs, Host, Inside, Primitive};
+pub use spawn::{Container, Process, spawn};
+pub use undo::{Journal, Undo, start_time};

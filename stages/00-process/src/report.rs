@@ -1,0 +1,128 @@
+//! The line between parent and child: one gate, and one fixed record per event.
+//!
+//! A socket pair (close-on-exec, one record a packet). The parent sends one packet to open the gate; its death closes
+//! the gate for good. The child sends where it is (when traced), or at most one failure; end of file means that exec
+//! succeeded. No strings: the parent owns the words.
+
+use std::{
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    time::Duration,
+};
+
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair},
+    time::{ClockId, clock_gettime},
+};
+
+use crate::sys;
+
+/// One end of the line.
+#[derive(Debug)]
+pub(crate) struct Channel(OwnedFd);
+
+/// What the child says.
+#[derive(Debug)]
+pub(crate) enum Record {
+    /// It is about to take `step` of `primitive`; `at` is the monotonic time.
+    Step { primitive: u16, step: u16, at: Duration },
+    /// It failed there and has exited.
+    Failure { primitive: u16, step: u16, errno: Errno },
+    /// The controlling end of its terminal.
+    Terminal(OwnedFd),
+}
+
+const STEP: u8 = 1;
+const FAILURE: u8 = 2;
+const TERMINAL: u8 = 3;
+/// kind, padding, primitive (2), step (2), errno (4), nanoseconds (8)
+const SIZE: usize = 18;
+
+fn encode(kind: u8, primitive: u16, step: u16, errno: i32, nanos: u64) -> [u8; SIZE] {
+    let mut bytes = [0; SIZE];
+    bytes[0] = kind;
+    bytes[2..4].copy_from_slice(&primitive.to_ne_bytes());
+    bytes[4..6].copy_from_slice(&step.to_ne_bytes());
+    bytes[6..10].copy_from_slice(&errno.to_ne_bytes());
+    bytes[10..18].copy_from_slice(&nanos.to_ne_bytes());
+    bytes
+}
+
+/// The monotonic clock, which parent and child share.
+pub(crate) fn now() -> Duration {
+    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)
+}
+
+impl Channel {
+    /// The two ends: parent's, child's.
+    pub(crate) fn pair() -> Result<(Self, Self), Errno> {
+        let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
+        Ok((Self(ours), Self(theirs)))
+    }
+
+    /// Parent: lets the child go.
+    pub(crate) fn open_gate(&self) -> Result<(), Errno> {
+        send(self.0.as_raw_fd(), &[1], MsgFlags::MSG_NOSIGNAL).map(drop)
+    }
+
+    /// Child: waits for the parent; ECANCELED when it died instead.
+    pub(crate) fn wait_at_gate(&self) -> Result<(), Errno> {
+        match recv(self.0.as_raw_fd(), &mut [0], MsgFlags::empty())? {
+            0 => Err(Errno::ECANCELED),
+            _ => Ok(()),
+        }
+    }
+
+    /// Child: whether the parent has died.
+    pub(crate) fn peer_is_gone(&self) -> bool {
+        let mut ends = [PollFd::new(self.0.as_fd(), PollFlags::empty())];
+        let _ = poll(&mut ends, PollTimeout::ZERO);
+        ends[0].revents().is_some_and(|events| events.contains(PollFlags::POLLHUP))
+    }
+
+    /// Child. A lost record costs a line of `--explain`, nothing else.
+    pub(crate) fn send_step(&self, primitive: u16, step: u16) {
+        let record = encode(STEP, primitive, step, 0, now().as_nanos() as u64);
+        let _ = send(self.0.as_raw_fd(), &record, MsgFlags::MSG_NOSIGNAL);
+    }
+
+    /// Child. Where the parent is gone there is nobody left to tell.
+    pub(crate) fn send_failure(&self, primitive: u16, step: u16, errno: Errno) {
+        let record = encode(FAILURE, primitive, step, errno as i32, 0);
+        let _ = send(self.0.as_raw_fd(), &record, MsgFlags::MSG_NOSIGNAL);
+    }
+
+    /// Child.
+    pub(crate) fn send_terminal(&self, controller: BorrowedFd) -> Result<(), Errno> {
+        sys::send_fd(self.0.as_fd(), &encode(TERMINAL, 0, 0, 0, 0), controller)
+    }
+
+    /// Parent: the next record; `None` at the end, when the program runs.
+    pub(crate) fn receive(&self) -> Result<Option<Record>, Errno> {
+        let mut bytes = [0; SIZE];
+        let (length, fd) = loop {
+            match sys::receive_fd(self.0.as_fd(), &mut bytes) {
+                Err(Errno::EINTR) => {}
+                received => break received?,
+            }
+        };
+        if length < SIZE {
+            return Ok(None);
+        }
+        let pair = |at: usize| u16::from_ne_bytes([bytes[at], bytes[at + 1]]);
+        let (primitive, step) = (pair(2), pair(4));
+        Ok(match (bytes[0], fd) {
+            (STEP, _) => {
+                let nanos = u64::from_ne_bytes(bytes[10..18].try_into().unwrap_or_default());
+                Some(Record::Step { primitive, step, at: Duration::from_nanos(nanos) })
+            }
+            (FAILURE, _) => {
+                let errno = i32::from_ne_bytes(bytes[6..10].try_into().unwrap_or_default());
+                Some(Record::Failure { primitive, step, errno: Errno::from_raw(errno) })
+            }
+            (TERMINAL, Some(fd)) => Some(Record::Terminal(fd)),
+            _ => None,
+        })
+    }
+}

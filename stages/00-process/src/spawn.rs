@@ -1,0 +1,212 @@
+//! From two lists of primitives to a running program.
+
+use std::{
+    os::fd::{AsFd, BorrowedFd},
+    time::Duration,
+};
+
+use nix::{
+    errno::Errno,
+    sys::{prctl, signal::Signal},
+};
+
+use crate::{
+    error::{EXEC, Error, Result},
+    exec::Program,
+    init,
+    primitive::{Child, CloneArgs, Host, Inside, Primitive},
+    report::{Channel, Record, now},
+    sys::{self, Cloned},
+    undo::{Undo, start_time},
+};
+
+/// The name under which the core's own acts are explained.
+const PROCESS: &str = "process";
+
+/// What lives as long as the container: namespaces, mounts, cgroup, network.
+#[derive(Default)]
+pub struct Container(pub Vec<Box<dyn Primitive>>);
+
+/// What belongs to one process in it: terminal, working directory, ids, capabilities, seccomp; and its program.
+pub struct Process {
+    /// Applied after the container's primitives, in order.
+    pub primitives: Vec<Box<dyn Primitive>>,
+    /// What it becomes at last.
+    pub program: Program,
+    /// Puts a minimal init in front of the program, as process 1 of the container: it reaps orphans and forwards
+    /// signals.
+    pub init: bool,
+    /// Kills the process when its parent dies: for containers that nobody could find again.
+    pub die_with_parent: bool,
+}
+
+impl Process {
+    /// A process that is nothing but `program`.
+    pub fn new(program: Program) -> Self {
+        Self { primitives: Vec::new(), program, init: false, die_with_parent: false }
+    }
+}
+
+/// Makes the container and starts the process in it. Returns once the program runs.
+///
+/// The caller reaps the child ([`sys::wait_exit`]). The process that calls this has one thread, or its child could
+/// inherit a lock that nobody opens again.
+///
+/// # Errors
+/// The first act that failed, as an [`Error`]; everything done before it is undone, and the child is reaped.
+pub fn spawn(container: &mut Container, process: &mut Process, host: &mut Host) -> Result<Child> {
+    let mark = host.journal.mark();
+    make(container, process, host).inspect_err(|_| {
+        // The error that led here says more than one of the clean-up; what stays undone stays in the journal.
+        let _ = host.journal.undo_to(mark);
+    })
+}
+
+// ANCHOR: spawn
+fn make(container: &mut Container, process: &mut Process, host: &mut Host) -> Result<Child> {
+    for primitive in container.0.iter_mut().chain(&mut process.primitives) {
+        host.primitive = primitive.name();
+        primitive.prepare(host)?;
+    }
+    let mut args = CloneArgs::default();
+    for primitive in container.0.iter().chain(&process.primitives) {
+        primitive.clone_args(&mut args);
+    }
+    host.primitive = PROCESS;
+    let (ours, theirs) = Channel::pair().map_err(|errno| Error::new(PROCESS, "socketpair()", errno))?;
+    let cgroup = args.cgroup.as_ref().map(AsFd::as_fd);
+    let (root, traced) = (host.root.take(), host.trace.enabled());
+    let cloned = host.act(
+        || format!("clone3({})", flag_names(args.flags)),
+        || match sys::clone3(args.flags, cgroup)? {
+            Cloned::Child => {
+                drop(ours);
+                child(container, process, theirs, root.as_ref().map(AsFd::as_fd), traced)
+            }
+            Cloned::Parent(pid, Some(pidfd)) => Ok((ours, pid, pidfd)),
+            Cloned::Parent(_, None) => Err(Errno::EBADF),
+        },
+    );
+    host.root = root;
+    let (channel, pid, pidfd) = cloned.map_err(explain_clone)?;
+    let mut child = Child { pid, pidfd, terminal: None };
+    let started = start(container, process, host, &channel, &mut child);
+    if started.is_err() {
+        // A child that waits at the gate leaves when the channel closes; one that failed has left.
+        drop(channel);
+        let _ = sys::wait_exit(child.pidfd.as_fd());
+    }
+    started.map(|()| child)
+}
+// ANCHOR_END: spawn
+
+/// In the parent: attaches, opens the gate, and listens until the program runs or something failed.
+fn start(
+    container: &mut Container,
+    process: &mut Process,
+    host: &mut Host,
+    channel: &Channel,
+    child: &mut Child,
+) -> Result<()> {
+    for primitive in container.0.iter_mut().chain(&mut process.primitives) {
+        host.primitive = primitive.name();
+        primitive.attach(host, child)?;
+    }
+    host.primitive = PROCESS;
+    if let Some(start_time) = start_time(child.pid) {
+        host.undo(Undo::Kill { pid: child.pid.as_raw(), start_time })?;
+    }
+    host.act(|| "open the gate".to_owned(), || channel.open_gate())?;
+
+    let all: Vec<&dyn Primitive> = container.0.iter().chain(&process.primitives).map(AsRef::as_ref).collect();
+    let words = |primitive: u16, step: u16| match all.get(usize::from(primitive)) {
+        Some(primitive) => (primitive.name(), primitive.step(step)),
+        None => (EXEC, process.program.step(step)),
+    };
+    let mut last: Option<(u16, u16, Duration)> = None;
+    loop {
+        let record = channel.receive().map_err(|errno| Error::new(PROCESS, "recvmsg()", errno))?;
+        if !matches!(record, Some(Record::Terminal(_)))
+            && let Some((primitive, step, since)) = last.take()
+        {
+            let until = if let Some(Record::Step { at, .. }) = record { at } else { now() };
+            let (name, what) = words(primitive, step);
+            host.trace.add_inside(name, what, until.saturating_sub(since));
+        }
+        match record {
+            Some(Record::Step { primitive, step, at }) => last = Some((primitive, step, at)),
+            Some(Record::Terminal(controller)) => child.terminal = Some(controller),
+            Some(Record::Failure { primitive, step, errno }) => {
+                let (name, what) = words(primitive, step);
+                let mut error = Error::new(name, what, errno);
+                error.hint = all.get(usize::from(primitive)).and_then(|p| p.hint(step, errno));
+                return Err(error);
+            }
+            None => break,
+        }
+    }
+    // The end of the line means exec or death, and a child that was killed on its way never became the program.
+    Ok(())
+}
+
+/// In the child, from clone to exec. Memory is a copy of the parent's: nothing is allocated, freed or locked here.
+fn child(container: &Container, process: &Process, channel: Channel, root: Option<BorrowedFd>, traced: bool) -> ! {
+    let inside = Inside::new(&channel, traced, root);
+    if let Err(errno) = enter(container, process, &channel, &inside) {
+        inside.fail(errno);
+        sys::exit_now(127);
+    }
+    if process.init {
+        init::run(&process.program, &inside);
+    }
+    let errno = process.program.become_it(&inside);
+    inside.fail(errno);
+    sys::exit_now(127)
+}
+
+fn enter(container: &Container, process: &Process, channel: &Channel, inside: &Inside) -> Result<(), Errno> {
+    sys::default_signals()?;
+    channel.wait_at_gate()?;
+    let mut number = 0;
+    for primitive in container.0.iter().chain(&process.primitives) {
+        inside.begin(number);
+        primitive.enter(inside)?;
+        number += 1;
+    }
+    inside.begin(number);
+    if process.die_with_parent {
+        // Only now: a change of ids clears it.
+        prctl::set_pdeathsig(Signal::SIGKILL)?;
+        if channel.peer_is_gone() {
+            return Err(Errno::ECANCELED);
+        }
+    }
+    Ok(())
+}
+
+fn flag_names(flags: u64) -> String {
+    const NAMES: [(i32, &str); 8] = [
+        (libc::CLONE_NEWUSER, "NEWUSER"),
+        (libc::CLONE_NEWUTS, "NEWUTS"),
+        (libc::CLONE_NEWPID, "NEWPID"),
+        (libc::CLONE_NEWNS, "NEWNS"),
+        (libc::CLONE_NEWIPC, "NEWIPC"),
+        (libc::CLONE_NEWNET, "NEWNET"),
+        (libc::CLONE_NEWCGROUP, "NEWCGROUP"),
+        (libc::CLONE_NEWTIME, "NEWTIME"),
+    ];
+    let set = |flag: i32| flags & u64::from(flag.cast_unsigned()) != 0;
+    let names: Vec<_> = NAMES.iter().filter(|(flag, _)| set(*flag)).map(|(_, name)| *name).collect();
+    if names.is_empty() { "0".to_owned() } else { format!("CLONE_{}", names.join("|")) }
+}
+
+fn explain_clone(error: Error) -> Error {
+    match error.errno {
+        Errno::EPERM => error.hint("new namespaces need root (CAP_SYS_ADMIN), or a user namespace among them"),
+        Errno::ENOSPC | Errno::EUSERS => {
+            error.hint("a limit in /proc/sys/user is reached: raise it, or end containers")
+        }
+        Errno::ENOSYS => error.hint("clone3 needs Linux 5.3"),
+        _ => error,
+    }
+}

@@ -1,0 +1,51 @@
+//! Every `unsafe` block of the workspace: system calls that nix does not wrap, or wraps with an allocation.
+//!
+//! All functions here but `receive_fd` and the two of `xattr` may be called between `clone` and `exec`: they make system calls on
+//! memory that exists already and do nothing else.
+#![allow(unsafe_code)]
+
+mod descriptor;
+mod mount;
+mod net;
+mod process;
+mod terminal;
+mod xattr;
+
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+
+use nix::errno::Errno;
+
+pub use descriptor::{receive_fd, send_fd};
+pub use mount::{
+    MountAttr, OpenTree, fsconfig_create, fsconfig_flag, fsconfig_string, fsmount, fsopen, mount_setattr, move_mount,
+    open_tree,
+};
+pub use net::loopback_up;
+pub use process::{
+    Cloned, Pointers, block_signals, clone3, close_from, close_range, default_signals, duplicate_to, execve, exit_now,
+    fork, ignore_broken_pipes, kill, pidfd_open, pidfd_send_signal, random, reap_any, set_gid, set_groups, set_uid,
+    wait_exit, wait_signal,
+};
+pub use terminal::{pty_peer, pty_unlock, set_controlling_terminal, set_window_size, window_size};
+pub use xattr::{get_xattr, set_xattr};
+
+/// Turns a raw system call's return value into a `Result`.
+fn check(value: libc::c_long) -> Result<libc::c_long, Errno> {
+    if value == -1 { Err(Errno::last()) } else { Ok(value) }
+}
+
+/// As [`check`], for calls that return a new file descriptor.
+fn check_fd(value: libc::c_long) -> Result<OwnedFd, Errno> {
+    // SAFETY: the kernel has just returned this descriptor to us and nothing else knows its number.
+    check(value).map(|fd| unsafe { OwnedFd::from_raw_fd(fd as RawFd) })
+}
+
+/// Keeps a descriptor open until exec or exit and hands out a copyable reference to it.
+///
+/// For the child between clone and exec, where close-on-exec is the only clean-up that there is.
+pub fn keep_until_exec(fd: OwnedFd) -> BorrowedFd<'static> {
+    let raw = fd.as_raw_fd();
+    std::mem::forget(fd);
+    // SAFETY: the owner was forgotten, so that the descriptor stays open for the rest of this process's program.
+    unsafe { BorrowedFd::borrow_raw(raw) }
+}

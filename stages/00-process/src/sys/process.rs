@@ -1,0 +1,242 @@
+//! Making a process, becoming a program, and signals.
+
+use std::{
+    ffi::{CStr, CString, c_char},
+    mem,
+    os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
+    ptr,
+};
+
+use nix::{
+    errno::Errno,
+    sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask},
+    unistd::Pid,
+};
+
+use super::{check, check_fd};
+
+/// Wider than libc's constant of that name.
+const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
+
+/// On which side of a [`clone3`] or [`fork`] the caller is.
+#[derive(Debug)]
+pub enum Cloned {
+    /// In the new process.
+    Child,
+    /// In the old one, with the child's pid and, from [`clone3`], a pidfd of it (close-on-exec).
+    Parent(Pid, Option<OwnedFd>),
+}
+
+/// clone3(2) with `flags` (the `CLONE_NEW…` of clone(2)) and a pidfd, into the v2 cgroup `cgroup` if there is one.
+///
+/// Memory is copied, not shared. In a process with threads the child may only make system calls until it execs:
+/// a lock that another thread holds stays locked for ever.
+///
+/// # Errors
+/// EPERM (a namespace that needs `CAP_SYS_ADMIN`), ENOSPC (a limit in /proc/sys/user), EINVAL (a kernel without it).
+pub fn clone3(flags: u64, cgroup: Option<BorrowedFd>) -> Result<Cloned, Errno> {
+    let mut pidfd: RawFd = -1;
+    // SAFETY: clone_args is a structure of integers, for which all zeros is a value.
+    let mut args: libc::clone_args = unsafe { mem::zeroed() };
+    args.flags = flags | libc::CLONE_PIDFD as u64;
+    args.pidfd = &raw mut pidfd as u64;
+    args.exit_signal = libc::SIGCHLD as u64;
+    if let Some(fd) = cgroup {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = fd.as_raw_fd() as u64;
+    }
+    // SAFETY: the structure outlives the call; without CLONE_VM the child returns on its own copy of this stack.
+    let pid = check(unsafe { libc::syscall(libc::SYS_clone3, &raw mut args, size_of::<libc::clone_args>()) })?;
+    if pid == 0 {
+        return Ok(Cloned::Child);
+    }
+    // SAFETY: clone3 succeeded with CLONE_PIDFD, so that pidfd holds a new descriptor.
+    let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
+    Ok(Cloned::Parent(Pid::from_raw(pid as i32), Some(pidfd)))
+}
+
+/// fork(2), refused in a process with threads, where the child could not safely go on as a program of its own.
+///
+/// # Errors
+/// EDEADLK with more than one thread; EAGAIN at the limit of processes.
+pub fn fork() -> Result<Cloned, Errno> {
+    // /proc/self/task has one directory a thread, besides `.` and `..`.
+    if nix::sys::stat::stat(c"/proc/self/task").is_ok_and(|tasks| tasks.st_nlink > 3) {
+        return Err(Errno::EDEADLK);
+    }
+    // SAFETY: with one thread, no lock can be held by a thread that the child does not have.
+    match check(unsafe { libc::fork() }.into())? {
+        0 => Ok(Cloned::Child),
+        pid => Ok(Cloned::Parent(Pid::from_raw(pid as i32), None)),
+    }
+}
+
+/// A null-terminated array of C strings, as execve(2) takes it, made before the clone.
+#[derive(Debug)]
+pub struct Pointers {
+    strings: Vec<CString>,
+    pointers: Vec<*const c_char>,
+}
+
+impl Pointers {
+    /// Takes the strings and lays the array out.
+    pub fn new(strings: Vec<CString>) -> Self {
+        let pointers = strings.iter().map(|s| s.as_ptr()).chain([ptr::null()]).collect();
+        Self { strings, pointers }
+    }
+
+    /// The strings themselves.
+    pub fn strings(&self) -> &[CString] {
+        &self.strings
+    }
+}
+
+/// execve(2). Returns only on failure.
+pub fn execve(program: &CStr, arguments: &Pointers, environment: &Pointers) -> Errno {
+    // SAFETY: both arrays end in null and point into strings that live as long as they do.
+    unsafe { libc::execve(program.as_ptr(), arguments.pointers.as_ptr(), environment.pointers.as_ptr()) };
+    Errno::last()
+}
+
+/// Leaves the process at once: no destructors, no buffers flushed (_exit(2)).
+pub fn exit_now(code: i32) -> ! {
+    // SAFETY: _exit has no preconditions.
+    unsafe { libc::_exit(code) }
+}
+
+/// pidfd_open(2): a close-on-exec handle on the process, immune to pid reuse from here on.
+pub fn pidfd_open(pid: Pid) -> Result<OwnedFd, Errno> {
+    // SAFETY: takes integers only.
+    check_fd(unsafe { libc::syscall(libc::SYS_pidfd_open, pid.as_raw(), 0) })
+}
+
+/// pidfd_send_signal(2). `signal` is a number, so that real-time signals can be sent; 0 only asks whether it could be.
+pub fn pidfd_send_signal(pidfd: BorrowedFd, signal: i32) -> Result<(), Errno> {
+    let none = ptr::null::<libc::siginfo_t>();
+    // SAFETY: a null siginfo is allowed and means "as kill(2)".
+    check(unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd.as_raw_fd(), signal, none, 0) }).map(drop)
+}
+
+/// Gives every signal its default action and unblocks them all: a program expects that of its start.
+///
+/// # Errors
+/// None are expected; signals that cannot be changed (KILL, STOP) are left alone.
+pub fn default_signals() -> Result<(), Errno> {
+    for signal in Signal::iterator() {
+        // SAFETY: SIG_DFL runs no code of ours.
+        unsafe { libc::signal(signal as i32, libc::SIG_DFL) };
+    }
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
+}
+
+/// Blocks all signals, so that [`wait_signal`] receives them.
+pub fn block_signals() -> Result<(), Errno> {
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None)
+}
+
+/// Waits for one of the blocked signals and returns its number; real-time signals too, which nix has no names for.
+pub fn wait_signal() -> Result<i32, Errno> {
+    let mut number = 0;
+    // SAFETY: sigwait reads the set and writes one int.
+    match unsafe { libc::sigwait(SigSet::all().as_ref(), &raw mut number) } {
+        0 => Ok(number),
+        error => Err(Errno::from_raw(error)),
+    }
+}
+
+/// kill(2) with a signal number. For children that are not reaped yet; for others there is [`pidfd_send_signal`].
+pub fn kill(pid: Pid, signal: i32) -> Result<(), Errno> {
+    // SAFETY: takes integers only.
+    check(unsafe { libc::kill(pid.as_raw(), signal) }.into()).map(drop)
+}
+
+/// Reaps one child that has ended, with its exit code; `None` while all that there are live.
+///
+/// # Errors
+/// ECHILD without children.
+pub fn reap_any() -> Result<Option<(Pid, i32)>, Errno> {
+    // SAFETY: siginfo_t is integers and a union of them, for which all zeros is a value.
+    let mut info: libc::siginfo_t = unsafe { mem::zeroed() };
+    // SAFETY: waitid writes one siginfo_t.
+    check(unsafe { libc::waitid(libc::P_ALL, 0, &raw mut info, libc::WEXITED | libc::WNOHANG) }.into())?;
+    // SAFETY: waitid filled the SIGCHLD members, or left them zero where no child has ended.
+    let (pid, status) = unsafe { (info.si_pid(), info.si_status()) };
+    Ok((pid != 0).then(|| (Pid::from_raw(pid), exit_code(info.si_code, status))))
+}
+
+/// Makes `target` (0, 1 or 2) a copy of `fd` that survives exec.
+pub fn duplicate_to(fd: BorrowedFd, target: RawFd) -> Result<(), Errno> {
+    if fd.as_raw_fd() == target {
+        // SAFETY: clearing FD_CLOEXEC of a descriptor that the borrow proves open.
+        return check(unsafe { libc::fcntl(target, libc::F_SETFD, 0) }.into()).map(drop);
+    }
+    // SAFETY: whatever `target` was, the caller asks to replace it.
+    check(unsafe { libc::dup2(fd.as_raw_fd(), target) }.into()).map(drop)
+}
+
+/// Marks every descriptor from `first` on as close-on-exec (close_range(2), Linux 5.11).
+pub fn close_from(first: u32) -> Result<(), Errno> {
+    // SAFETY: nothing is closed here; the flag acts at exec.
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, u32::MAX, libc::CLOSE_RANGE_CLOEXEC) }).map(drop)
+}
+
+/// setgroups(2) by the bare call: glibc's signals all threads, and takes a lock for it.
+pub fn set_groups(groups: &[u32]) -> Result<(), Errno> {
+    // SAFETY: pointer and length are those of one slice.
+    check(unsafe { libc::syscall(libc::SYS_setgroups, groups.len(), groups.as_ptr()) }).map(drop)
+}
+
+/// setresgid(2): real, effective and saved at once, by the bare call.
+pub fn set_gid(gid: u32) -> Result<(), Errno> {
+    // SAFETY: takes integers only.
+    check(unsafe { libc::syscall(libc::SYS_setresgid, gid, gid, gid) }).map(drop)
+}
+
+/// setresuid(2): real, effective and saved at once, by the bare call.
+pub fn set_uid(uid: u32) -> Result<(), Errno> {
+    // SAFETY: takes integers only.
+    check(unsafe { libc::syscall(libc::SYS_setresuid, uid, uid, uid) }).map(drop)
+}
+
+/// Closes every descriptor from `first` to `last`, now: for a process that goes on without exec.
+pub fn close_range(first: u32, last: u32) -> Result<(), Errno> {
+    // SAFETY: the caller goes on to use no descriptor of the range.
+    check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) }).map(drop)
+}
+
+/// Ignores SIGPIPE: writing to somebody who has left is an error then, not the end.
+pub fn ignore_broken_pipes() -> Result<(), Errno> {
+    // SAFETY: SIG_IGN runs no code of ours.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+    Ok(())
+}
+
+/// Waits for the end of the child behind `pidfd`, reaps it, and returns its exit code: 128 + n after signal n.
+///
+/// # Errors
+/// ECHILD where it is not our child.
+pub fn wait_exit(pidfd: BorrowedFd) -> Result<i32, Errno> {
+    // SAFETY: siginfo_t is integers and a union of them, for which all zeros is a value.
+    let mut info: libc::siginfo_t = unsafe { mem::zeroed() };
+    loop {
+        // SAFETY: waitid writes one siginfo_t.
+        let waited = unsafe { libc::waitid(libc::P_PIDFD, pidfd.as_raw_fd() as u32, &raw mut info, libc::WEXITED) };
+        match check(waited.into()) {
+            Err(Errno::EINTR) => {}
+            Err(errno) => return Err(errno),
+            // SAFETY: after a successful waitid for WEXITED the SIGCHLD members of the union are filled.
+            Ok(_) => return Ok(unsafe { exit_code(info.si_code, info.si_status()) }),
+        }
+    }
+}
+
+fn exit_code(kind: i32, status: i32) -> i32 {
+    if kind == libc::CLD_EXITED { status } else { 128 + status }
+}
+
+/// Fills `buffer` with random bytes (getrandom(2)); at most 256, which the kernel gives whole.
+pub fn random(buffer: &mut [u8]) -> Result<(), Errno> {
+    // SAFETY: pointer and length are those of one slice.
+    let length = check(unsafe { libc::getrandom(buffer.as_mut_ptr().cast(), buffer.len(), 0) } as i64)?;
+    if length as usize == buffer.len() { Ok(()) } else { Err(Errno::EIO) }
+}

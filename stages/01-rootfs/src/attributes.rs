@@ -1,0 +1,117 @@
+//! Owner, mode, extended attributes and times, in the order in which they do not undo each other.
+//!
+//! chown(2) clears the set-user-id and set-group-id bits and the file capabilities, and a write clears them too. So:
+//! contents, owner, mode, extended attributes; and the time last, because nothing comes after it.
+
+use std::{
+    ffi::CString,
+    os::fd::{AsFd, BorrowedFd},
+};
+
+use nix::{
+    errno::Errno,
+    fcntl::{AtFlags, OFlag, openat},
+    sys::{
+        stat::{FchmodatFlags, FileStat, Mode, UtimensatFlags, fchmod, fchmodat, fstat, fstatat, futimens, utimensat},
+        time::TimeSpec,
+    },
+    unistd::{Gid, Uid, fchown, fchownat},
+};
+use process::sys;
+
+use crate::{
+    archive::Entry,
+    error::{Error, Refusal, shown},
+    header::Kind,
+    options::{Options, Owners, Summary, Whiteouts},
+};
+
+/// For an open file or directory, but for the time. Nothing is set that is right already.
+pub(crate) fn apply(fd: BorrowedFd, entry: &Entry, options: &Options, summary: &mut Summary) -> Result<(), Error> {
+    let now = fstat(fd).map_err(Error::system("fstat", &entry.name))?;
+    if let Some((uid, gid)) = new_owner(&now, entry, options) {
+        fchown(fd, Some(uid), Some(gid)).map_err(Error::system("chown", &entry.name))?;
+    }
+    if now.st_mode & 0o7777 != entry.mode {
+        fchmod(fd, Mode::from_bits_truncate(entry.mode)).map_err(Error::system("chmod", &entry.name))?;
+    }
+    set_xattrs(fd, entry, options, summary)
+}
+
+/// The time of an open file.
+pub(crate) fn set_time(fd: BorrowedFd, entry: &Entry) -> Result<(), Error> {
+    futimens(fd, &TimeSpec::UTIME_OMIT, &entry.mtime).map_err(Error::system("set the time of", &entry.name))
+}
+
+/// For what cannot be opened without an effect: links, FIFOs and devices. `name` is a plain name in `parent`.
+pub(crate) fn apply_at(
+    parent: BorrowedFd,
+    name: &[u8],
+    entry: &Entry,
+    options: &Options,
+    summary: &mut Summary,
+) -> Result<(), Error> {
+    let failed = |doing| Error::system(doing, &entry.name);
+    let now = fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW).map_err(failed("stat"))?;
+    if let Some((uid, gid)) = new_owner(&now, entry, options) {
+        fchownat(parent, name, Some(uid), Some(gid), AtFlags::AT_SYMLINK_NOFOLLOW).map_err(failed("chown"))?;
+    }
+    // A symbolic link has no mode of its own.
+    if entry.kind != Kind::Symlink && now.st_mode & 0o7777 != entry.mode {
+        let mode = Mode::from_bits_truncate(entry.mode);
+        fchmodat(parent, name, mode, FchmodatFlags::NoFollowSymlink).map_err(failed("chmod"))?;
+    }
+    if !entry.xattrs.is_empty() {
+        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let fd = openat(parent, name, flags, Mode::empty()).map_err(failed("open"))?;
+        set_xattrs(fd.as_fd(), entry, options, summary)?;
+    }
+    utimensat(parent, name, &TimeSpec::UTIME_OMIT, &entry.mtime, UtimensatFlags::NoFollowSymlink)
+        .map_err(failed("set the time of"))
+}
+
+/// Makes a directory hide all that lower layers have in it (kernel documentation, `overlayfs.rst`).
+pub(crate) fn set_opaque(fd: BorrowedFd, options: &Options) -> Result<(), Errno> {
+    match options.whiteouts {
+        Whiteouts::Literal => Ok(()),
+        Whiteouts::Overlay => sys::set_xattr(fd, c"trusted.overlay.opaque", b"y"),
+        Whiteouts::OverlayUser => sys::set_xattr(fd, c"user.overlay.opaque", b"y"),
+    }
+}
+
+fn new_owner(now: &FileStat, entry: &Entry, options: &Options) -> Option<(Uid, Gid)> {
+    let wanted = options.owners == Owners::Archive && (now.st_uid, now.st_gid) != (entry.uid, entry.gid);
+    wanted.then(|| (Uid::from_raw(entry.uid), Gid::from_raw(entry.gid)))
+}
+
+/// Refuses attributes that no archive may set, before anything is made for the entry.
+pub(crate) fn check_xattrs(entry: &Entry) -> Result<(), Refusal> {
+    let forged = |name: &[u8]| name.starts_with(b"trusted.overlay.") || name.starts_with(b"user.overlay.");
+    match entry.xattrs.iter().find(|(name, _)| forged(name) || name.contains(&0)) {
+        Some((name, _)) => Err(Refusal::Xattr(shown(name))),
+        None => Ok(()),
+    }
+}
+
+fn set_xattrs(fd: BorrowedFd, entry: &Entry, options: &Options, summary: &mut Summary) -> Result<(), Error> {
+    for (name, value) in &entry.xattrs {
+        let allowed = options
+            .xattrs
+            .iter()
+            .map(String::as_bytes)
+            .any(|allowed| if allowed.ends_with(b".") { name.starts_with(allowed) } else { name == allowed });
+        let Ok(name) = CString::new(name.as_slice()) else {
+            continue;
+        };
+        let set = if allowed { sys::set_xattr(fd, &name, value) } else { Err(Errno::EOPNOTSUPP) };
+        // EOPNOTSUPP: not every filesystem has every kind. EPERM: only root sets capabilities, and nobody sets `user.`
+        // attributes of a link or a device.
+        let may_fail = options.owners == Owners::Caller || !matches!(entry.kind, Kind::File | Kind::Directory);
+        match set {
+            Err(Errno::EOPNOTSUPP) => summary.skipped_xattrs += 1,
+            Err(Errno::EPERM) if may_fail => summary.skipped_xattrs += 1,
+            set => set.map_err(Error::system("set an extended attribute of", &entry.name))?,
+        }
+    }
+    Ok(())
+}

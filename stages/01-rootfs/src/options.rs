@@ -1,0 +1,120 @@
+//! What to unpack, how much of it, and what came of it.
+
+/// How an archive becomes files.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Whose the files will be.
+    pub owners: Owners,
+    /// What becomes of device nodes.
+    pub devices: Devices,
+    /// What becomes of names that begin with `.wh.`.
+    pub whiteouts: Whiteouts,
+    /// What becomes of names that begin with `/`.
+    pub absolute_names: AbsoluteNames,
+    /// The extended attributes to set: whole names, or prefixes that end in a dot. Others are left out and counted,
+    /// because honest archives carry attributes that mean nothing elsewhere, such as `security.selinux`.
+    ///
+    /// `trusted.overlay.…` and `user.overlay.…` are refused whatever this says: with them an archive could make a
+    /// layer of an overlay point to files that it does not own.
+    pub xattrs: Vec<String>,
+    /// How much is too much.
+    pub limits: Limits,
+}
+
+impl Default for Options {
+    /// For root: an ordinary archive as `tar` makes it, with no device nodes in it.
+    fn default() -> Self {
+        let xattrs = ["user.", "security.capability", "system.posix_acl_access", "system.posix_acl_default"];
+        Self {
+            owners: Owners::Archive,
+            devices: Devices::Refuse,
+            whiteouts: Whiteouts::Literal,
+            absolute_names: AbsoluteNames::Refuse,
+            xattrs: xattrs.map(str::to_owned).to_vec(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Whose the files will be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Owners {
+    /// The user and group ids of the archive. Needs `CAP_CHOWN`; in a user namespace the ids must be mapped.
+    Archive,
+    /// The caller's. File capabilities, which only root can set, are left out and counted.
+    Caller,
+}
+
+/// What becomes of character and block devices. FIFOs are always made: they lead nowhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Devices {
+    /// The archive is refused. A device node is a door to the machine: whoever may open `8:0` owns the disk.
+    Refuse,
+    /// They are left out and counted. A container gets its own /dev.
+    Skip,
+    /// They are made. Needs `CAP_MKNOD` in the first user namespace.
+    Create,
+}
+
+/// What becomes of whiteouts, by which a layer of an image deletes what lower layers hold.
+///
+/// OCI image specification, `layer.md`, "Whiteouts": `.wh.NAME` deletes `NAME`, `.wh..wh..opq` deletes all that lower
+/// layers hold in its directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whiteouts {
+    /// They are names like any other: for an archive that is no layer, such as an imported root filesystem.
+    Literal,
+    /// Becomes overlayfs's own form: a character device 0/0, and `trusted.overlay.opaque`. Needs `CAP_SYS_ADMIN`.
+    Overlay,
+    /// The same with `user.overlay.opaque`, for overlay mounts with `userxattr`, which users other than root make.
+    OverlayUser,
+}
+
+/// What becomes of names that begin with `/`. (`/` itself is the root in either case.)
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AbsoluteNames {
+    /// The archive is refused: nobody makes such names by accident, as tar strips the slash.
+    Refuse,
+    /// They are taken to begin at the unpacked root, as Docker does with layers.
+    Confine,
+}
+
+/// How much is too much. Beyond a limit the archive is refused; what was unpacked so far stays for the caller to remove.
+///
+/// There is no limit on the ratio of compression. Deflate ends at 1032:1, and honest images get there with files of
+/// zeros (`/var/log/lastlog`, disk images). Zeros are written as holes, so that they take time but no space, and the
+/// time is bounded by `bytes`.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Bytes of the uncompressed archive (headers and padding too), plus the holes of its sparse files.
+    pub bytes: u64,
+    /// Headers in the archive, plus the directories that are made because an entry needs them.
+    pub entries: u64,
+    /// Bytes in a name. The kernel takes paths of up to 4095 (`PATH_MAX` less its null), parts of up to 255.
+    pub path: usize,
+    /// Directories in each other, counted from the root. Removing a tree takes a file descriptor for each level.
+    pub depth: usize,
+}
+
+impl Default for Limits {
+    /// 64 GiB, 4 million entries, names of 4095 bytes, 256 levels: beyond any sane image.
+    fn default() -> Self {
+        Self { bytes: 64 << 30, entries: 4_000_000, path: 4095, depth: 256 }
+    }
+}
+
+/// What was unpacked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Summary {
+    /// Entries of the archive, without the headers that only describe others.
+    pub entries: u64,
+    /// Bytes in regular files, holes included.
+    pub bytes: u64,
+    /// Whiteouts that were converted.
+    pub whiteouts: u64,
+    /// Device nodes that [`Devices::Skip`] left out.
+    pub skipped_devices: u64,
+    /// Extended attributes that are not on the list, or that the filesystem or the caller's rights do not allow.
+    pub skipped_xattrs: u64,
+}

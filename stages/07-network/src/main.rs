@@ -1,0 +1,33 @@
+//! A program with a network of its own: a loopback interface.
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+use chroot::Chroot;
+use ipc::Ipc;
+use network::Network;
+use pid::PidNamespace;
+use process::{Container, Primitive, stage};
+use user::User;
+use uts::Uts;
+
+fn main() -> ExitCode {
+    stage::main(
+        "stage-07-network",
+        "Runs COMMAND in ROOTFS with a network of its own: loopback only. Works without root",
+        |invocation| {
+            let root = Chroot::new(&invocation.rootfs).map_err(|e| format!("ROOTFS: {e}"))?;
+            let container: Vec<Box<dyn Primitive>> = vec![
+                Box::new(User::single()),
+                Box::new(Uts::new("container")),
+                Box::new(PidNamespace),
+                Box::new(Ipc),
+                Box::new(Network),
+                Box::new(root),
+            ];
+            let mut process = invocation.process()?;
+            process.init = true;
+            Ok((Container(container), process))
+        },
+    )
+}

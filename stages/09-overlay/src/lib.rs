@@ -1,0 +1,236 @@
+//! Stage 09: a writable layer over read-only ones.
+//!
+//! overlayfs (the kernel's Documentation/filesystems/overlayfs.rst) shows several directories as one. Reads find the
+//! topmost file of a name; the first write copies the file up to the upper directory; a deletion leaves a whiteout
+//! there. So that a hundred containers share one image, and none can change it.
+#![forbid(unsafe_code)]
+
+use std::{
+    ffi::{CStr, CString},
+    fs,
+    os::{
+        fd::{AsFd, AsRawFd, OwnedFd},
+        unix::{
+            ffi::OsStrExt,
+            fs::{MetadataExt, chown},
+        },
+    },
+    path::{Path, PathBuf},
+};
+
+use nix::{
+    fcntl::{OFlag, open},
+    sys::stat::Mode,
+    unistd::{chdir, fchdir, mkdir},
+};
+use process::{
+    Errno, Error, Host, Inside, Primitive, Result, Undo,
+    sys::{self, MountAttr},
+};
+
+/// fsconfig(2) takes values of up to 255 bytes.
+const LONGEST_VALUE: usize = 255;
+
+// ANCHOR: overlay
+/// The container's root: `lower` directories under a writable one.
+#[derive(Debug)]
+pub struct Overlay {
+    /// Read-only directories, the topmost first. At least one.
+    lower: Vec<PathBuf>,
+    /// The container's own directory; see [`Overlay::new`].
+    base: PathBuf,
+    /// Whether the upper directory vanishes with the container: then fsync in it, and the sync of its whole
+    /// filesystem when the container ends, are left out.
+    pub volatile: bool,
+    prepared: Option<Prepared>,
+}
+// ANCHOR_END: overlay
+
+/// What the mount needs, opened and spelt out before the clone.
+#[derive(Debug)]
+struct Prepared {
+    options: Vec<(&'static CStr, CString)>,
+    flags: Vec<&'static CStr>,
+    lower: Vec<CString>,
+    /// All lower directories by descriptor, `3:4:5`, for kernels before 6.7.
+    joined: CString,
+    _pinned: Vec<OwnedFd>,
+}
+
+const MOUNT: usize = 0;
+
+impl Overlay {
+    /// An overlay over `lower`, the topmost first. `base` is the container's own directory, on one filesystem, where
+    /// `upper` takes what it writes, `work` is the kernel's, and `root` is a place to mount at. What is missing of
+    /// them is made; where that is `base` itself, it goes when the journal is undone.
+    pub fn new(lower: Vec<PathBuf>, base: PathBuf) -> Self {
+        Self { lower, base, volatile: false, prepared: None }
+    }
+
+    /// Makes the directories. The upper one shows as the container's `/`, so that it takes mode and owner of the
+    /// topmost lower one.
+    fn make(&self, host: &mut Host) -> Result<()> {
+        if !self.base.exists() {
+            host.undo(Undo::RemoveTree(self.base.clone()))?;
+            self.make_directory(host, "")?;
+        }
+        let upper = self.base.join("upper");
+        if !upper.exists() {
+            self.make_directory(host, "upper")?;
+            let like = self.lower.first().map(fs::metadata);
+            if let Some(Ok(like)) = like {
+                let same = chown(&upper, Some(like.uid()), Some(like.gid()))
+                    .or_else(|e| if host.unprivileged { Ok(()) } else { Err(e) })
+                    .and_then(|()| fs::set_permissions(&upper, like.permissions()));
+                same.map_err(|e| Error::from_io("overlay", format!("chmod {}", upper.display()), &e))?;
+            }
+        }
+        self.make_directory(host, "work")?;
+        self.make_directory(host, "root")
+    }
+
+    fn make_directory(&self, host: &mut Host, name: &str) -> Result<()> {
+        let path = self.base.join(name);
+        host.act(
+            || format!("mkdir({:?})", path.display()),
+            || match mkdir(&path, Mode::from_bits_truncate(0o755)) {
+                Err(Errno::EEXIST) => Ok(()),
+                made => made,
+            },
+        )
+    }
+
+    fn words(&self) -> String {
+        let lower: Vec<_> = self.lower.iter().map(|p| p.display().to_string()).collect();
+        format!("fsmount(overlay, lowerdir={}, upperdir={})", lower.join(":"), self.base.join("upper").display())
+    }
+
+    fn spell_out(&self, user_xattr: bool) -> Result<Prepared, Errno> {
+        let mut pinned = Vec::new();
+        let mut spell = |path: &Path| -> Result<(CString, i32), Errno> {
+            let fd = open(path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
+            let number = fd.as_raw_fd();
+            pinned.push(fd);
+            let name = if path.as_os_str().len() > LONGEST_VALUE {
+                format!("/proc/self/fd/{number}").into_bytes()
+            } else {
+                path.as_os_str().as_bytes().to_owned()
+            };
+            Ok((CString::new(name).map_err(|_| Errno::EINVAL)?, number))
+        };
+        let mut lower = Vec::new();
+        let mut numbers = Vec::new();
+        for path in &self.lower {
+            let (name, number) = spell(path)?;
+            lower.push(name);
+            numbers.push(number.to_string());
+        }
+        let (upper, _) = spell(&self.base.join("upper"))?;
+        let (work, _) = spell(&self.base.join("work"))?;
+        let options = vec![
+            (c"source", c"overlay".to_owned()),
+            (c"upperdir", upper),
+            (c"workdir", work),
+            // A renamed directory is copied, and the upper directory stays a plain record of what changed.
+            (c"redirect_dir", c"nofollow".to_owned()),
+            (c"index", c"off".to_owned()),
+            (c"metacopy", c"off".to_owned()),
+        ];
+        // In a user namespace the kernel's own marks go to user.* attributes; trusted.* belongs to the host.
+        let flags = [(self.volatile, c"volatile"), (user_xattr, c"userxattr")].into_iter().filter(|f| f.0).map(|f| f.1);
+        let joined = CString::new(numbers.join(":")).map_err(|_| Errno::EINVAL)?;
+        Ok(Prepared { options, flags: flags.collect(), lower, joined, _pinned: pinned })
+    }
+}
+
+impl Prepared {
+    // ANCHOR: mount
+    /// Makes the mount, attached nowhere.
+    fn mount(&self) -> Result<OwnedFd, Errno> {
+        let context = sys::fsopen(c"overlay")?;
+        self.add_lower(&context)?;
+        for (key, value) in &self.options {
+            sys::fsconfig_string(context.as_fd(), key, value)?;
+        }
+        for flag in &self.flags {
+            sys::fsconfig_flag(context.as_fd(), flag)?;
+        }
+        sys::fsconfig_create(context.as_fd())?;
+        sys::fsmount(context.as_fd(), MountAttr::default())
+    }
+    // ANCHOR_END: mount
+
+    /// One option a directory; before Linux 6.7 one for all, of 255 bytes: there they are named by descriptor, so that
+    /// some 80 fit.
+    fn add_lower(&self, context: &OwnedFd) -> Result<(), Errno> {
+        for (number, lower) in self.lower.iter().enumerate() {
+            match sys::fsconfig_string(context.as_fd(), c"lowerdir+", lower) {
+                Err(Errno::EINVAL) if number == 0 => {
+                    let here = open(c".", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
+                    chdir(c"/proc/self/fd")?;
+                    let added = sys::fsconfig_string(context.as_fd(), c"lowerdir", &self.joined);
+                    fchdir(here)?;
+                    return added;
+                }
+                added => added?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Primitive for Overlay {
+    fn name(&self) -> &'static str {
+        "overlay"
+    }
+
+    /// Mounts in the parent where it may, so that the root can be looked into before the container exists. A second
+    /// call does nothing.
+    fn prepare(&mut self, host: &mut Host) -> Result<()> {
+        if self.prepared.is_some() {
+            return Ok(());
+        }
+        self.make(host)?;
+        let spelt = self.spell_out(host.unprivileged);
+        let prepared = spelt.map_err(|errno| Error::new("overlay", self.words(), errno))?;
+        if !host.unprivileged {
+            let mounted = host.act(|| self.words(), || prepared.mount());
+            host.root = Some(mounted.map_err(|e| match advice(e.errno) {
+                Some(hint) => e.hint(hint),
+                None => e,
+            })?);
+        }
+        self.prepared = Some(prepared);
+        Ok(())
+    }
+
+    fn enter(&self, inside: &Inside) -> Result<(), Errno> {
+        if inside.root().is_err()
+            && let Some(prepared) = &self.prepared
+        {
+            inside.at(MOUNT);
+            inside.set_root(prepared.mount()?);
+        }
+        Ok(())
+    }
+
+    fn step(&self, _: u16) -> String {
+        self.words()
+    }
+
+    fn hint(&self, _: u16, errno: Errno) -> Option<String> {
+        advice(errno).map(str::to_owned)
+    }
+}
+
+fn advice(errno: Errno) -> Option<&'static str> {
+    match errno {
+        Errno::EPERM => Some("overlay in a user namespace needs Linux 5.11; without one, root"),
+        Errno::ENODEV => Some("the kernel has no overlayfs: modprobe overlay"),
+        Errno::EINVAL => {
+            Some("upper and work directory must be empty or of one container, on a filesystem with xattrs")
+        }
+        Errno::ENOENT | Errno::ENOTDIR => Some("the root filesystem is no directory: make one with ./rootfs-fetch.sh"),
+        _ => None,
+    }
+}

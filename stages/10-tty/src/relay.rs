@@ -1,0 +1,82 @@
+//! Copies between the user's terminal and the container's.
+
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd},
+};
+
+use nix::{
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::{
+        signal::{SigSet, Signal},
+        signalfd::{SfdFlags, SignalFd},
+    },
+    unistd::{read, write},
+};
+use process::{Child, Container, Errno, Error, Host, Process, Result, spawn, sys};
+
+use crate::RawMode;
+
+/// Runs a container whose process has a [`crate::Terminal`] on the user's terminal: as [`process::foreground::run`].
+pub fn run(container: &mut Container, process: &mut Process, host: &mut Host) -> Result<i32> {
+    let child = spawn(container, process, host)?;
+    let raw = RawMode::enter(io::stdin());
+    let code = relay(&child).map_err(|errno| Error::new("tty", "copy to and from the terminal", errno));
+    drop(raw);
+    let undone = host.journal.undo_to(0).map_err(|e| Error::from_io("tty", format!("clean up: {e}"), &e));
+    code.and_then(|code| undone.map(|()| code))
+}
+
+/// Copies until the program has ended and its last output is out; returns its exit code.
+pub fn relay(child: &Child) -> Result<i32, Errno> {
+    let controller = child.terminal.as_ref().ok_or(Errno::ENOTTY)?;
+    let (stdin, stdout) = (io::stdin(), io::stdout());
+    let mut resized = SigSet::empty();
+    resized.add(Signal::SIGWINCH);
+    resized.thread_block()?;
+    let signals = SignalFd::with_flags(&resized, SfdFlags::SFD_CLOEXEC)?;
+    resize(stdin.as_fd(), controller.as_fd());
+    let mut listen = true;
+    loop {
+        let input = if listen { PollFlags::POLLIN } else { PollFlags::empty() };
+        let mut ready = [
+            PollFd::new(controller.as_fd(), PollFlags::POLLIN),
+            PollFd::new(signals.as_fd(), PollFlags::POLLIN),
+            PollFd::new(stdin.as_fd(), input),
+        ];
+        match poll(&mut ready, PollTimeout::NONE) {
+            Err(Errno::EINTR) => continue,
+            polled => polled?,
+        };
+        // EIO, or nothing: the last process with the terminal open has gone.
+        if ready[0].any().unwrap_or(false) && copy(controller.as_fd(), stdout.as_fd()).unwrap_or(0) == 0 {
+            return sys::wait_exit(child.pidfd.as_fd());
+        }
+        if ready[1].any().unwrap_or(false) {
+            signals.read_signal()?;
+            resize(stdin.as_fd(), controller.as_fd());
+        }
+        if listen && ready[2].any().unwrap_or(false) {
+            listen = copy(stdin.as_fd(), controller.as_fd()).unwrap_or(0) > 0;
+        }
+    }
+}
+
+/// Gives the container's terminal the size of the user's, if that is one.
+fn resize(from: BorrowedFd, to: BorrowedFd) {
+    if let Ok(size) = sys::window_size(from) {
+        // A terminal that has just closed needs no size.
+        let _ = sys::set_window_size(to, size);
+    }
+}
+
+fn copy(from: BorrowedFd, to: BorrowedFd) -> Result<usize, Errno> {
+    let mut buffer = [0; 8192];
+    let length = read(from, &mut buffer)?;
+    let mut rest = &buffer[..length];
+    while !rest.is_empty() {
+        let written = write(to, rest)?;
+        rest = &rest[written..];
+    }
+    Ok(length)
+}

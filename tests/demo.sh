@@ -1,0 +1,35 @@
+#!/bin/bash
+# The main job, visibly: each command is shown before its output. Uses a store of its own, gone at the end.
+set -eu
+cd "$(dirname "$0")/.."
+export MINI_DOCKER_ROOT
+MINI_DOCKER_ROOT=$(mktemp -d)
+trap 'mini-docker ps -aq | xargs -r target/release/mini-docker rm -f >/dev/null; rm -rf "$MINI_DOCKER_ROOT"' EXIT
+mini-docker() { target/release/mini-docker "$@"; }
+show() {
+    printf '\n\033[1m$ %s\033[0m\n' "$*"
+    eval "$*"
+}
+note() { printf '\n# %s\n' "$*"; }
+
+note 'A root filesystem, from Debian, straight into an image'
+show './rootfs-fetch.sh busybox --mini-docker target/release/mini-docker --import busybox'
+show 'mini-docker images'
+
+note 'A process in its own root, its own namespaces, its own writable overlay'
+show "mini-docker run --rm --hostname box busybox sh -c 'hostname; id; ps; ls /; ip -o link'"
+
+note 'What it writes is gone with it, and the image is as it was'
+show "mini-docker run --rm busybox sh -c 'rm -rf /etc; echo mine > /hello; ls /'"
+show 'mini-docker run --rm busybox ls /'
+
+note 'In the background: its log, its state, its end'
+show "mini-docker run -d --name clock busybox sh -c 'trap \"echo bye; exit 3\" TERM; while :; do date; sleep 1; done'"
+show 'mini-docker ps'
+show 'mini-docker stop clock'
+show 'mini-docker logs clock'
+show 'mini-docker ps -a'
+show 'mini-docker rm clock'
+
+note 'How it is done: every primitive, as it acted'
+show 'mini-docker run --rm --explain busybox echo hello from a container'

@@ -1,0 +1,6 @@
+//! What the tests of the whole workspace share.
+#![forbid(unsafe_code)]
+
+pub mod engine;
+pub mod leaks;
+pub mod rootfs;

@@ -1,0 +1,44 @@
+//! A root filesystem to start containers from, small and made without a network.
+
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::{PermissionsExt, symlink},
+    path::Path,
+    process::Command,
+};
+
+/// Fills the directory `dir` with a static busybox, a link for each of its applets, and the directories and files that
+/// programs expect.
+///
+/// # Panics
+/// Without /bin/busybox or /usr/bin/busybox, and where `dir` cannot be written.
+pub fn busybox(dir: &Path) {
+    let program = ["/bin/busybox", "/usr/bin/busybox"]
+        .map(Path::new)
+        .into_iter()
+        .find(|path| path.exists())
+        .expect("no busybox: apt-get install busybox-static");
+    // A directory of `tempfile` is for its owner alone; a container's users differ.
+    mode(dir, 0o755);
+    for name in ["bin", "etc", "proc", "sys", "dev", "root", "home", "var"] {
+        fs::create_dir(dir.join(name)).expect("mkdir");
+    }
+    fs::create_dir(dir.join("tmp")).expect("mkdir");
+    mode(&dir.join("tmp"), 0o1777);
+    fs::copy(program, dir.join("bin/busybox")).expect("copy busybox");
+    let list = Command::new(program)
+        .arg("--list")
+        .output()
+        .expect("busybox --list");
+    let list = String::from_utf8(list.stdout).expect("applets have plain names");
+    for applet in list.lines().filter(|name| *name != "busybox") {
+        symlink("busybox", dir.join("bin").join(applet)).expect("symlink");
+    }
+    let passwd = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n";
+    fs::write(dir.join("etc/passwd"), passwd).expect("write /etc/passwd");
+    fs::write(dir.join("etc/group"), "root:x:0:\nnogroup:x:65534:\n").expect("write /etc/group");
+}
+
+fn mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, Permissions::from_mode(mode)).expect("chmod");
+}

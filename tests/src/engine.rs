@@ -96,14 +96,14 @@ impl Engine {
 
     /// Runs a command to its end.
     pub fn run(&self, arguments: &[&str]) -> Said {
-        said(output(self.command(arguments), b""))
+        said(&output(self.command(arguments), b""))
     }
 
     /// Runs a command with `input` on its standard input.
     pub fn run_with(&self, arguments: &[&str], input: &[u8]) -> Said {
         let mut command = self.command(arguments);
         command.stdin(Stdio::piped());
-        said(output(command, input))
+        said(&output(command, input))
     }
 
     /// What `inspect` says of one object.
@@ -159,7 +159,7 @@ pub fn output(mut command: Command, input: &[u8]) -> Output {
     output
 }
 
-fn said(output: Output) -> Said {
+fn said(output: &Output) -> Said {
     use std::os::unix::process::ExitStatusExt;
     let code = output.status.code().or_else(|| output.status.signal().map(|signal| 128 + signal));
     Said {

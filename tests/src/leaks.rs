@@ -41,26 +41,41 @@ pub fn of(root: &Path) -> Vec<String> {
 pub fn run_directories(root: &Path) -> impl Iterator<Item = PathBuf> {
     use sha2::{Digest, Sha256};
     let digest = Sha256::digest(root.as_os_str().as_encoded_bytes());
-    let key: String = digest.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
+    let key = format!("{:08x}", u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]));
     entries(Path::new("/run/mini-docker"))
         .filter(move |path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&key)))
 }
 
-/// Processes of the store: its monitors, by the environment that they were forked with, and its containers', by the
-/// overlay mounts of their namespace.
+/// Processes of the store: its monitors and commands, and its containers'.
 pub fn processes(root: &Path) -> Vec<i32> {
-    let root = root.to_string_lossy().into_owned();
-    let is_ours = |pid: &i32| {
-        if *pid == std::process::id().cast_signed() {
-            return false;
-        }
-        let file = |name: &str| fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
-        let has = |text: Vec<u8>| String::from_utf8_lossy(&text).contains(&root);
-        let is_monitor = file("comm") == b"mini-docker\n" && (has(file("environ")) || has(file("cmdline")));
-        is_monitor || has(file("mountinfo"))
-    };
-    let pids = entries(Path::new("/proc")).filter_map(|path| path.file_name()?.to_str()?.parse().ok());
-    pids.filter(is_ours).collect()
+    pids(|pid| is_engine(pid, root) || is_inside(pid, root))
+}
+
+/// The monitors of the store (and commands that run just now).
+pub fn monitors(root: &Path) -> Vec<i32> {
+    pids(|pid| is_engine(pid, root))
+}
+
+fn pids(is_meant: impl Fn(i32) -> bool) -> Vec<i32> {
+    let own = std::process::id().cast_signed();
+    let all = entries(Path::new("/proc")).filter_map(|path| path.file_name()?.to_str()?.parse().ok());
+    all.filter(|&pid| pid != own && is_meant(pid)).collect()
+}
+
+/// By the environment or the command line that it was started with.
+fn is_engine(pid: i32, root: &Path) -> bool {
+    let is_named = fs::read(format!("/proc/{pid}/comm")).is_ok_and(|name| name == b"mini-docker\n");
+    is_named && (mentions(pid, "environ", root) || mentions(pid, "cmdline", root))
+}
+
+/// By the overlay in its mount namespace.
+fn is_inside(pid: i32, root: &Path) -> bool {
+    mentions(pid, "mountinfo", root)
+}
+
+fn mentions(pid: i32, file: &str, root: &Path) -> bool {
+    let text = fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
+    String::from_utf8_lossy(&text).contains(&*root.to_string_lossy())
 }
 
 fn await_end(pid: i32, deadline: Instant) {

@@ -1,6 +1,7 @@
 //! What the tests of the whole workspace share.
 #![forbid(unsafe_code)]
 
+pub mod container;
 pub mod engine;
 pub mod leaks;
 pub mod rootfs;

@@ -26,19 +26,30 @@ pub fn busybox(dir: &Path) {
     fs::create_dir(dir.join("tmp")).expect("mkdir");
     mode(&dir.join("tmp"), 0o1777);
     fs::copy(program, dir.join("bin/busybox")).expect("copy busybox");
-    let list = Command::new(program)
-        .arg("--list")
-        .output()
-        .expect("busybox --list");
+    let list = Command::new(program).arg("--list").output().expect("busybox --list");
     let list = String::from_utf8(list.stdout).expect("applets have plain names");
     for applet in list.lines().filter(|name| *name != "busybox") {
         symlink("busybox", dir.join("bin").join(applet)).expect("symlink");
     }
-    let passwd = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\n";
+    let passwd = "root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/:/bin/false\nweb:x:33:34::/srv:/bin/sh\n";
     fs::write(dir.join("etc/passwd"), passwd).expect("write /etc/passwd");
-    fs::write(dir.join("etc/group"), "root:x:0:\nnogroup:x:65534:\n").expect("write /etc/group");
+    fs::write(dir.join("etc/group"), "root:x:0:\nnogroup:x:65534:\nwww:x:34:\nlog:x:50:web\n")
+        .expect("write /etc/group");
 }
 
 fn mode(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).expect("chmod");
+}
+
+/// The same as a tar archive.
+///
+/// # Panics
+/// As [`busybox`].
+pub fn busybox_tar(archive: &Path) {
+    let dir = tempfile::tempdir().expect("make a directory");
+    busybox(dir.path());
+    let mut tar = tar::Builder::new(fs::File::create(archive).expect("create the archive"));
+    tar.follow_symlinks(false);
+    tar.append_dir_all(".", dir.path()).expect("write the archive");
+    tar.finish().expect("write the archive");
 }

@@ -86,7 +86,9 @@ impl Images {
         if self.quiet {
             let mut ids: Vec<_> = rows.into_iter().map(|mut row| row.remove(2)).collect();
             ids.dedup();
-            ids.iter().for_each(|id| print(format_args!("{id}\n")));
+            for id in ids {
+                print(format_args!("{id}\n"));
+            }
         } else {
             print(format_args!("{}", table::render(&["REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"], &rows)));
         }

@@ -30,7 +30,7 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Create and run a new container from an image
-    Run(run::Run),
+    Run(Box<run::Run>),
     /// List containers
     Ps(containers::Ps),
     /// Remove one or more containers

@@ -53,6 +53,8 @@ pub(super) fn duration(seconds: i64) -> String {
 
 /// A number of bytes, in Docker's words.
 pub(super) fn size(bytes: u64) -> String {
+    // Three digits are shown; an f64 has fifteen.
+    #[allow(clippy::cast_precision_loss)]
     let mut value = bytes as f64;
     let mut units = ["B", "kB", "MB", "GB", "TB"].into_iter();
     let mut unit = units.next().unwrap_or_default();

@@ -187,14 +187,19 @@ impl Engine {
                 Err(e) => return Err(e),
             }
         }
-        containers.sort_by(|a, b| b.config.created.cmp(&a.config.created));
+        containers.sort_by_key(|container: &Container| std::cmp::Reverse(container.config.created));
         Ok(containers)
     }
 
     /// Removes what is left of a container whose maker died before it was whole.
     fn clear_abandoned(&self, id: &str) -> Result<()> {
         let lock = self.container_file(id, "lock");
-        let abandoned = lock.exists() && Lock::take(&lock, Locking::Try)?.is_some();
+        let abandoned = if lock.exists() {
+            Lock::take(&lock, Locking::Try)?.is_some()
+        } else {
+            // Before its lock there is the store's, which every maker shares.
+            self.store.try_lock_alone()?.is_some() && !lock.exists()
+        };
         if abandoned { self.store.discard(&self.store.container(id)) } else { Ok(()) }
     }
 

@@ -71,6 +71,8 @@ pub struct RunConfig {
     pub stop_signal: String,
 }
 
+// serde passes the field's own type.
+#[allow(clippy::ref_option)]
 fn is_empty(list: &Option<Vec<String>>) -> bool {
     list.as_ref().is_none_or(Vec::is_empty)
 }

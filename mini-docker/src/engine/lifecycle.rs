@@ -55,6 +55,8 @@ impl Engine {
         if container.status.state == State::Running {
             return Err(Error::conflict(format!("container {} is running already", container.config.name)));
         }
+        // Of a monitor that died on its way.
+        self.undo(id)?;
         monitor::launch(self, &container, options)
     }
 
@@ -151,36 +153,55 @@ impl Engine {
 
     /// Replays the journal of a monitor that died.
     fn undo(&self, id: &str) -> Result<()> {
-        let path = self.store.run(id).join("undo");
-        if !path.exists() {
+        let run = self.store.run(id);
+        if !run.exists() {
             return Ok(());
         }
-        let undone = Journal::open(&path).and_then(Journal::undo_all);
+        let undone = Journal::open(&run.join("undo")).and_then(Journal::undo_all);
+        // It died before it could write down even this.
+        let undone = undone.and_then(|()| match std::fs::remove_dir_all(&run) {
+            Err(e) if e.kind() != ErrorKind::NotFound => Err(e),
+            _ => Ok(()),
+        });
         undone.map_err(|e| Error::system(format_args!("clean up after container {}", short(id)), &e))
     }
 
-    /// Settles what has become of a container whose status says that it runs.
+    /// Settles what has become of a container whose monitor died, on its way to start it or later.
     pub(super) fn settle(&self, container: &mut Container) -> Result<()> {
-        if container.status.state != State::Running {
-            return Ok(());
-        }
         let id = container.config.id.clone();
-        if self.is_monitored(&id)? {
+        let running = container.status.state == State::Running;
+        if !(running || self.store.run(&id).exists()) || self.is_monitored(&id)? {
             return Ok(());
         }
+        // Whoever holds the lock is starting or ending it just now, or settles it.
+        let Some(_lock) = Lock::take(&self.container_file(&id, "lock"), Locking::Try)? else { return Ok(()) };
         // Between the reading of the status and the look at its lock, the monitor may have ended in good order.
         container.status = self.read_status(&id)?;
-        if container.status.state != State::Running || first_process(container).is_some() {
+        if self.is_monitored(&id)? || first_process(container).is_some() {
             return Ok(());
         }
-        container.status.state = State::Exited;
-        container.status.pid = 0;
-        container.status.start_time = 0;
-        container.status.exit_code = UNSEEN;
-        container.status.finished = Some(Timestamp::now());
-        "the container's monitor was killed".clone_into(&mut container.status.error);
-        self.write_status(&container.config, &container.status)?;
+        if container.status.state == State::Running {
+            container.status.state = State::Exited;
+            container.status.pid = 0;
+            container.status.start_time = 0;
+            container.status.exit_code = UNSEEN;
+            container.status.finished = Some(Timestamp::now());
+            "nobody saw it end: its monitor was killed".clone_into(&mut container.status.error);
+            self.write_status(&container.config, &container.status)?;
+        }
         self.undo(&id)
+    }
+
+    /// The exit code of a container whose process has ended without a monitor.
+    fn unseen_end(&self, id: &str) -> i32 {
+        loop {
+            match self.load(id) {
+                // Somebody else settles it just now, and holds the lock as long.
+                Ok(container) if container.status.state == State::Running => drop(self.lock_container(id)),
+                Ok(container) => return container.status.exit_code,
+                Err(_) => return UNSEEN,
+            }
+        }
     }
 
     fn is_monitored(&self, id: &str) -> Result<bool> {
@@ -211,8 +232,7 @@ impl Engine {
                 return Ok(None);
             }
             let Ending::Monitor(line) = &*ending else {
-                // Nobody else saw it end: that is settled now.
-                return Ok(Some(self.load(id).map_or(UNSEEN, |container| container.status.exit_code)));
+                return Ok(Some(self.unseen_end(id)));
             };
             match frame::read(line) {
                 Ok(Some((frame::Kind::Exit, code))) => {
@@ -239,7 +259,10 @@ fn first_process(container: &Container) -> Option<OwnedFd> {
     // The handle first, then the question whose it is.
     let pid = Pid::from_raw(status.pid);
     let pidfd = sys::pidfd_open(pid).ok()?;
-    (start_time(pid) == Some(status.start_time)).then_some(pidfd)
+    // Readable: it has ended, and waits to be reaped by whoever inherited it.
+    let mut poll_fd = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
+    let ended = poll(&mut poll_fd, PollTimeout::ZERO) != Ok(0);
+    (!ended && start_time(pid) == Some(status.start_time)).then_some(pidfd)
 }
 
 fn wait_readable(fd: std::os::fd::BorrowedFd, deadline: Option<Instant>) -> nix::Result<bool> {

@@ -128,12 +128,12 @@ mod tests {
         log.write(Stream::Stdout, b"one\ntw").unwrap();
         log.write(Stream::Stderr, b"err").unwrap();
         log.write(Stream::Stdout, b"o\n\n").unwrap();
-        let long = "ä".repeat(20_000);
-        log.write(Stream::Stdout, long.as_bytes()).unwrap();
+        let umlauts = "ä".repeat(20_000);
+        log.write(Stream::Stdout, umlauts.as_bytes()).unwrap();
         log.finish().unwrap();
         let entries = read(&path).unwrap();
         let text = |stream| entries.iter().filter(|e| e.stream == stream).map(|e| e.log.as_str()).collect::<String>();
-        assert_eq!(text(Stream::Stdout), format!("one\ntwo\n\n{long}"));
+        assert_eq!(text(Stream::Stdout), format!("one\ntwo\n\n{umlauts}"));
         assert_eq!(text(Stream::Stderr), "err");
     }
 }

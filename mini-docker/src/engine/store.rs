@@ -9,6 +9,7 @@
 //!   containers/ID/               see `container`
 //!   names/NAME                   a container's name, taken by link(2); holds its id
 //!   tmp/                         on its way in or out; an entry that nobody locks is garbage
+//!   tmp.lock                     shared while an entry is made, exclusive to sweep
 //! RUN/                           /run/mini-docker/KEY-BOOT: one for each ROOT and boot
 //!   ID/{monitor,undo,attach}     a running container's monitor: its lock, its undo journal, its socket
 //! ```
@@ -106,8 +107,15 @@ impl Store {
         lock.ok_or_else(|| Error::conflict("the store is in use: try again"))
     }
 
+    /// Locks the store exclusively, if nobody uses it now.
+    pub fn try_lock_alone(&self) -> Result<Option<Lock>> {
+        Lock::take(&self.root.join("lock"), Locking::Try)
+    }
+
     /// A directory of our own on the store's filesystem, for what is not whole yet.
     pub fn scratch(&self) -> Result<Scratch> {
+        // Or a sweep could come between the directory and its lock.
+        let _no_sweep = Lock::take(&self.root.join("tmp.lock"), Locking::Shared)?;
         let path = self.root.join("tmp").join(random_id()?);
         make_directory(&path, 0o700)?;
         let lock = Lock::take(&path.join("lock"), Locking::Try)?;
@@ -116,12 +124,13 @@ impl Store {
 
     /// Removes what interrupted commands left in `tmp`.
     pub fn sweep(&self) -> Result<()> {
-        let tmp = self.root.join("tmp");
-        for entry in fs::read_dir(&tmp).doing("read", &tmp)?.flatten() {
-            let lock = entry.path().join("lock");
-            // Without the lock file its owner is between making the directory and taking the lock, or removing it.
-            if lock.exists() && Lock::take(&lock, Locking::Try)?.is_some() {
-                let _ = fs::remove_dir_all(entry.path());
+        let _no_scratch = Lock::take(&self.root.join("tmp.lock"), Locking::Exclusive)?;
+        for name in self.list("tmp")? {
+            let path = self.root.join("tmp").join(name);
+            let lock = path.join("lock");
+            if !lock.exists() || Lock::take(&lock, Locking::Try)?.is_some() {
+                // Its owner may just be removing it too.
+                let _ = fs::remove_dir_all(&path);
             }
         }
         Ok(())

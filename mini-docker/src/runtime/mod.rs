@@ -43,7 +43,7 @@ pub fn start(spec: &Spec, stdio: [Option<OwnedFd>; 3], host: &mut Host) -> Resul
     let mut overlay = overlay::Overlay::new(spec.lower.clone(), spec.base.clone());
     overlay.volatile = spec.volatile;
     // The root comes first: it says who the user is.
-    overlay.prepare(host)?;
+    host.prepare(&mut overlay)?;
     let root = host.root.as_ref().ok_or_else(|| Error::new("overlay", "find the root", Errno::ENOENT))?;
     let user = user::find(root.as_fd(), &spec.user)?;
     let mut environment = spec.environment.clone();

@@ -1,9 +1,6 @@
 //! The record of a container being made: which primitive asked the kernel for what, and how long it took.
 
-use std::{
-    fmt::{self, Write as _},
-    time::Duration,
-};
+use std::{fmt, time::Duration};
 
 /// One act.
 #[derive(Debug, Clone)]
@@ -12,18 +9,20 @@ pub struct Event {
     pub primitive: &'static str,
     /// What it asked for.
     pub what: String,
-    /// How long the kernel took.
-    pub took: Duration,
+    /// How long the kernel took; `None` for a part of an act that another event times.
+    pub took: Option<Duration>,
     /// Whether the container's own process asked, between clone and exec.
     pub inside: bool,
 }
+
+type Observer = Box<dyn FnMut(&str)>;
 
 /// All acts in order. Costs nothing while it is not enabled.
 #[derive(Default)]
 pub struct Trace {
     enabled: bool,
     events: Vec<Event>,
-    observer: Option<Box<dyn FnMut(&str)>>,
+    observer: Option<Observer>,
 }
 
 impl fmt::Debug for Trace {
@@ -53,12 +52,18 @@ impl Trace {
 
     pub(crate) fn add(&mut self, primitive: &'static str, what: &impl Fn() -> String, took: Duration) {
         if self.enabled {
-            self.events.push(Event { primitive, what: what(), took, inside: false });
+            self.events.push(Event { primitive, what: what(), took: Some(took), inside: false });
+        }
+    }
+
+    pub(crate) fn add_part(&mut self, primitive: &'static str, what: String) {
+        if self.enabled {
+            self.events.push(Event { primitive, what, took: None, inside: false });
         }
     }
 
     pub(crate) fn add_inside(&mut self, primitive: &'static str, what: String, took: Duration) {
-        self.events.push(Event { primitive, what, took, inside: true });
+        self.events.push(Event { primitive, what, took: Some(took), inside: true });
     }
 
     /// The acts, in order.
@@ -71,25 +76,57 @@ impl Trace {
 impl fmt::Display for Trace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const WIDEST: usize = 96;
-        let width = |text: &str| text.chars().count();
+        let calls: Vec<String> = self.events.iter().map(|event| shorten(&event.what, WIDEST)).collect();
+        let width = |text: &String| text.chars().count();
         let name = self.events.iter().map(|e| e.primitive.len()).max().unwrap_or(0).max("primitive".len());
-        let what = self.events.iter().map(|e| width(&e.what)).max().unwrap_or(0).clamp(30, WIDEST);
+        let what = calls.iter().map(width).max().unwrap_or(0).max(30);
         writeln!(f, "{:name$}  {:6}  {:what$}  {:>9}", "primitive", "where", "asked of the kernel", "took")?;
         let mut last = "";
-        for event in &self.events {
+        for (event, call) in self.events.iter().zip(&calls) {
             let shown = if event.primitive == last { "" } else { event.primitive };
             last = event.primitive;
             let place = if event.inside { "inside" } else { "host" };
-            let mut call = event.what.clone();
-            if width(&call) > WIDEST {
-                call = call.chars().take(WIDEST - 1).collect();
-                call.push('…');
-            }
-            writeln!(f, "{shown:name$}  {place:6}  {call:what$}  {:>6} µs", event.took.as_micros())?;
+            let took = event.took.map_or_else(String::new, |took| format!("{:>6} µs", took.as_micros()));
+            writeln!(f, "{}", format!("{shown:name$}  {place:6}  {call:what$}  {took}").trim_end())?;
         }
-        let mut total = String::new();
-        let sum: Duration = self.events.iter().map(|e| e.took).sum();
-        write!(total, "{} acts", self.events.len())?;
+        let sum: Duration = self.events.iter().filter_map(|e| e.took).sum();
+        let total = format!("{} acts", self.events.len());
         writeln!(f, "{total:name$}  {:6}  {:what$}  {:>6} µs", "", "", sum.as_micros())
+    }
+}
+
+/// Cuts digests to their first 12 digits, and the rest to `widest` characters.
+fn shorten(call: &str, widest: usize) -> String {
+    const DIGEST: usize = 64;
+    let mut text = String::new();
+    let mut rest = call;
+    while !rest.is_empty() {
+        let digits = rest.bytes().take_while(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(b)).count();
+        if digits == DIGEST {
+            text.push_str(&rest[..12]);
+            text.push('…');
+        }
+        let next = digits + rest[digits..].chars().next().map_or(0, char::len_utf8);
+        text.push_str(&rest[if digits == DIGEST { digits } else { 0 }..next]);
+        rest = &rest[next..];
+    }
+    if text.chars().count() > widest {
+        text = text.chars().take(widest - 1).collect();
+        text.push('…');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shorten;
+
+    #[test]
+    fn digests_and_long_calls_are_cut() {
+        let digest = "0123456789abcdef".repeat(4);
+        assert_eq!(shorten(&format!("mkdir(\"/x/{digest}/upper\")"), 96), "mkdir(\"/x/0123456789ab…/upper\")");
+        assert_eq!(shorten(&format!("{digest}0"), 96), format!("{digest}0"));
+        assert_eq!(shorten("ab µs …", 4), "ab …");
+        assert_eq!(shorten("", 4), "");
     }
 }

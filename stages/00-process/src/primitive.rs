@@ -119,6 +119,12 @@ impl Host {
         &self.trace
     }
 
+    /// Prepares a primitive: what it does is recorded under its name.
+    pub fn prepare(&mut self, primitive: &mut dyn Primitive) -> Result<()> {
+        self.primitive = primitive.name();
+        primitive.prepare(self)
+    }
+
     /// Does one thing to the kernel: times it, and on failure says what it was.
     pub fn act<T>(&mut self, what: impl Fn() -> String, act: impl FnOnce() -> Result<T, Errno>) -> Result<T> {
         self.trace.before(&what);

@@ -65,12 +65,15 @@ pub fn spawn(container: &mut Container, process: &mut Process, host: &mut Host) 
 // ANCHOR: spawn
 fn make(container: &mut Container, process: &mut Process, host: &mut Host) -> Result<Child> {
     for primitive in container.0.iter_mut().chain(&mut process.primitives) {
-        host.primitive = primitive.name();
-        primitive.prepare(host)?;
+        host.prepare(primitive.as_mut())?;
     }
     let mut args = CloneArgs::default();
     for primitive in container.0.iter().chain(&process.primitives) {
+        let before = args.flags;
         primitive.clone_args(&mut args);
+        if args.flags != before {
+            host.trace.add_part(primitive.name(), format!("clone3 with {}", flag_names(args.flags & !before)));
+        }
     }
     host.primitive = PROCESS;
     let (ours, theirs) = Channel::pair().map_err(|errno| Error::new(PROCESS, "socketpair()", errno))?;
@@ -81,13 +84,15 @@ fn make(container: &mut Container, process: &mut Process, host: &mut Host) -> Re
         || match sys::clone3(args.flags, cgroup)? {
             Cloned::Child => {
                 drop(ours);
-                child(container, process, theirs, root.as_ref().map(AsFd::as_fd), traced)
+                child(container, process, &theirs, root.as_ref().map(AsFd::as_fd), traced)
             }
             Cloned::Parent(pid, Some(pidfd)) => Ok((ours, pid, pidfd)),
             Cloned::Parent(_, None) => Err(Errno::EBADF),
         },
     );
     host.root = root;
+    // The child's copy is the only one now: its exec is the end of the line.
+    drop(theirs);
     let (channel, pid, pidfd) = cloned.map_err(explain_clone)?;
     let mut child = Child { pid, pidfd, terminal: None };
     let started = start(container, process, host, &channel, &mut child);
@@ -150,9 +155,9 @@ fn start(
 }
 
 /// In the child, from clone to exec. Memory is a copy of the parent's: nothing is allocated, freed or locked here.
-fn child(container: &Container, process: &Process, channel: Channel, root: Option<BorrowedFd>, traced: bool) -> ! {
-    let inside = Inside::new(&channel, traced, root);
-    if let Err(errno) = enter(container, process, &channel, &inside) {
+fn child(container: &Container, process: &Process, channel: &Channel, root: Option<BorrowedFd>, traced: bool) -> ! {
+    let inside = Inside::new(channel, traced, root);
+    if let Err(errno) = enter(container, process, channel, &inside) {
         inside.fail(errno);
         sys::exit_now(127);
     }

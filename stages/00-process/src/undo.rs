@@ -127,13 +127,18 @@ impl Journal {
     /// No fsync: a process's death loses nothing that it has written, and a machine's death loses the kernel objects
     /// too.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let entries = match fs::read_to_string(path) {
-            Ok(text) => parse(&text),
+        let text = match fs::read(path) {
+            Ok(text) => text,
             Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(e) => return Err(e),
         };
         let file = OpenOptions::new().create(true).append(true).open(path)?;
-        Ok(Self { entries, file: Some((file, path.to_owned())) })
+        // A last line without its end is a step whose act never came: the writer died first. The next one begins anew.
+        let whole = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
+        if whole < text.len() {
+            file.set_len(whole as u64)?;
+        }
+        Ok(Self { entries: parse(&text[..whole]), file: Some((file, path.to_owned())) })
     }
 
     /// Writes a step down, before the act that it undoes.
@@ -208,10 +213,6 @@ impl Journal {
     }
 }
 
-/// A last line without its end is a step whose act never came: the writer died first.
-fn parse(text: &str) -> Vec<Undo> {
-    text.split_inclusive('\n')
-        .filter(|line| line.ends_with('\n'))
-        .filter_map(|line| serde_json::from_str(line).ok())
-        .collect()
+fn parse(lines: &[u8]) -> Vec<Undo> {
+    lines.split_inclusive(|&byte| byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect()
 }

@@ -37,7 +37,7 @@ impl Primitive for Uts {
     }
 
     fn step(&self, _: u16) -> String {
-        format!("sethostname({:?})", self.hostname)
+        format!("sethostname(\"{}\")", self.hostname.display())
     }
 
     fn hint(&self, _: u16, errno: Errno) -> Option<String> {

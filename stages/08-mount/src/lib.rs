@@ -79,12 +79,11 @@ impl Mounts {
     /// Leaves the host's mounts behind. The man page of pivot_root(2) tells why `.` twice works.
     fn change_root(&self, inside: &Inside) -> Result<(), Errno> {
         inside.at(ROOT);
-        match inside.root() {
-            Ok(root) => sys::move_mount(root, None, &self.at)?,
-            Err(_) => {
-                let root = sys::open_tree(None, &self.at, OpenTree::CloneAll)?;
-                sys::move_mount(root.as_fd(), None, &self.at)?;
-            }
+        if let Ok(root) = inside.root() {
+            sys::move_mount(root, None, &self.at)?;
+        } else {
+            let root = sys::open_tree(None, &self.at, OpenTree::CloneAll)?;
+            sys::move_mount(root.as_fd(), None, &self.at)?;
         }
         inside.at(PIVOT);
         chdir(self.at.as_c_str())?;

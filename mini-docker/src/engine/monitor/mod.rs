@@ -14,7 +14,7 @@ use std::{
         fd::{AsFd, AsRawFd, OwnedFd},
         unix::net::{UnixListener, UnixStream},
     },
-    path::PathBuf,
+    path::Path,
 };
 
 use jiff::Timestamp;
@@ -186,12 +186,12 @@ fn start(
     engine: &Engine,
     container: &Container,
     journal: &mut Journal,
-    run: &PathBuf,
+    run: &Path,
     line: &UnixStream,
     options: Options,
 ) -> Result<Begun> {
     let config = &container.config;
-    journal.record(Undo::RemoveTree(run.clone())).doing("write", run)?;
+    journal.record(Undo::RemoveTree(run.to_owned())).doing("write", run)?;
     let socket = run.join("attach");
     let listener = UnixListener::bind(&socket).doing("bind", &socket)?;
     listener.set_nonblocking(true).doing("open", &socket)?;

@@ -28,6 +28,7 @@ impl MountAttr {
     pub const NO_EXEC: Self = Self(libc::MOUNT_ATTR_NOEXEC);
 
     /// Both sets of attributes.
+    #[must_use]
     pub const fn and(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }

@@ -9,7 +9,7 @@ use std::{
 
 use nix::{
     errno::Errno,
-    sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask},
+    sys::signal::{SigSet, SigmaskHow, sigprocmask},
     unistd::Pid,
 };
 
@@ -122,9 +122,16 @@ pub fn pidfd_send_signal(pidfd: BorrowedFd, signal: i32) -> Result<(), Errno> {
 /// # Errors
 /// None are expected; signals that cannot be changed (KILL, STOP) are left alone.
 pub fn default_signals() -> Result<(), Errno> {
-    for signal in Signal::iterator() {
-        // SAFETY: SIG_DFL runs no code of ours.
-        unsafe { libc::signal(signal as i32, libc::SIG_DFL) };
+    const LAST: i32 = 64;
+    // The kernel's own structure, whose layout differs by machine; all zeros (SIG_DFL, no flags) is the same on each.
+    let default = [0_u64; 4];
+    for signal in 1..=LAST {
+        // By the bare call: glibc refuses to touch the two signals that it keeps for itself.
+        // SAFETY: the kernel reads a sigaction no longer than the array, with a set of eight bytes; SIG_DFL runs no code.
+        unsafe {
+            let none = ptr::null::<libc::c_void>();
+            libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), none, size_of::<u64>());
+        }
     }
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
 }

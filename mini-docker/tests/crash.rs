@@ -1,0 +1,135 @@
+//! What dies in the middle leaves nothing that the next command does not find and mend.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    process::Stdio,
+    time::Duration,
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use tests::{
+    engine::{Engine, eventually},
+    leaks,
+};
+
+fn engine() -> Engine {
+    Engine::new(env!("CARGO_BIN_EXE_mini-docker"))
+}
+
+fn kill_monitor(engine: &Engine) {
+    let monitors = leaks::monitors(&engine.root().canonicalize().unwrap());
+    assert_eq!(monitors.len(), 1, "{monitors:?}");
+    kill(Pid::from_raw(monitors[0]), Signal::SIGKILL).unwrap();
+    eventually("the monitor is gone", || leaks::monitors(&engine.root().canonicalize().unwrap()).is_empty());
+}
+
+#[test]
+fn a_container_without_its_monitor_is_still_stopped() {
+    let engine = engine();
+    engine.run(&["run", "-d", "--name", "c1", "bb", "sleep", "1000"]).ok();
+    kill_monitor(&engine);
+    assert!(engine.run(&["ps"]).ok().contains("c1"), "it runs on");
+    engine.run(&["stop", "-t", "0", "c1"]).ok();
+    let state = &engine.inspect("c1")["State"];
+    assert_eq!((state["Status"].as_str(), state["ExitCode"].as_i64()), (Some("exited"), Some(255)));
+    engine.run(&["rm", "c1"]).ok();
+    assert_eq!(engine.leaks(), Vec::<String>::new());
+}
+
+#[test]
+fn a_container_that_ends_without_its_monitor_did_not_succeed() {
+    let engine = engine();
+    engine.run(&["run", "-d", "--name", "c1", "bb", "sleep", "1000"]).ok();
+    let pid = engine.inspect("c1")["State"]["Pid"].as_i64().unwrap();
+    kill_monitor(&engine);
+    kill(Pid::from_raw(pid as i32), Signal::SIGKILL).unwrap();
+    eventually("it is seen to have ended", || engine.inspect("c1")["State"]["Status"] == "exited");
+    assert_eq!(engine.inspect("c1")["State"]["ExitCode"], 255);
+    assert_eq!(engine.run(&["wait", "c1"]).ok(), "255\n");
+    assert_eq!(engine.run(&["rm", "c1"]).ok(), "c1\n");
+}
+
+#[test]
+fn one_who_waits_outlives_the_monitor() {
+    let engine = engine();
+    engine.run(&["run", "-d", "--name", "c1", "bb", "sleep", "1000"]).ok();
+    let mut waiting = engine.command(&["wait", "c1"]).stdout(Stdio::piped()).spawn().unwrap();
+    let root = engine.root().canonicalize().unwrap();
+    eventually("it waits", || leaks::monitors(&root).len() == 2);
+    let monitor = leaks::monitors(&root).into_iter().find(|pid| *pid != waiting.id() as i32).unwrap();
+    kill(Pid::from_raw(monitor), Signal::SIGKILL).unwrap();
+    engine.run(&["kill", "c1"]).ok();
+    let mut line = String::new();
+    BufReader::new(waiting.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert_eq!(line, "255\n");
+    waiting.wait().unwrap();
+}
+
+#[test]
+fn a_container_outlives_the_terminal_that_started_it() {
+    let engine = engine();
+    let script = "echo ready; sleep 1000";
+    let mut run =
+        engine.command(&["run", "--name", "c1", "bb", "sh", "-c", script]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(run.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    run.kill().unwrap();
+    run.wait().unwrap();
+    assert_eq!(engine.inspect("c1")["State"]["Status"], "running");
+    assert_eq!(engine.run(&["logs", "c1"]).ok(), "ready\n");
+    engine.run(&["rm", "-f", "c1"]).ok();
+}
+
+#[test]
+fn run_can_be_killed_at_any_moment() {
+    let engine = engine();
+    let root = engine.root().canonicalize().unwrap();
+    for step in 0..60u64 {
+        let name = format!("c{step}");
+        let mut run = engine.command(&["run", "-d", "--name", &name, "bb", "sleep", "1000"]);
+        let mut child = run.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        // From before it has begun to after it is done.
+        std::thread::sleep(Duration::from_micros(step * 250));
+        // The command, and the monitor that it may have made.
+        child.kill().unwrap();
+        if step % 2 == 1 {
+            for pid in leaks::monitors(&root) {
+                let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+            }
+        }
+        child.wait().unwrap();
+        engine.run(&["ps", "-a"]).ok();
+        let removed = engine.run(&["rm", "-f", &name]);
+        let again = engine.run(&["run", "--rm", "--name", &name, "bb", "echo", "again"]);
+        assert_eq!((again.code, again.out.as_str()), (0, "again\n"), "step {step}: {again:?} after {removed:?}");
+    }
+    assert_eq!(engine.run(&["ps", "-aq"]).ok(), "");
+    // An import sweeps what is left of removals.
+    engine.run_with(&["import", "-", "x"], b"");
+    assert_eq!(engine.leaks(), Vec::<String>::new());
+}
+
+#[test]
+fn an_import_can_be_killed_at_any_moment() {
+    let engine = Engine::empty(env!("CARGO_BIN_EXE_mini-docker"));
+    let archive = engine.path("bb.tar");
+    tests::rootfs::busybox_tar(&archive);
+    let name = archive.to_str().unwrap().to_owned();
+    for step in 0..20u64 {
+        let mut import = engine.command(&["import", &name, "bb"]).stdout(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(step));
+        import.kill().unwrap();
+        import.wait().unwrap();
+        let images = engine.run(&["images", "-q"]).ok();
+        if !images.is_empty() {
+            assert_eq!(engine.run(&["run", "--rm", images.lines().next().unwrap(), "echo", "whole"]).ok(), "whole\n");
+        }
+    }
+    engine.run(&["import", &name, "bb"]).ok();
+    assert_eq!(fs::read_dir(engine.root().join("tmp")).unwrap().count(), 0);
+    assert_eq!(engine.run(&["run", "--rm", "bb", "echo", "whole"]).ok(), "whole\n");
+}

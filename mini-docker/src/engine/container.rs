@@ -3,10 +3,10 @@
 //! ```text
 //! containers/ID/
 //!   config.json     what it is: written once, last of all; without it the container was never made
-//!   status.json     what has become of it: small, replaced whole
-//!   lock            held by whoever changes it
-//!   log.json        what it wrote, one JSON object a line, in the format of Docker's json-file driver
-//!   upper work root the writable layer, the kernel's scratch, the place where the root is mounted
+//!   status.json     what has become of it: small, replaced whole; missing until it is first started
+//!   lock            held by whoever changes it; holds its id, and is names/NAME by another link
+//!   log.json        what it wrote, one JSON object a line, in the format of Docker's json-file driver; missing until then
+//!   upper work      the writable layer, and the kernel's scratch
 //! ```
 
 use std::{collections::BTreeMap, fs, io, path::PathBuf};
@@ -164,7 +164,6 @@ impl Engine {
     pub(super) fn read_status(&self, id: &str) -> Result<Status> {
         let path = self.container_file(id, "status.json");
         match read_json(&path) {
-            // Its maker died between the two files.
             Err(_) if !path.exists() => Ok(Status::created()),
             read => read,
         }

@@ -2,7 +2,8 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
+    fs,
+    io::{self, Write},
     path::{Component, Path},
 };
 
@@ -12,7 +13,7 @@ use super::{
     Engine,
     container::{Config, Container, Status},
     error::{Context, Error, Result},
-    files::{Durability, Lock, Locking, write_atomic, write_json},
+    files::{Lock, Locking, write_json},
     image::{Image, short},
     names,
     store::{make_directory, random_id},
@@ -79,9 +80,13 @@ impl Engine {
 
     fn fill(&self, config: &mut Config, name: Option<&str>) -> Result<()> {
         // Held until it is whole: an unlocked container without a configuration is nobody's.
-        let _making = Lock::take(&self.container_file(&config.id, "lock"), Locking::Exclusive)?;
+        let path = self.container_file(&config.id, "lock");
+        let making = Lock::take(&path, Locking::Exclusive)?;
+        if let Some(lock) = &making {
+            // What a name leads to.
+            lock.file().write_all(config.id.as_bytes()).doing("write", &path)?;
+        }
         self.take_name(config, name)?;
-        write_json(&self.container_file(&config.id, "status.json"), &Status::created(), Durability::Process)?;
         write_json(&self.container_file(&config.id, "config.json"), config, config.durability())
     }
 
@@ -108,12 +113,11 @@ impl Engine {
 
     /// Takes the name, or returns the id of the container that has it. link(2) lets one of many at once win.
     fn link_name(&self, config: &Config) -> Result<Option<String>> {
-        let own = self.container_file(&config.id, "name");
-        write_atomic(&own, config.id.as_bytes(), Durability::Process)?;
+        let own = self.container_file(&config.id, "lock");
         let path = self.store.name(&config.name);
         loop {
             match fs::hard_link(&own, &path) {
-                Ok(()) => return fs::remove_file(&own).doing("remove", &own).map(|()| None),
+                Ok(()) => return Ok(None),
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(e) => return Err(e).doing("take the name", &path),
             }

@@ -58,7 +58,6 @@ impl Engine {
                         .collect::<Vec<_>>().join(":"),
                     "UpperDir": file("upper"),
                     "WorkDir": file("work"),
-                    "MergedDir": file("root"),
                 },
             },
             "Config": {

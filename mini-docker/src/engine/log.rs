@@ -4,7 +4,7 @@ use std::{
     fs::{File, OpenOptions},
     io::{self, BufRead, BufReader, Write},
     os::unix::fs::OpenOptionsExt,
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use jiff::Timestamp;
@@ -34,10 +34,11 @@ pub struct Entry {
     pub time: Timestamp,
 }
 
-/// Writes a container's log.
+/// Writes a container's log, which begins to exist with the first line.
 #[derive(Debug)]
 pub struct Writer {
-    file: File,
+    path: PathBuf,
+    file: Option<File>,
     /// What came since the last line feed, of each stream.
     pending: [Vec<u8>; 2],
     lines: Vec<u8>,
@@ -45,9 +46,8 @@ pub struct Writer {
 
 impl Writer {
     /// Goes on with the log at `path`, or begins it.
-    pub fn open(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
-        Ok(Self { file, pending: [Vec::new(), Vec::new()], lines: Vec::new() })
+    pub fn new(path: PathBuf) -> Self {
+        Self { path, file: None, pending: [Vec::new(), Vec::new()], lines: Vec::new() }
     }
 
     /// Adds what a stream wrote.
@@ -88,9 +88,14 @@ impl Writer {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let written = self.file.write_all(&self.lines);
-        self.lines.clear();
-        written
+        if self.lines.is_empty() {
+            return Ok(());
+        }
+        let lines = std::mem::take(&mut self.lines);
+        if self.file.is_none() {
+            self.file = Some(OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path)?);
+        }
+        self.file.as_mut().map_or(Ok(()), |file| file.write_all(&lines))
     }
 }
 
@@ -124,7 +129,7 @@ mod tests {
     fn lines_come_back_as_they_were_written() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("log");
-        let mut log = Writer::open(&path).unwrap();
+        let mut log = Writer::new(path.clone());
         log.write(Stream::Stdout, b"one\ntw").unwrap();
         log.write(Stream::Stderr, b"err").unwrap();
         log.write(Stream::Stdout, b"o\n\n").unwrap();

@@ -7,7 +7,7 @@
 //!   images/HEX.json              an image's OCI configuration; HEX is its digest
 //!   layers/HEX/{fs,layer.json}   a layer, unpacked; HEX is the digest of its uncompressed archive
 //!   containers/ID/               see `container`
-//!   names/NAME                   a container's name, taken by link(2); holds its id
+//!   names/NAME                   a container's name, taken by link(2) of its lock; holds its id
 //!   tmp/                         on its way in or out; an entry that nobody locks is garbage
 //!   tmp.lock                     shared while an entry is made, exclusive to sweep
 //! RUN/                           /run/mini-docker/KEY-BOOT: one for each ROOT and boot
@@ -17,6 +17,7 @@
 use std::{
     ffi::OsString,
     fs,
+    io::ErrorKind,
     os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
 };
@@ -136,12 +137,16 @@ impl Store {
         Ok(())
     }
 
-    /// Takes a directory of the store out of sight at once, and then apart.
+    /// Takes a directory of the store out of sight at once, and then apart. Interrupted, it is garbage for a sweep.
     pub fn discard(&self, path: &Path) -> Result<()> {
-        let scratch = self.scratch()?;
-        match fs::rename(path, scratch.path.join("discarded")) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
-            renamed => renamed.doing("remove", path),
+        let garbage = self.root.join("tmp").join(path.file_name().unwrap_or_default());
+        match fs::rename(path, &garbage) {
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+            renamed => renamed.doing("remove", path)?,
+        }
+        match fs::remove_dir_all(&garbage) {
+            Err(e) if e.kind() != ErrorKind::NotFound => Err(e).doing("remove", &garbage),
+            _ => Ok(()),
         }
     }
 

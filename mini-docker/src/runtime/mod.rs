@@ -65,7 +65,7 @@ pub fn start(spec: &Spec, stdio: [Option<OwnedFd>; 3], host: &mut Host) -> Resul
 /// What lives as long as the container, in the order in which the child enters it.
 fn container(spec: &Spec, overlay: overlay::Overlay) -> Result<Container> {
     let table = mount::default_table(SHM_SIZE);
-    let mounts = mount::Mounts::new(&spec.base.join("root"), table).map_err(|_| null_byte("the store's path"))?;
+    let mounts = mount::Mounts::new(&spec.base, table).map_err(|_| null_byte("the store's path"))?;
     let mut list: Vec<Box<dyn Primitive>> = vec![
         // The names first: nothing depends on them, and they need nothing.
         Box::new(uts::Uts::new(&spec.hostname)),

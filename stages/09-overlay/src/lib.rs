@@ -61,8 +61,8 @@ const MOUNT: usize = 0;
 
 impl Overlay {
     /// An overlay over `lower`, the topmost first. `base` is the container's own directory, on one filesystem, where
-    /// `upper` takes what it writes, `work` is the kernel's, and `root` is a place to mount at. What is missing of
-    /// them is made; where that is `base` itself, it goes when the journal is undone.
+    /// `upper` takes what it writes and `work` is the kernel's; the overlay may be attached at `base` itself. What is
+    /// missing of them is made; where that is `base` itself, it goes when the journal is undone.
     pub fn new(lower: Vec<PathBuf>, base: PathBuf) -> Self {
         Self { lower, base, volatile: false, prepared: None }
     }
@@ -85,8 +85,7 @@ impl Overlay {
                 same.map_err(|e| Error::from_io("overlay", format!("chmod {}", upper.display()), &e))?;
             }
         }
-        self.make_directory(host, "work")?;
-        self.make_directory(host, "root")
+        self.make_directory(host, "work")
     }
 
     fn make_directory(&self, host: &mut Host, name: &str) -> Result<()> {
@@ -191,14 +190,15 @@ impl Primitive for Overlay {
             return Ok(());
         }
         self.make(host)?;
+        let advised = |e: Error| match advice(e.errno) {
+            Some(hint) => e.hint(hint),
+            None => e,
+        };
         let spelt = self.spell_out(host.unprivileged);
-        let prepared = spelt.map_err(|errno| Error::new("overlay", self.words(), errno))?;
+        let prepared = spelt.map_err(|errno| advised(Error::new("overlay", self.words(), errno)))?;
         if !host.unprivileged {
             let mounted = host.act(|| self.words(), || prepared.mount());
-            host.root = Some(mounted.map_err(|e| match advice(e.errno) {
-                Some(hint) => e.hint(hint),
-                None => e,
-            })?);
+            host.root = Some(mounted.map_err(advised)?);
         }
         self.prepared = Some(prepared);
         Ok(())

@@ -195,8 +195,7 @@ fn start(
     let socket = run.join("attach");
     let listener = UnixListener::bind(&socket).doing("bind", &socket)?;
     listener.set_nonblocking(true).doing("open", &socket)?;
-    let log_path = engine.container_file(&config.id, "log.json");
-    let log = log::Writer::open(&log_path).doing("open", &log_path)?;
+    let log = log::Writer::new(engine.log_path(&config.id));
     let (stdio, mut streams) =
         pipes(config.tty, config.open_stdin).map_err(|e| Error::system("make pipes", &e.into()))?;
     let mut host = Host::new(std::mem::take(journal));

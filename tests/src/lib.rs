@@ -1,6 +1,7 @@
 //! What the tests of the whole workspace share.
 #![forbid(unsafe_code)]
 
+pub mod breakout;
 pub mod container;
 pub mod engine;
 pub mod leaks;

@@ -132,7 +132,7 @@ impl Journal {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(e) => return Err(e),
         };
-        let file = OpenOptions::new().create(true).append(true).open(path)?;
+        let file = append_to(path)?;
         // A last line without its end is a step whose act never came: the writer died first. The next one begins anew.
         let whole = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |at| at + 1);
         if whole < text.len() {
@@ -143,7 +143,11 @@ impl Journal {
 
     /// Writes a step down, before the act that it undoes.
     pub fn record(&mut self, undo: Undo) -> io::Result<()> {
-        if let Some((file, _)) = &mut self.file {
+        if let Some((file, path)) = &mut self.file {
+            // One that was emptied has no file any more.
+            if self.entries.is_empty() {
+                *file = append_to(path)?;
+            }
             let mut line = serde_json::to_string(&undo)?;
             line.push('\n');
             file.write_all(line.as_bytes())?;
@@ -208,9 +212,13 @@ impl Journal {
         let new = path.with_extension("new");
         fs::write(&new, &text)?;
         fs::rename(&new, &path)?;
-        *file = OpenOptions::new().append(true).open(path)?;
+        *file = append_to(path)?;
         Ok(())
     }
+}
+
+fn append_to(path: &Path) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
 }
 
 fn parse(lines: &[u8]) -> Vec<Undo> {

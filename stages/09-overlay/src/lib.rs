@@ -54,7 +54,7 @@ struct Prepared {
     lower: Vec<CString>,
     /// All lower directories by descriptor, `3:4:5`, for kernels before 6.7.
     joined: CString,
-    _pinned: Vec<OwnedFd>,
+    pinned: Vec<(CString, OwnedFd)>,
 }
 
 const MOUNT: usize = 0;
@@ -109,7 +109,7 @@ impl Overlay {
         let mut spell = |path: &Path| -> Result<(CString, i32), Errno> {
             let fd = open(path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
             let number = fd.as_raw_fd();
-            pinned.push(fd);
+            pinned.push((CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)?, fd));
             let name = if path.as_os_str().len() > LONGEST_VALUE {
                 format!("/proc/self/fd/{number}").into_bytes()
             } else {
@@ -138,11 +138,20 @@ impl Overlay {
         // In a user namespace the kernel's own marks go to user.* attributes; trusted.* belongs to the host.
         let flags = [(self.volatile, c"volatile"), (user_xattr, c"userxattr")].into_iter().filter(|f| f.0).map(|f| f.1);
         let joined = CString::new(numbers.join(":")).map_err(|_| Errno::EINVAL)?;
-        Ok(Prepared { options, flags: flags.collect(), lower, joined, _pinned: pinned })
+        Ok(Prepared { options, flags: flags.collect(), lower, joined, pinned })
     }
 }
 
 impl Prepared {
+    /// In the child's mount namespace: the parent's descriptors lead to mounts of the parent's, which overlayfs refuses.
+    fn pin_again(&self) -> Result<(), Errno> {
+        for (path, pinned) in &self.pinned {
+            let here = open(path.as_c_str(), OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
+            sys::duplicate_to(here.as_fd(), pinned.as_raw_fd())?;
+        }
+        Ok(())
+    }
+
     // ANCHOR: mount
     /// Makes the mount, attached nowhere.
     fn mount(&self) -> Result<OwnedFd, Errno> {
@@ -209,6 +218,7 @@ impl Primitive for Overlay {
             && let Some(prepared) = &self.prepared
         {
             inside.at(MOUNT);
+            prepared.pin_again()?;
             inside.set_root(prepared.mount()?);
         }
         Ok(())
@@ -228,7 +238,7 @@ fn advice(errno: Errno) -> Option<&'static str> {
         Errno::EPERM => Some("overlay in a user namespace needs Linux 5.11; without one, root"),
         Errno::ENODEV => Some("the kernel has no overlayfs: modprobe overlay"),
         Errno::EINVAL => {
-            Some("upper and work directory must be empty or of one container, on a filesystem with xattrs")
+            Some("the container's directory must be outside its layers, on a filesystem with xattrs; see `dmesg`")
         }
         Errno::ENOENT | Errno::ENOTDIR => Some("the root filesystem is no directory: make one with ./rootfs-fetch.sh"),
         _ => None,

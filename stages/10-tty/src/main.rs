@@ -21,8 +21,7 @@ fn main() -> ExitCode {
         |invocation| {
             // Gone when the container ends: `Overlay` makes it, and its undo removes it.
             let base = std::env::temp_dir().join(format!("stage-10-tty-{}", std::process::id()));
-            let mounts =
-                Mounts::new(&base, default_table(64 << 20)).map_err(|e| format!("TMPDIR: {e}"))?;
+            let mounts = Mounts::new(&base, default_table(64 << 20)).map_err(|e| format!("TMPDIR: {e}"))?;
             let container: Vec<Box<dyn Primitive>> = vec![
                 Box::new(User::single()),
                 Box::new(Uts::new("container")),

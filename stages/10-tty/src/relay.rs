@@ -7,34 +7,29 @@ use std::{
 
 use nix::{
     poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::{
-        signal::{SigSet, Signal},
-        signalfd::{SfdFlags, SignalFd},
-    },
     unistd::{read, write},
 };
-use process::{Child, Container, Errno, Error, Host, Process, Result, spawn, sys};
+use process::{
+    Child, Container, Errno, Host, Process, Result,
+    foreground::{self, Signals},
+    sys,
+};
 
 use crate::RawMode;
 
-/// Runs a container whose process has a [`crate::Terminal`] on the user's terminal: as [`process::foreground::run`].
+/// Runs a container whose process has a [`crate::Terminal`] on the user's terminal: as [`foreground::run`].
 pub fn run(container: &mut Container, process: &mut Process, host: &mut Host) -> Result<i32> {
-    let child = spawn(container, process, host)?;
-    let raw = RawMode::enter(io::stdin());
-    let code = relay(&child).map_err(|errno| Error::new("tty", "copy to and from the terminal", errno));
-    drop(raw);
-    let undone = host.journal.undo_to(0).map_err(|e| Error::from_io("tty", format!("clean up: {e}"), &e));
-    code.and_then(|code| undone.map(|()| code))
+    foreground::run_with(container, process, host, |child, signals| {
+        // Restored when this returns.
+        let _raw = RawMode::enter(io::stdin());
+        relay(child, signals)
+    })
 }
 
 /// Copies until the program has ended and its last output is out; returns its exit code.
-pub fn relay(child: &Child) -> Result<i32, Errno> {
+pub fn relay(child: &Child, signals: &Signals) -> Result<i32, Errno> {
     let controller = child.terminal.as_ref().ok_or(Errno::ENOTTY)?;
     let (stdin, stdout) = (io::stdin(), io::stdout());
-    let mut resized = SigSet::empty();
-    resized.add(Signal::SIGWINCH);
-    resized.thread_block()?;
-    let signals = SignalFd::with_flags(&resized, SfdFlags::SFD_CLOEXEC)?;
     resize(stdin.as_fd(), controller.as_fd());
     let mut listen = true;
     loop {
@@ -52,8 +47,7 @@ pub fn relay(child: &Child) -> Result<i32, Errno> {
         if ready[0].any().unwrap_or(false) && copy(controller.as_fd(), stdout.as_fd()).unwrap_or(0) == 0 {
             return sys::wait_exit(child.pidfd.as_fd());
         }
-        if ready[1].any().unwrap_or(false) {
-            signals.read_signal()?;
+        if ready[1].any().unwrap_or(false) && signals.forward(child)? {
             resize(stdin.as_fd(), controller.as_fd());
         }
         if listen && ready[2].any().unwrap_or(false) {

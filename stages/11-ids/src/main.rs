@@ -29,8 +29,7 @@ fn main() -> ExitCode {
             let all = vec![IdRange { inside: 0, outside: 0, count: 65536 }];
             // Gone when the container ends: `Overlay` makes it, and its undo removes it.
             let base = std::env::temp_dir().join(format!("stage-11-ids-{}", std::process::id()));
-            let mounts =
-                Mounts::new(&base, default_table(64 << 20)).map_err(|e| format!("TMPDIR: {e}"))?;
+            let mounts = Mounts::new(&base, default_table(64 << 20)).map_err(|e| format!("TMPDIR: {e}"))?;
             let container: Vec<Box<dyn Primitive>> = vec![
                 Box::new(User::ranges(all.clone(), all)),
                 Box::new(Uts::new("container")),

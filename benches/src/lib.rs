@@ -1,1 +1,1 @@
-//! benches
+//! Measurements: `startup.sh` and what it found, in README.md.

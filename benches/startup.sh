@@ -1,0 +1,53 @@
+#!/bin/bash
+# Start-up time of `true` in a container, beside bubblewrap and crun on the same root filesystem, in one run:
+# back to back, and with 100 ms between runs (where waits for the kernel's grace periods show). Needs root.
+#
+#   benches/startup.sh [RUNS]      writes the table between the marks of benches/README.md
+set -eu
+cd "$(dirname "$0")/.."
+# crun refuses the hybrid layout of cgroups: it gets a view of the machine without the v2 part, and so do all.
+if mountpoint -q /sys/fs/cgroup/unified; then
+    exec unshare -m bash -c 'umount /sys/fs/cgroup/unified && exec "$@"' - bash "$0" "$@"
+fi
+
+runs=${1:-200}
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+export MINI_DOCKER_ROOT=$work/store
+engine=$PWD/target/release/mini-docker
+
+./rootfs-fetch.sh busybox "$work/root.tar" >/dev/null 2>&1
+mkdir "$work/bundle" "$work/bundle/rootfs"
+tar -C "$work/bundle/rootfs" -xf "$work/root.tar"
+"$engine" import "$work/root.tar" busybox >/dev/null
+(cd "$work/bundle" && crun spec && jq '.process.terminal = false | .process.args = ["true"] | .root.readonly = false' \
+    config.json >config.new && mv config.new config.json)
+
+ours="$engine run --rm --network none busybox true"
+bwrap="bwrap --unshare-all --bind $work/bundle/rootfs / --proc /proc --dev /dev true"
+crun="crun run --bundle $work/bundle bench-$$"
+
+measure() { # NAME, and hyperfine's own arguments
+    local name=$1
+    shift
+    hyperfine -N --warmup 10 --runs "$runs" --export-json "$work/$name.json" "$@" \
+        -n mini-docker "$ours" -n bubblewrap "$bwrap" -n crun "$crun" >/dev/null 2>&1 </dev/null
+}
+measure close
+measure apart --prepare 'sleep 0.1'
+
+table() {
+    echo "| contestant | back to back: median ms | p95 ms | × bubblewrap | 100 ms apart: median ms | p95 ms | × bubblewrap |"
+    echo "|---|---|---|---|---|---|---|"
+    jq -rn --slurpfile a "$work/close.json" --slurpfile b "$work/apart.json" '
+        def ms: . * 10000 | round / 10;
+        def p95: .times | sort | .[(length * 0.95 | floor)];
+        def row($r; $i): ($r.results[1].median) as $base
+            | $r.results[$i] | "\(.median | ms) | \(p95 | ms) | \(.median / $base * 100 | round / 100)";
+        range(3) as $i | "| \($a[0].results[$i].command) | \(row($a[0]; $i)) | \(row($b[0]; $i)) |"'
+    echo
+    echo "$runs runs each on $(date -u +%F); Linux $(uname -r), $(nproc) processors, $(bwrap --version), $(crun --version | head -n 1)."
+}
+table >"$work/table"
+sed -i -e '/^<!-- startup -->$/,/^<!-- end -->$/{//!d}' -e "/^<!-- startup -->$/r $work/table" benches/README.md
+cat "$work/table"

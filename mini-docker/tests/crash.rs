@@ -54,6 +54,26 @@ fn a_container_that_ends_without_its_monitor_did_not_succeed() {
 }
 
 #[test]
+fn what_ran_before_the_machine_restarted_has_ended() {
+    let engine = engine();
+    let id = engine.run(&["run", "-d", "--name", "c1", "bb", "true"]).ok();
+    engine.run(&["wait", "c1"]).ok();
+    // A process that lives: only the boot tells that it is not the container's.
+    let pid = std::process::id();
+    let start_time = process::start_time(Pid::this()).unwrap();
+    let status = engine.root().join("containers").join(id.trim_end()).join("status.json");
+    let mut json: serde_json::Value = serde_json::from_slice(&fs::read(&status).unwrap()).unwrap();
+    json["state"] = "running".into();
+    json["pid"] = pid.into();
+    json["start_time"] = start_time.into();
+    json["boot"] = "another".into();
+    fs::write(&status, json.to_string()).unwrap();
+    let state = &engine.inspect("c1")["State"];
+    assert_eq!((state["Status"].as_str(), state["ExitCode"].as_i64()), (Some("exited"), Some(255)));
+    engine.run(&["rm", "c1"]).ok();
+}
+
+#[test]
 fn one_who_waits_outlives_the_monitor() {
     let engine = engine();
     engine.run(&["run", "-d", "--name", "c1", "bb", "sleep", "1000"]).ok();

@@ -177,7 +177,9 @@ impl Engine {
         let Some(_lock) = Lock::take(&self.container_file(&id, "lock"), Locking::Try)? else { return Ok(()) };
         // Between the reading of the status and the look at its lock, the monitor may have ended in good order.
         container.status = self.read_status(&id)?;
-        if self.is_monitored(&id)? || first_process(container).is_some() {
+        // After a restart of the machine the pid, and even its start time, may be another's.
+        let same_boot = container.status.boot == self.store.boot();
+        if self.is_monitored(&id)? || (same_boot && first_process(container).is_some()) {
             return Ok(());
         }
         if container.status.state == State::Running {

@@ -91,7 +91,7 @@ fn what_one_container_writes_no_other_sees() {
 #[test]
 fn environment_user_directory_and_host_name_are_the_users() {
     let engine = engine();
-    let env = engine.run(&["run", "--rm", "-e", "FOO=bar", "-e", "EMPTY=", "--hostname", "box", "bb", "env"]).ok();
+    let env = engine.run(&["run", "--rm", "-e", "FOO=bar", "-e", "EMPTY=", "-h", "box", "bb", "env"]).ok();
     for line in ["FOO=bar", "EMPTY=", "HOSTNAME=box", "HOME=/root", &format!("PATH={}", process::DEFAULT_PATH)] {
         assert!(env.lines().any(|l| l == line), "{line} not in {env}");
     }

@@ -30,6 +30,8 @@ struct Arguments {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Create and run a new container from an image
+    // As in Docker, -h is the host name.
+    #[command(disable_help_flag = true)]
     Run(Box<run::Run>),
     /// List containers
     Ps(containers::Ps),

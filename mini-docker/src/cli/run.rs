@@ -54,7 +54,7 @@ pub(super) struct Run {
     #[arg(short, long, value_name = "NAME|UID[:GROUP|GID]")]
     user: Option<String>,
     /// Container host name
-    #[arg(long, value_name = "NAME")]
+    #[arg(short = 'h', long, value_name = "NAME")]
     hostname: Option<String>,
     /// Overwrite the image's entry point; empty takes it away
     #[arg(long, value_name = "PROGRAM")]
@@ -80,6 +80,9 @@ pub(super) struct Run {
     /// Proxy received signals to the container
     #[arg(long, default_value = "true", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set)]
     sig_proxy: bool,
+    /// Print help
+    #[arg(long, action = clap::ArgAction::Help)]
+    help: Option<bool>,
     /// The image, by name or id
     image: String,
     /// The command and its arguments

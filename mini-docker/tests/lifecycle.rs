@@ -147,3 +147,24 @@ fn five_hundred_runs_in_a_row_and_fifty_at_once() {
     }
     assert_eq!(engine.leaks(), Vec::<String>::new());
 }
+
+#[test]
+fn containers_come_and_go_under_the_eyes_of_others() {
+    let engine = engine();
+    std::thread::scope(|scope| {
+        let makers: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| {
+                    for _ in 0..40 {
+                        engine.run(&["run", "--rm", "bb", "true"]).ok();
+                        let id = engine.run(&["run", "-d", "bb", "true"]).ok();
+                        engine.run(&["rm", "-f", id.trim_end()]).ok();
+                    }
+                })
+            })
+            .collect();
+        while makers.iter().any(|maker| !maker.is_finished()) {
+            engine.run(&["ps", "-a"]).ok();
+        }
+    });
+}

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Engine,
-    error::{Context, Error, Result},
+    error::{Context, Error, Kind, Result},
     files::{Durability, Lock, Locking, read_json, write_json},
     image::short,
 };
@@ -144,29 +144,29 @@ impl Engine {
         let lock = Lock::take(&self.container_file(id, "lock"), Locking::Exclusive);
         match lock {
             Ok(Some(lock)) if self.container_file(id, "config.json").exists() => Ok(lock),
-            _ => Err(Error::not_found(format!("no such container: {}; it has just been removed", short(id)))),
+            _ => Err(removed(id)),
+        }
+    }
+
+    /// As [`Engine::lock_container`], unless somebody holds it now.
+    pub(super) fn try_lock_container(&self, id: &str) -> Result<Option<Lock>> {
+        match Lock::take(&self.container_file(id, "lock"), Locking::Try) {
+            Err(_) if !self.store.container(id).exists() => Err(removed(id)),
+            taken => taken,
         }
     }
 
     /// Reads the container with this full id, and settles what has become of one whose monitor is gone.
     pub fn load(&self, id: &str) -> Result<Container> {
-        let config = match read_json(&self.container_file(id, "config.json")) {
-            Err(_) if !self.container_file(id, "config.json").exists() => {
-                return Err(Error::not_found(format!("no such container: {}", short(id))));
-            }
-            read => read?,
-        };
+        let config = read_json(&self.container_file(id, "config.json"))?
+            .ok_or_else(|| Error::not_found(format!("no such container: {}", short(id))))?;
         let mut container = Container { config, status: self.read_status(id)? };
         self.settle(&mut container)?;
         Ok(container)
     }
 
     pub(super) fn read_status(&self, id: &str) -> Result<Status> {
-        let path = self.container_file(id, "status.json");
-        match read_json(&path) {
-            Err(_) if !path.exists() => Ok(Status::created()),
-            read => read,
-        }
+        Ok(read_json(&self.container_file(id, "status.json"))?.unwrap_or_else(Status::created))
     }
 
     pub(super) fn write_status(&self, config: &Config, status: &Status) -> Result<()> {
@@ -182,7 +182,7 @@ impl Engine {
             let Some(id) = id.to_str() else { continue };
             match self.load(id) {
                 Ok(container) => containers.push(container),
-                Err(_) if !self.container_file(id, "config.json").exists() => self.clear_abandoned(id)?,
+                Err(e) if e.kind == Kind::NotFound => self.clear_abandoned(id)?,
                 Err(e) => return Err(e),
             }
         }
@@ -192,13 +192,9 @@ impl Engine {
 
     /// Removes what is left of a container whose maker died before it was whole.
     fn clear_abandoned(&self, id: &str) -> Result<()> {
-        let lock = self.container_file(id, "lock");
-        let abandoned = if lock.exists() {
-            Lock::take(&lock, Locking::Try)?.is_some()
-        } else {
-            // Before its lock there is the store's, which every maker shares.
-            self.store.try_lock_alone()?.is_some() && !lock.exists()
-        };
+        // Every maker shares the store's lock until it is done.
+        let alone = self.store.try_lock_alone()?;
+        let abandoned = alone.is_some() && !self.container_file(id, "config.json").exists();
         if abandoned { self.store.discard(&self.store.container(id)) } else { Ok(()) }
     }
 
@@ -239,4 +235,8 @@ impl Engine {
             Err(e) => Err(e).doing("read", &path),
         }
     }
+}
+
+fn removed(id: &str) -> Error {
+    Error::not_found(format!("no such container: {}; it has just been removed", short(id)))
 }

@@ -51,10 +51,14 @@ pub fn write_json<T: Serialize>(path: &Path, value: &T, durability: Durability) 
     write_atomic(path, &bytes, durability)
 }
 
-/// Reads a value from JSON.
-pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
-    let bytes = fs::read(path).doing("read", path)?;
-    serde_json::from_slice(&bytes).map_err(|e| {
+/// Reads a value from JSON; `None` where there is no such file.
+pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<Option<T>> {
+    let bytes = match fs::read(path) {
+        // Not asked for again: by then it may have been written.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        read => read.doing("read", path)?,
+    };
+    serde_json::from_slice(&bytes).map(Some).map_err(|e| {
         let cause = io::Error::new(io::ErrorKind::InvalidData, e);
         Error::system(format_args!("read {}: the file is damaged", path.display()), &cause)
     })

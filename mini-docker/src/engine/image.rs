@@ -126,7 +126,10 @@ impl Image {
 
     /// Bytes of all its layers' files.
     pub fn size(&self, engine: &Engine) -> u64 {
-        let size = |id| read_json::<LayerInfo>(&engine.store.layer(id).join("layer.json")).map_or(0, |l| l.size);
+        let size = |id| {
+            let info = read_json::<LayerInfo>(&engine.store.layer(id).join("layer.json"));
+            info.ok().flatten().map_or(0, |layer| layer.size)
+        };
         self.layers().map(size).sum()
     }
 }
@@ -207,7 +210,8 @@ impl Engine {
     /// Finds an image by name, by id, or by the beginning of its id.
     pub fn image(&self, text: &str) -> Result<Image> {
         let id = self.image_id(text)?;
-        let config = read_json(&self.store.image(&id))?;
+        let config = read_json(&self.store.image(&id))?
+            .ok_or_else(|| Error::not_found(format!("no such image: {text}; it has just been removed")))?;
         Ok(Image { id, config })
     }
 
@@ -259,7 +263,7 @@ impl Engine {
         let mut images = Vec::new();
         for id in self.image_ids()? {
             // It may have gone since it was listed.
-            if let Ok(config) = read_json(&self.store.image(&id)) {
+            if let Ok(Some(config)) = read_json(&self.store.image(&id)) {
                 let mut its = names.remove(&id).unwrap_or_default();
                 its.sort();
                 images.push((Image { id, config }, its));

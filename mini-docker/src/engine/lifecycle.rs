@@ -50,14 +50,14 @@ pub struct Stopping {
 impl Engine {
     /// Starts a container that does not run.
     pub fn start(&self, id: &str, options: Options) -> Result<Started> {
-        let _lock = self.lock_container(id)?;
+        let lock = self.lock_container(id)?;
         let container = self.load(id)?;
         if container.status.state == State::Running {
             return Err(Error::conflict(format!("container {} is running already", container.config.name)));
         }
         // Of a monitor that died on its way.
         self.undo(id)?;
-        monitor::launch(self, &container, options)
+        monitor::launch(self, &container, lock, options)
     }
 
     /// Sends a signal to a running container's first process.
@@ -109,28 +109,35 @@ impl Engine {
 
     /// Removes a container; with `force` a running one, which is killed.
     pub fn remove(&self, container: &Container, force: bool) -> Result<()> {
-        if container.status.state == State::Running {
-            if !force {
-                return Err(Error::conflict(format!(
-                    "cannot remove container {name}: container is running: stop it first (mini-docker stop {name}), or force removal with -f",
-                    name = container.config.name
-                )));
+        let mut container = container.clone();
+        loop {
+            if container.status.state == State::Running {
+                self.end_by_force(&container, force)?;
             }
-            let mut ending = self.ending(container);
-            match self.signal(container, libc::SIGKILL) {
-                Err(e) if e.kind != super::error::Kind::Conflict => return Err(e),
-                _ => self.end(&container.config.id, &mut ending, None)?,
+            let Ok(_lock) = self.lock_container(&container.config.id) else {
+                // It went by itself, as one with --rm does.
+                return Ok(());
             };
+            container = self.load(&container.config.id)?;
+            // It may have been started in the meantime.
+            if container.status.state != State::Running {
+                return self.take_apart(&container.config);
+            }
         }
-        let Ok(_lock) = self.lock_container(&container.config.id) else {
-            // It went by itself, as one with --rm does.
-            return Ok(());
-        };
-        let now = self.load(&container.config.id)?;
-        if now.status.state == State::Running {
-            return Err(Error::conflict(format!("container {} has been started again: try again", now.config.name)));
+    }
+
+    fn end_by_force(&self, container: &Container, force: bool) -> Result<()> {
+        if !force {
+            return Err(Error::conflict(format!(
+                "cannot remove container {name}: container is running: stop it first (mini-docker stop {name}), or force removal with -f",
+                name = container.config.name
+            )));
         }
-        self.take_apart(&now.config)
+        let mut ending = self.ending(container);
+        match self.signal(container, libc::SIGKILL) {
+            Err(e) if e.kind != super::error::Kind::Conflict => Err(e),
+            _ => self.end(&container.config.id, &mut ending, None).map(drop),
+        }
     }
 
     /// The entries of a container's log.
@@ -174,7 +181,7 @@ impl Engine {
             return Ok(());
         }
         // Whoever holds the lock is starting or ending it just now, or settles it.
-        let Some(_lock) = Lock::take(&self.container_file(&id, "lock"), Locking::Try)? else { return Ok(()) };
+        let Some(_lock) = self.try_lock_container(&id)? else { return Ok(()) };
         // Between the reading of the status and the look at its lock, the monitor may have ended in good order.
         container.status = self.read_status(&id)?;
         // After a restart of the machine the pid, and even its start time, may be another's.

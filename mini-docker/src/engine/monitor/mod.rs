@@ -11,7 +11,7 @@ use std::{
     fs::File,
     io::{self, Write},
     os::{
-        fd::{AsFd, AsRawFd, OwnedFd},
+        fd::{AsFd, AsRawFd, OwnedFd, RawFd},
         unix::net::{UnixListener, UnixStream},
     },
     path::Path,
@@ -55,17 +55,18 @@ pub struct Options {
     pub explain: bool,
 }
 
-/// Forks the monitor of a container, and returns when the program runs. The caller holds the container's lock.
+/// Forks the monitor of a container, and returns when the program runs. `lock` is the container's, and until then the
+/// monitor holds it too: nobody takes apart what it is making, even if the caller is killed.
 ///
 /// # Errors
 /// What kept the program from running; then there is no monitor, and the status says why.
-pub fn launch(engine: &Engine, container: &Container, options: Options) -> Result<Started> {
+pub fn launch(engine: &Engine, container: &Container, lock: Lock, options: Options) -> Result<Started> {
     let failed = |e: io::Error| Error::system("start the container's monitor", &e);
     let (ours, theirs) = UnixStream::pair().map_err(failed)?;
     match sys::fork().map_err(|e| failed(e.into()))? {
         Cloned::Child => {
             drop(ours);
-            let code = main(engine, container, theirs, options);
+            let code = main(engine, container, lock, theirs, options);
             sys::exit_now(code)
         }
         Cloned::Parent(..) => {
@@ -92,8 +93,11 @@ pub fn launch(engine: &Engine, container: &Container, options: Options) -> Resul
 }
 
 /// The monitor's life. Nobody sees what it prints; what it has to say goes over the line or into the status.
-fn main(engine: &Engine, container: &Container, line: UnixStream, options: Options) -> i32 {
-    let begun = begin(engine, container, &line, options);
+fn main(engine: &Engine, container: &Container, lock: Lock, line: UnixStream, options: Options) -> i32 {
+    let begun = detach(&[line.as_raw_fd(), lock.file().as_raw_fd()])
+        .map_err(|e| Error::system("detach the monitor", &e.into()))
+        .and_then(|()| begin(engine, container, &line, options));
+    drop(lock);
     match begun {
         Ok((monitor, streams)) => {
             let served = monitor.serve(line, options.attach, streams);
@@ -135,7 +139,6 @@ fn begin<'a>(
     line: &UnixStream,
     options: Options,
 ) -> Result<(Monitor<'a>, Streams)> {
-    detach(line).map_err(|e| Error::system("detach the monitor", &e.into()))?;
     let id = &container.config.id;
     let run = engine.store.make_run(id)?;
     let alive = Lock::take(&run.join("monitor"), Locking::Try)?;
@@ -146,7 +149,8 @@ fn begin<'a>(
         Ok((child, streams, log, listener)) => {
             let status = running(engine, &child);
             engine.write_status(&container.config, &status)?;
-            frame::write(line, frame::Kind::Ready, &[]).doing("report to", &run)?;
+            // The one who started it may have been killed; the container runs all the same.
+            let _ = frame::write(line, frame::Kind::Ready, &[]);
             Ok((Monitor { engine, container, child, journal, log, listener, status, _alive: alive }, streams))
         }
         Err(e) => {
@@ -161,8 +165,8 @@ fn begin<'a>(
     }
 }
 
-/// Leaves the caller's session, terminal, directory and open files.
-fn detach(line: &UnixStream) -> nix::Result<()> {
+/// Leaves the caller's session, terminal, directory and open files but those to `keep`.
+fn detach(keep: &[RawFd]) -> nix::Result<()> {
     setsid()?;
     nix::unistd::chdir("/")?;
     let null = File::options().read(true).write(true).open("/dev/null").map_err(|_| Errno::ENODEV)?;
@@ -170,12 +174,17 @@ fn detach(line: &UnixStream) -> nix::Result<()> {
         sys::duplicate_to(null.as_fd(), target)?;
     }
     // Descriptors that the caller was started with, a lock of his shell's for example, must not live on in here.
-    let line = line.as_raw_fd() as u32;
-    if line > 3 {
-        sys::close_range(3, line - 1)?;
-    }
-    sys::close_range(line + 1, u32::MAX)?;
     std::mem::forget(null);
+    let mut keep: Vec<u32> = keep.iter().map(|&fd| fd as u32).collect();
+    keep.sort_unstable();
+    let mut first = 3;
+    for fd in keep {
+        if fd > first {
+            sys::close_range(first, fd - 1)?;
+        }
+        first = first.max(fd + 1);
+    }
+    sys::close_range(first, u32::MAX)?;
     sys::default_signals()?;
     sys::ignore_broken_pipes()
 }

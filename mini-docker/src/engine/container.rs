@@ -21,6 +21,9 @@ use super::{
     image::short,
 };
 
+/// The exit code of a container whose end nobody saw.
+pub const UNSEEN: i32 = 255;
+
 /// What a container is. Never changes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Config {
@@ -91,6 +94,9 @@ pub struct Status {
     pub start_time: u64,
     /// The boot in which it runs.
     pub boot: String,
+    /// The inodes of the pipes behind its standard output and error; 0 where there is none.
+    #[serde(default)]
+    pub pipes: [u64; 2],
     /// When it started last.
     pub started: Option<Timestamp>,
     /// When it ended last.
@@ -109,6 +115,7 @@ impl Status {
             pid: 0,
             start_time: 0,
             boot: String::new(),
+            pipes: [0; 2],
             started: None,
             finished: None,
             exit_code: 0,
@@ -237,6 +244,7 @@ impl Engine {
     }
 }
 
-fn removed(id: &str) -> Error {
+/// For one that was there a moment ago.
+pub(super) fn removed(id: &str) -> Error {
     Error::not_found(format!("no such container: {}; it has just been removed", short(id)))
 }

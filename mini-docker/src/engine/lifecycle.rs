@@ -20,16 +20,13 @@ use process::{Journal, start_time, sys};
 
 use super::{
     Engine,
-    container::{Config, Container, State},
+    container::{Config, Container, State, UNSEEN, removed},
     error::{Error, Result},
     files::{Lock, Locking},
     image::short,
     log,
     monitor::{self, Options, Started, frame},
 };
-
-/// The exit code of a container whose end nobody saw.
-const UNSEEN: i32 = 255;
 
 /// What waits for a container's end: its monitor's word, or, where that is gone, the process itself.
 #[derive(Debug)]
@@ -104,23 +101,21 @@ impl Engine {
     pub fn wait(&self, container: &Container) -> Result<i32> {
         let mut ending = self.ending(container);
         let code = self.end(&container.config.id, &mut ending, None)?;
-        Ok(code.unwrap_or(container.status.exit_code))
+        Ok(code.unwrap_or_else(|| self.past_end(&container.config.id)))
     }
 
     /// Removes a container; with `force` a running one, which is killed.
     pub fn remove(&self, container: &Container, force: bool) -> Result<()> {
-        let mut container = container.clone();
+        let id = &container.config.id;
         loop {
+            // One with --rm goes by itself when it ends.
+            let Ok(container) = self.load(id) else { return Ok(()) };
             if container.status.state == State::Running {
                 self.end_by_force(&container, force)?;
             }
-            let Ok(_lock) = self.lock_container(&container.config.id) else {
-                // It went by itself, as one with --rm does.
-                return Ok(());
-            };
-            container = self.load(&container.config.id)?;
+            let Ok(_lock) = self.lock_container(id) else { return Ok(()) };
             // It may have been started in the meantime.
-            if container.status.state != State::Running {
+            if self.read_status(id)?.state != State::Running {
                 return self.take_apart(&container.config);
             }
         }
@@ -173,7 +168,8 @@ impl Engine {
         undone.map_err(|e| Error::system(format_args!("clean up after container {}", short(id)), &e))
     }
 
-    /// Settles what has become of a container whose monitor died, on its way to start it or later.
+    /// Settles what has become of a container whose monitor died, on its way to start it or later: one that still runs
+    /// gets a new monitor.
     pub(super) fn settle(&self, container: &mut Container) -> Result<()> {
         let id = container.config.id.clone();
         let running = container.status.state == State::Running;
@@ -181,13 +177,22 @@ impl Engine {
             return Ok(());
         }
         // Whoever holds the lock is starting or ending it just now, or settles it.
-        let Some(_lock) = self.try_lock_container(&id)? else { return Ok(()) };
+        let Some(lock) = self.try_lock_container(&id)? else { return Ok(()) };
+        self.settle_locked(container, lock)
+    }
+
+    /// As [`Engine::settle`], for one who has the lock.
+    fn settle_locked(&self, container: &mut Container, lock: Lock) -> Result<()> {
+        let id = container.config.id.clone();
         // Between the reading of the status and the look at its lock, the monitor may have ended in good order.
         container.status = self.read_status(&id)?;
+        if self.is_monitored(&id)? {
+            return Ok(());
+        }
         // After a restart of the machine the pid, and even its start time, may be another's.
         let same_boot = container.status.boot == self.store.boot();
-        if self.is_monitored(&id)? || (same_boot && first_process(container).is_some()) {
-            return Ok(());
+        if same_boot && let Some(first) = first_process(container) {
+            return monitor::adopt(self, container, first, lock);
         }
         if container.status.state == State::Running {
             container.status.state = State::Exited;
@@ -197,12 +202,16 @@ impl Engine {
             container.status.finished = Some(Timestamp::now());
             "nobody saw it end: its monitor was killed".clone_into(&mut container.status.error);
             self.write_status(&container.config, &container.status)?;
+            if container.config.auto_remove {
+                self.take_apart(&container.config)?;
+                return Err(removed(&id));
+            }
         }
         self.undo(&id)
     }
 
-    /// The exit code of a container whose process has ended without a monitor.
-    fn unseen_end(&self, id: &str) -> i32 {
+    /// The exit code of a container that has ended, by its status.
+    fn past_end(&self, id: &str) -> i32 {
         loop {
             match self.load(id) {
                 // Somebody else settles it just now, and holds the lock as long.
@@ -241,7 +250,7 @@ impl Engine {
                 return Ok(None);
             }
             let Ending::Monitor(line) = &*ending else {
-                return Ok(Some(self.unseen_end(id)));
+                return Ok(Some(self.past_end(id)));
             };
             match frame::read(line) {
                 Ok(Some((frame::Kind::Exit, code))) => {

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{File, OpenOptions},
-    io::{self, BufRead, BufReader, Write},
+    io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
@@ -93,10 +93,24 @@ impl Writer {
         }
         let lines = std::mem::take(&mut self.lines);
         if self.file.is_none() {
-            self.file = Some(OpenOptions::new().append(true).create(true).mode(0o600).open(&self.path)?);
+            self.file = Some(open(&self.path)?);
         }
         self.file.as_mut().map_or(Ok(()), |file| file.write_all(&lines))
     }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    let mut file = OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(path)?;
+    // A writer that was killed may have left half a line.
+    let mut last = [b'\n'];
+    if file.metadata()?.len() > 0 {
+        file.seek(SeekFrom::End(-1))?;
+        file.read_exact(&mut last)?;
+    }
+    if last != *b"\n" {
+        file.write_all(b"\n")?;
+    }
+    Ok(file)
 }
 
 /// The longest beginning that is no longer than a piece and does not cut a character.
@@ -105,7 +119,7 @@ fn boundary(bytes: &[u8]) -> usize {
     (LONGEST_PIECE - 3..=LONGEST_PIECE).rev().find(|&at| bytes.get(at).is_none_or(is_start)).unwrap_or(LONGEST_PIECE)
 }
 
-/// Reads a log. A last line that is still being written is left for the next time.
+/// Reads a log. A line that is not whole is left out: it is still being written, or its writer was killed.
 pub fn read(path: &Path) -> io::Result<Vec<Entry>> {
     let file = match File::open(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -113,10 +127,7 @@ pub fn read(path: &Path) -> io::Result<Vec<Entry>> {
     };
     let mut entries = Vec::new();
     for line in BufReader::new(file).lines() {
-        match serde_json::from_str(&line?) {
-            Ok(entry) => entries.push(entry),
-            Err(_) => break,
-        }
+        entries.extend(serde_json::from_str::<Entry>(&line?));
     }
     Ok(entries)
 }
@@ -140,5 +151,19 @@ mod tests {
         let text = |stream| entries.iter().filter(|e| e.stream == stream).map(|e| e.log.as_str()).collect::<String>();
         assert_eq!(text(Stream::Stdout), format!("one\ntwo\n\n{umlauts}"));
         assert_eq!(text(Stream::Stderr), "err");
+    }
+
+    #[test]
+    fn half_a_line_spoils_no_other() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        let mut log = Writer::new(path.clone());
+        log.write(Stream::Stdout, b"one\n").unwrap();
+        let mut file = OpenOptions::new().append(true).open(&path).unwrap();
+        file.write_all(b"{\"log\":\"tw").unwrap();
+        let mut log = Writer::new(path.clone());
+        log.write(Stream::Stdout, b"three\n").unwrap();
+        let lines: Vec<_> = read(&path).unwrap().into_iter().map(|e| e.log).collect();
+        assert_eq!(lines, ["one\n", "three\n"]);
     }
 }

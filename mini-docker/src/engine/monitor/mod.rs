@@ -4,6 +4,7 @@
 //! terminal, log, those who attach, exit code, clean-up. There is no daemon: when the last container ends, the last
 //! monitor does.
 
+mod adopt;
 pub mod frame;
 mod serve;
 
@@ -21,6 +22,7 @@ use jiff::Timestamp;
 use nix::{
     errno::Errno,
     fcntl::{FcntlArg, OFlag, fcntl},
+    sys::stat::fstat,
     unistd::{pipe2, setsid},
 };
 use process::{
@@ -35,6 +37,8 @@ use super::{
     files::{Lock, Locking},
     log,
 };
+pub use adopt::adopt;
+
 use crate::runtime::{self, Spec};
 
 /// A container that has just been started.
@@ -100,7 +104,7 @@ fn main(engine: &Engine, container: &Container, lock: Lock, line: UnixStream, op
     drop(lock);
     match begun {
         Ok((monitor, streams)) => {
-            let served = monitor.serve(line, options.attach, streams);
+            let served = monitor.serve(Some((line, options.attach)), streams);
             i32::from(served.is_err())
         }
         Err(e) => {
@@ -147,7 +151,7 @@ fn begin<'a>(
     let started = start(engine, container, &mut journal, &run, line, options);
     match started {
         Ok((child, streams, log, listener)) => {
-            let status = running(engine, &child);
+            let status = running(engine, &child, &streams);
             engine.write_status(&container.config, &status)?;
             // The one who started it may have been killed; the container runs all the same.
             let _ = frame::write(line, frame::Kind::Ready, &[]);
@@ -201,9 +205,7 @@ fn start(
 ) -> Result<Begun> {
     let config = &container.config;
     journal.record(Undo::RemoveTree(run.to_owned())).doing("write", run)?;
-    let socket = run.join("attach");
-    let listener = UnixListener::bind(&socket).doing("bind", &socket)?;
-    listener.set_nonblocking(true).doing("open", &socket)?;
+    let listener = listen(run)?;
     let log = log::Writer::new(engine.log_path(&config.id));
     let (stdio, mut streams) =
         pipes(config.tty, config.open_stdin).map_err(|e| Error::system("make pipes", &e.into()))?;
@@ -228,6 +230,14 @@ fn start(
     Ok((child, streams, log, listener))
 }
 
+/// The socket for those who attach.
+fn listen(run: &Path) -> Result<UnixListener> {
+    let socket = run.join("attach");
+    let listener = UnixListener::bind(&socket).doing("bind", &socket)?;
+    listener.set_nonblocking(true).doing("open", &socket)?;
+    Ok(listener)
+}
+
 /// What the container's program gets, and what the monitor keeps.
 fn pipes(tty: bool, open_stdin: bool) -> nix::Result<([Option<OwnedFd>; 3], Streams)> {
     if tty {
@@ -245,12 +255,15 @@ fn pipes(tty: bool, open_stdin: bool) -> nix::Result<([Option<OwnedFd>; 3], Stre
     Ok(([input, Some(stdout), Some(stderr)], Streams { stdin, stdout: Some(out), stderr: Some(err) }))
 }
 
-fn running(engine: &Engine, child: &Child) -> Status {
+fn running(engine: &Engine, child: &Child, streams: &Streams) -> Status {
+    let inode = |pipe: &Option<OwnedFd>| pipe.as_ref().and_then(|pipe| fstat(pipe).ok()).map_or(0, |s| s.st_ino);
     Status {
         state: State::Running,
         pid: child.pid.as_raw(),
         start_time: process::start_time(child.pid).unwrap_or(0),
         boot: engine.store.boot().to_owned(),
+        // A terminal is nothing that another monitor could open again.
+        pipes: if streams.stderr.is_some() { [inode(&streams.stdout), inode(&streams.stderr)] } else { [0; 2] },
         started: Some(Timestamp::now()),
         ..Status::created()
     }

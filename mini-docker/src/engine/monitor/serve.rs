@@ -14,11 +14,11 @@ use nix::{
 use process::sys;
 
 use super::{
-    Monitor, Streams,
+    Monitor, Streams, adopt,
     frame::{self, INPUT, Kind, STREAMS},
 };
 use crate::engine::{
-    container::State,
+    container::{State, UNSEEN},
     error::{Error, Result},
     log::Stream,
 };
@@ -90,10 +90,14 @@ impl Input {
 }
 
 impl Monitor<'_> {
-    /// Serves until the container has ended, settles its affairs, and tells those who wait.
-    pub(super) fn serve(mut self, line: UnixStream, attach: u8, streams: Streams) -> Result<()> {
+    /// Serves until the container has ended, settles its affairs, and tells those who wait. `first` is the line to the
+    /// one who started it, and what he wants.
+    pub(super) fn serve(mut self, first: Option<(UnixStream, u8)>, streams: Streams) -> Result<()> {
         let failed = |e: io::Error| Error::system("monitor the container", &e);
-        let mut clients = vec![Client::new(line, attach).map_err(failed)?];
+        let mut clients = Vec::new();
+        if let Some((line, wants)) = first {
+            clients.push(Client::new(line, wants).map_err(failed)?);
+        }
         let mut input = Input { fd: streams.stdin.map(File::from), ..Input::default() };
         let mut outputs =
             [(streams.stdout.map(File::from), Stream::Stdout), (streams.stderr.map(File::from), Stream::Stderr)];
@@ -105,7 +109,8 @@ impl Monitor<'_> {
         for output in &mut outputs {
             while self.pump(output, &mut clients, &mut buffer) {}
         }
-        let code = sys::wait_exit(self.child.pidfd.as_fd()).unwrap_or(255);
+        let pidfd = self.child.pidfd.as_fd();
+        let code = sys::wait_exit(pidfd).ok().or_else(|| adopt::exit_code(pidfd)).unwrap_or(UNSEEN);
         self.settle(code)?;
         for client in &mut clients {
             client.send(Kind::Exit, &code.to_be_bytes());

@@ -168,3 +168,10 @@ fn containers_come_and_go_under_the_eyes_of_others() {
         }
     });
 }
+
+#[test]
+fn to_remove_by_force_what_is_not_there_is_no_error() {
+    let engine = engine();
+    let removed = engine.run(&["rm", "-f", "nosuch"]);
+    assert_eq!((removed.code, removed.out.as_str()), (0, ""), "{removed:?}");
+}

@@ -6,7 +6,7 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{Outcome, complain, each, print, table};
+use super::{Outcome, complain, each, each_that, print, table};
 use crate::engine::{
     Engine,
     container::{Container, State},
@@ -92,12 +92,12 @@ pub(super) struct Rm {
 
 impl Rm {
     pub(super) fn run(self, engine: &Engine) -> Outcome {
-        each(&self.containers, |name| match engine.container(name) {
+        each_that(&self.containers, |name| match engine.container(name) {
             Err(e) if self.force && e.kind == Kind::NotFound => {
                 complain(&e);
-                Ok(())
+                Ok(false)
             }
-            found => engine.remove(&found?, self.force),
+            found => engine.remove(&found?, self.force).map(|()| true),
         })
     }
 }

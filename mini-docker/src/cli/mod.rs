@@ -110,10 +110,16 @@ fn complain(error: &Error) {
 
 /// Does one thing to each of several objects, as Docker does: all are tried, each that succeeds is printed.
 fn each(names: &[String], mut act: impl FnMut(&str) -> Result<(), Error>) -> Outcome {
+    each_that(names, |name| act(name).map(|()| true))
+}
+
+/// As [`each`], where success may be silent.
+fn each_that(names: &[String], mut act: impl FnMut(&str) -> Result<bool, Error>) -> Outcome {
     let mut code = 0;
     for name in names {
         match act(name) {
-            Ok(()) => print(format_args!("{name}\n")),
+            Ok(true) => print(format_args!("{name}\n")),
+            Ok(false) => {}
             Err(e) => {
                 complain(&e);
                 code = 1;

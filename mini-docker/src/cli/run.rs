@@ -9,7 +9,7 @@ use std::{
 
 use clap::Args;
 
-use super::{Outcome, attach, print};
+use super::{Outcome, attach, complain, print};
 use crate::engine::{
     Engine, Error, Request, Result,
     container::Container,
@@ -93,7 +93,9 @@ pub(super) struct Run {
 impl Run {
     pub(super) fn run(self, engine: &Engine) -> Outcome {
         if self.tty && self.interactive && !self.detach && !io::stdin().is_terminal() {
-            return Err(Error::invalid("the input device is not a TTY: leave -t out to pipe input into the container"));
+            // Docker's client says so, and its code is 1.
+            complain(&Error::invalid("the input device is not a TTY: leave -t out to pipe input into the container"));
+            return Ok(1);
         }
         let request = self.request()?;
         let cidfile = self.cidfile.as_ref().map(new_file).transpose()?;

@@ -54,6 +54,9 @@ fn resolve(passwd: &str, group: &str, text: &str) -> Result<User> {
             }
         }
     }
+    // As in Docker, the group is one of the groups too: otherwise newgrp could shed a group that denies access.
+    groups.retain(|group| *group != gid);
+    groups.insert(0, gid);
     // setgroups(2) takes no more, and a hostile file may name a million.
     groups.truncate(65_536);
     let home = field(5).filter(|home| home.starts_with('/')).unwrap_or("/").to_owned();
@@ -111,12 +114,12 @@ mod tests {
 
     #[test]
     fn names_and_ids_are_found() {
-        assert_eq!(ids(""), (0, 0, vec![50]));
-        assert_eq!(ids("web"), (33, 34, vec![50, 51]));
-        assert_eq!(ids("33"), (33, 34, vec![50, 51]));
-        assert_eq!(ids("web:adm"), (33, 51, vec![]));
-        assert_eq!(ids("1234:5678"), (1234, 5678, vec![]));
-        assert_eq!(ids("1234"), (1234, 0, vec![]));
+        assert_eq!(ids(""), (0, 0, vec![0, 50]));
+        assert_eq!(ids("web"), (33, 34, vec![34, 50, 51]));
+        assert_eq!(ids("33"), (33, 34, vec![34, 50, 51]));
+        assert_eq!(ids("web:adm"), (33, 51, vec![51]));
+        assert_eq!(ids("1234:5678"), (1234, 5678, vec![5678]));
+        assert_eq!(ids("1234"), (1234, 0, vec![0]));
         assert_eq!(resolve(PASSWD, GROUP, "web").unwrap().home, "/srv");
         assert_eq!(resolve("", "", "7").unwrap().home, "/");
     }

@@ -60,7 +60,7 @@ fn resolve(passwd: &str, group: &str, text: &str) -> Result<User> {
     // setgroups(2) takes no more, and a hostile file may name a million.
     groups.truncate(65_536);
     let home = field(5).filter(|home| home.starts_with('/')).unwrap_or("/").to_owned();
-    Ok(User { ids: Ids { uid, gid, groups }, home })
+    Ok(User { ids: Ids { uid, gid, groups, ..Ids::default() }, home })
 }
 
 fn entries(text: &str) -> impl Iterator<Item = Vec<&str>> {

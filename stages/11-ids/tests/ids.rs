@@ -17,7 +17,7 @@ fn as_user(ids: Ids, script: &str) -> Ran {
 }
 
 fn ids(uid: u32, gid: u32, groups: &[u32]) -> Ids {
-    Ids { uid, gid, groups: groups.to_vec() }
+    Ids { uid, gid, groups: groups.to_vec(), ..Ids::default() }
 }
 
 fn fields(status: &str, name: &str) -> Vec<u64> {

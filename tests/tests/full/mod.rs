@@ -42,7 +42,7 @@ pub(crate) fn process(process: Process) -> Process {
     let primitives: List = vec![
         Box::new(Terminal { size: Some((24, 80)) }),
         Box::new(WorkingDirectory::new(Path::new("/made/for/it")).unwrap()),
-        Box::new(Ids { uid: 1000, gid: 1000, groups: vec![1, 2, 3] }),
+        Box::new(Ids { uid: 1000, gid: 1000, groups: vec![1, 2, 3], ..Ids::default() }),
     ];
     Process { primitives, ..process }
 }
@@ -171,7 +171,9 @@ fn of_overlays(image: &Path, scratch: &Path) -> Vec<Failure> {
 
 fn of_processes(image: &Path, scratch: &Path) -> Vec<Failure> {
     let chroot = |path: &Path| -> List { vec![Box::new(Chroot::new(path).unwrap())] };
-    let ids = |uid, gid, groups: &[u32]| -> List { vec![Box::new(Ids { uid, gid, groups: groups.to_vec() })] };
+    let ids = |uid, gid, groups: &[u32]| -> List {
+        vec![Box::new(Ids { uid, gid, groups: groups.to_vec(), ..Ids::default() })]
+    };
     let mapped = || -> List { vec![Box::new(map(10))] };
     let file = scratch.join("file");
     let directory = |path: &Path| -> List { vec![Box::new(WorkingDirectory::new(path).unwrap())] };

@@ -7,6 +7,7 @@
 mod descriptor;
 mod mount;
 mod net;
+mod privilege;
 mod process;
 mod terminal;
 mod xattr;
@@ -21,6 +22,10 @@ pub use mount::{
     open_tree,
 };
 pub use net::loopback_up;
+pub use privilege::{
+    Capabilities, capabilities, clear_ambient, drop_bounding, is_bounding, limit, set_capabilities, set_filter,
+    set_limit,
+};
 pub use process::{
     Cloned, Pointers, block_signals, clone3, close_from, close_range, default_signals, duplicate_to, execve, exit_now,
     fork, ignore_broken_pipes, kill, pidfd_exit_code, pidfd_open, pidfd_send_signal, random, reap_any, set_gid,

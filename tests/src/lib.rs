@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod breakout;
+pub mod cgroups;
 pub mod container;
 pub mod engine;
 pub mod leaks;

@@ -12,10 +12,12 @@
 //! | [`Program`] | the program that the child becomes |
 //! | `init` | what process 1 owes to a container |
 //! | [`Undo`], [`Journal`] | how to take it all back, later, in another process |
+//! | [`cgroupfs`] | the end of a cgroup, which one of these steps is |
 //! | [`explain`] | what was done and how long it took |
 //! | [`sys`] | system calls; every `unsafe` of the workspace |
 //! | [`foreground`], [`stage`] | what the stages' binaries share |
 
+pub mod cgroupfs;
 mod directory;
 mod error;
 mod exec;

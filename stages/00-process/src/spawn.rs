@@ -69,8 +69,11 @@ fn make(container: &mut Container, process: &mut Process, host: &mut Host) -> Re
     }
     let mut args = CloneArgs::default();
     for primitive in container.0.iter().chain(&process.primitives) {
-        let before = args.flags;
+        let (before, born) = (args.flags, args.cgroup.is_some());
         primitive.clone_args(&mut args);
+        if args.cgroup.is_some() && !born {
+            host.trace.add_part(primitive.name(), "clone3 with CLONE_INTO_CGROUP".to_owned());
+        }
         if args.flags != before {
             host.trace.add_part(primitive.name(), format!("clone3 with {}", flag_names(args.flags & !before)));
         }
@@ -211,6 +214,10 @@ fn explain_clone(error: Error) -> Error {
         Errno::ENOSPC | Errno::EUSERS => {
             error.hint("a limit in /proc/sys/user is reached: raise it, or end containers")
         }
+        Errno::EACCES | Errno::EBUSY | Errno::EOPNOTSUPP => {
+            error.hint("the cgroup takes no process from here: it or the nearest common ancestor is not the caller's, or gives controllers to cgroups below it")
+        }
+        Errno::EAGAIN => error.hint("a limit of processes is reached: that of the user, or pids.max of a cgroup"),
         Errno::ENOSYS => error.hint("clone3 needs Linux 5.3"),
         _ => error,
     }

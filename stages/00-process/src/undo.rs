@@ -19,7 +19,7 @@ use nix::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::sys;
+use crate::{cgroupfs, sys};
 
 /// How to take one act back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +31,8 @@ pub enum Undo {
     RemoveTree(PathBuf),
     /// Detaches the mount at the path.
     Unmount(PathBuf),
+    /// Kills all that is in the cgroup and in those below it, and removes them ([`cgroupfs::remove`]).
+    RemoveCgroup(PathBuf),
     /// Kills the process that had this pid and start time, and waits for its end.
     Kill {
         /// The pid in the pid namespace of whoever replays.
@@ -53,6 +55,7 @@ impl Undo {
                     unmounted => unmounted.map_err(io::Error::from),
                 }
             }
+            Self::RemoveCgroup(path) => cgroupfs::remove(path),
             Self::Kill { pid, start_time } => kill(Pid::from_raw(*pid), *start_time).map_err(io::Error::from),
         };
         match done {

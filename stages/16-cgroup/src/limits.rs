@@ -1,0 +1,263 @@
+//! What a container may use, with Docker's units, defaults and rules.
+
+use std::{os::unix::fs::MetadataExt, path::Path};
+
+use nix::sys::stat::{SFlag, major, minor};
+use process::{Errno, Error, Result};
+
+use crate::Controller;
+
+/// Docker's least amount of memory: below it a container hardly starts.
+pub const LEAST_MEMORY: u64 = 6 << 20;
+/// Microseconds of a period where none is given, the kernel's own default.
+pub const PERIOD: u64 = 100_000;
+const NANOS: u64 = 1_000_000_000;
+
+/// Limits; what is `None` or empty is not limited. The documents are docker-run(1), "Runtime constraints on resources",
+/// and the kernel's admin-guide/cgroup-v1 and admin-guide/cgroup-v2.rst.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Limits {
+    /// Bytes of memory, at least [`LEAST_MEMORY`]. Beyond, the kernel reclaims and then kills.
+    pub memory: Option<u64>,
+    /// Bytes of memory and swap together; -1: any amount of swap; equal to `memory`: none. `None` or 0 beside `memory`
+    /// mean twice as much as `memory`, where the kernel counts swap.
+    pub memory_swap: Option<i64>,
+    /// Bytes that the kernel leaves to the container as long as others have some to spare.
+    pub memory_reservation: Option<u64>,
+    /// Billionths of a processor: 1,500,000,000 is one and a half. From 0.01 to the machine's number.
+    pub nano_cpus: Option<u64>,
+    /// Microseconds of processor time in a period, at least 1000; -1: any. Not with `nano_cpus`.
+    pub cpu_quota: Option<i64>,
+    /// Microseconds, 1000 to 1,000,000. Not with `nano_cpus`.
+    pub cpu_period: Option<u64>,
+    /// Share of a busy processor beside others, 2 to 262,144, to which others are moved; 1024 is everybody's
+    /// default. For v2 see [`weight`](crate::weight).
+    pub cpu_shares: Option<u64>,
+    /// Processors, as `0-2,4`.
+    pub cpuset_cpus: Option<String>,
+    /// Memory nodes, as `0`.
+    pub cpuset_mems: Option<String>,
+    /// Processes and threads; 0 or less: any number.
+    pub pids: Option<i64>,
+    /// Share of a busy device beside others, 10 to 1000.
+    pub io_weight: Option<u16>,
+    /// What block devices are limited to.
+    pub devices: Vec<DeviceLimit>,
+}
+
+/// What of a block device is limited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rate {
+    /// Bytes a second.
+    ReadBytes,
+    /// Bytes a second.
+    WriteBytes,
+    /// Operations a second.
+    Reads,
+    /// Operations a second.
+    Writes,
+}
+
+/// A limit on one block device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DeviceLimit {
+    /// Its major and minor number.
+    pub device: (u64, u64),
+    /// What is limited.
+    pub rate: Rate,
+    /// How many a second, at least 1; 0 takes a limit away.
+    pub most: u64,
+}
+
+impl DeviceLimit {
+    /// A limit on the block device whose file is `path`.
+    ///
+    /// # Errors
+    /// ENOENT and its like where there is no such file, ENOTBLK where it is no block device.
+    pub fn new(path: &Path, rate: Rate, most: u64) -> Result<Self> {
+        let doing = || format!("limit the device {}", path.display());
+        let metadata = std::fs::metadata(path).map_err(|e| Error::from_io("cgroup", doing(), &e))?;
+        if metadata.mode() & SFlag::S_IFMT.bits() != SFlag::S_IFBLK.bits() {
+            return Err(Error::new("cgroup", doing(), Errno::ENOTBLK).hint("name a disk, such as /dev/sda"));
+        }
+        Ok(Self { device: (major(metadata.rdev()), minor(metadata.rdev())), rate, most })
+    }
+}
+
+impl Limits {
+    /// The controllers that these limits need.
+    pub fn controllers(&self) -> Vec<Controller> {
+        let memory = self.memory.is_some() || self.memory_swap.is_some() || self.memory_reservation.is_some();
+        let quota = self.nano_cpus.is_some() || self.cpu_quota.is_some() || self.cpu_period.is_some();
+        let all = [
+            (memory, Controller::Memory),
+            (quota || self.cpu_shares.is_some(), Controller::Cpu),
+            (self.cpuset_cpus.is_some() || self.cpuset_mems.is_some(), Controller::Cpuset),
+            (self.io_weight.is_some() || !self.devices.is_empty(), Controller::Io),
+            (self.pids.is_some(), Controller::Pids),
+        ];
+        all.into_iter().filter(|(needed, _)| *needed).map(|(_, controller)| controller).collect()
+    }
+
+    /// Microseconds of quota (-1: any) and period, from whichever way they were given.
+    pub(crate) fn quota(&self) -> (Option<i64>, Option<u64>) {
+        match self.nano_cpus {
+            Some(nanos) => (Some((nanos * PERIOD / NANOS) as i64), Some(PERIOD)),
+            None => (self.cpu_quota, self.cpu_period),
+        }
+    }
+
+    /// Checks what can be checked without the kernel, for a container to be made, or (`update`) for one that runs.
+    /// `processors` are those of the machine.
+    ///
+    /// # Errors
+    /// EINVAL with the range in the hint.
+    pub fn check(&self, processors: u64, update: bool) -> Result<()> {
+        self.check_memory(update)?;
+        self.check_cpu(processors)?;
+        for (name, list) in [("cpus", &self.cpuset_cpus), ("mems", &self.cpuset_mems)] {
+            if let Some(text) = list {
+                parse_list(text).ok_or_else(|| {
+                    invalid(format!("cpuset {name} {text:?}"), "write a list such as 0-2,4 with rising ranges")
+                })?;
+            }
+        }
+        match self.io_weight {
+            Some(weight) if !(10..=1000).contains(&weight) => {
+                Err(invalid(format!("I/O weight {weight}"), "it ranges from 10 to 1000"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_memory(&self, update: bool) -> Result<()> {
+        for (name, bytes) in [("memory", self.memory), ("memory reservation", self.memory_reservation)] {
+            if let Some(bytes) = bytes.filter(|bytes| *bytes < LEAST_MEMORY) {
+                return Err(invalid(format!("{name} of {bytes} bytes"), "the minimum is 6 MB (6291456)"));
+            }
+        }
+        if let (Some(memory), Some(reservation)) = (self.memory, self.memory_reservation)
+            && memory < reservation
+        {
+            let hint = format!("it must not be less than the reservation, {reservation}");
+            return Err(invalid(format!("memory of {memory} bytes"), hint));
+        }
+        let limit = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+        match (self.memory, self.memory_swap) {
+            (_, Some(swap)) if swap < -1 => Err(invalid(format!("memory and swap of {swap} bytes"), "-1 is unlimited")),
+            (None, Some(swap)) if swap > 0 && !update => Err(invalid(
+                format!("memory and swap of {swap} bytes without a limit of memory"),
+                "set the memory limit too: this one is the sum of both",
+            )),
+            (Some(memory), Some(swap)) if swap > 0 && swap < limit(memory) => Err(invalid(
+                format!("memory and swap of {swap} bytes"),
+                format!("it is the sum of both: at least the memory, {memory}"),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_cpu(&self, processors: u64) -> Result<()> {
+        if let Some(nanos) = self.nano_cpus {
+            if self.cpu_quota.is_some() || self.cpu_period.is_some() {
+                return Err(invalid("cpus beside a cpu quota or period", "set one or the other: cpus is a quota too"));
+            }
+            if !(NANOS / 100..=processors * NANOS).contains(&nanos) {
+                let hint = format!("they range from 0.01 to {processors}.00: this machine has {processors}");
+                return Err(invalid(format!("{}.{:09} cpus", nanos / NANOS, nanos % NANOS), hint));
+            }
+        }
+        if let Some(period) = self.cpu_period.filter(|period| !(1000..=1_000_000).contains(period)) {
+            return Err(invalid(format!("cpu period of {period} µs"), "it ranges from 1000 (1 ms) to 1000000 (1 s)"));
+        }
+        if let Some(quota) = self.cpu_quota.filter(|quota| *quota != -1 && *quota < 1000) {
+            return Err(invalid(format!("cpu quota of {quota} µs"), "the minimum is 1000 (1 ms), and -1 is unlimited"));
+        }
+        Ok(())
+    }
+}
+
+pub(crate) fn invalid(what: impl std::fmt::Display, hint: impl Into<String>) -> Error {
+    Error::new("cgroup", format!("limit to {what}"), Errno::EINVAL).hint(hint)
+}
+
+/// The numbers of a list such as `0-2,4` (cpuset(7), "List format"); `None` for anything else.
+pub(crate) fn parse_list(text: &str) -> Option<Vec<u32>> {
+    /// More than any kernel is built for.
+    const MOST: u32 = 65_536;
+    let mut numbers = Vec::new();
+    for range in text.trim().split(',') {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        let number = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse::<u32>().ok())?;
+        let (first, last) = (number(first)?, number(last)?);
+        if first > last || last >= MOST {
+            return None;
+        }
+        numbers.extend(first..=last);
+    }
+    Some(numbers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MB: u64 = 1 << 20;
+
+    fn refused(limits: &Limits) -> Option<String> {
+        limits.check(2, false).err().map(|e| e.to_string())
+    }
+
+    #[test]
+    fn what_docker_takes_is_taken() {
+        let base = Limits { memory: Some(64 * MB), ..Limits::default() };
+        for limits in [
+            Limits::default(),
+            Limits { memory: Some(LEAST_MEMORY), ..Limits::default() },
+            Limits { memory_swap: Some(-1), ..Limits::default() },
+            Limits { memory_swap: Some(64 << 20), ..base.clone() },
+            Limits { memory_swap: Some(0), memory_reservation: Some(64 * MB), ..base },
+            Limits { nano_cpus: Some(10_000_000), ..Limits::default() },
+            Limits { nano_cpus: Some(2_000_000_000), ..Limits::default() },
+            Limits { cpu_quota: Some(-1), cpu_period: Some(1000), cpu_shares: Some(2), ..Limits::default() },
+            Limits { cpuset_cpus: Some("0-1,3".into()), pids: Some(-1), io_weight: Some(10), ..Limits::default() },
+        ] {
+            assert_eq!(refused(&limits), None, "{limits:?}");
+        }
+    }
+
+    #[test]
+    fn what_docker_refuses_is_refused_with_its_range() {
+        let base = Limits { memory: Some(64 * MB), ..Limits::default() };
+        for (limits, said) in [
+            (Limits { memory: Some(LEAST_MEMORY - 1), ..Limits::default() }, "minimum is 6 MB"),
+            (Limits { memory_reservation: Some(1), ..Limits::default() }, "minimum is 6 MB"),
+            (Limits { memory_reservation: Some(65 * MB), ..base.clone() }, "less than the reservation"),
+            (Limits { memory_swap: Some(64 << 20), ..Limits::default() }, "set the memory limit too"),
+            (Limits { memory_swap: Some(63 << 20), ..base.clone() }, "sum of both"),
+            (Limits { memory_swap: Some(-2), ..base }, "-1 is unlimited"),
+            (Limits { nano_cpus: Some(9_999_999), ..Limits::default() }, "from 0.01 to 2.00"),
+            (Limits { nano_cpus: Some(2_000_000_001), ..Limits::default() }, "from 0.01 to 2.00"),
+            (Limits { nano_cpus: Some(1 << 30), cpu_quota: Some(5000), ..Limits::default() }, "one or the other"),
+            (Limits { nano_cpus: Some(1 << 30), cpu_period: Some(5000), ..Limits::default() }, "one or the other"),
+            (Limits { cpu_period: Some(999), ..Limits::default() }, "1000 (1 ms) to 1000000"),
+            (Limits { cpu_period: Some(1_000_001), ..Limits::default() }, "1000 (1 ms) to 1000000"),
+            (Limits { cpu_quota: Some(999), ..Limits::default() }, "minimum is 1000"),
+            (Limits { cpuset_cpus: Some("1-0".into()), ..Limits::default() }, "cpuset cpus \"1-0\""),
+            (Limits { cpuset_mems: Some("0,".into()), ..Limits::default() }, "cpuset mems \"0,\""),
+            (Limits { cpuset_cpus: Some("+1".into()), ..Limits::default() }, "cpuset cpus"),
+            (Limits { cpuset_cpus: Some("0-4294967295".into()), ..Limits::default() }, "cpuset cpus"),
+            (Limits { io_weight: Some(9), ..Limits::default() }, "10 to 1000"),
+        ] {
+            let error = refused(&limits).unwrap_or_else(|| panic!("{limits:?} is taken"));
+            assert!(error.contains(said), "{error}");
+        }
+    }
+
+    #[test]
+    fn only_controllers_of_limits_are_needed() {
+        assert_eq!(Limits::default().controllers(), []);
+        let limits = Limits { cpu_shares: Some(2), pids: Some(0), ..Limits::default() };
+        assert_eq!(limits.controllers(), [Controller::Cpu, Controller::Pids]);
+    }
+}

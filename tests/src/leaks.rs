@@ -29,6 +29,7 @@ pub fn of(root: &Path) -> Vec<String> {
     for directory in ["containers", "names", "tmp"] {
         leaks.extend(entries(&root.join(directory)).map(|path| format!("file {}", path.display())));
     }
+    leaks.extend(cgroups(root).map(|path| format!("cgroup {}", path.display())));
     leaks.extend(
         run_directories(root)
             .flat_map(|run| entries(&run).collect::<Vec<_>>())
@@ -37,13 +38,22 @@ pub fn of(root: &Path) -> Vec<String> {
     leaks
 }
 
-/// The volatile directories of the store: /run/mini-docker/KEY-BOOT, where KEY is from the root's digest.
+/// The volatile directories of the store: /run/mini-docker/KEY-BOOT.
 pub fn run_directories(root: &Path) -> impl Iterator<Item = PathBuf> {
+    keyed(Path::new("/run/mini-docker"), root)
+}
+
+/// The cgroups of the store's containers, mini-docker/KEY.ID in every hierarchy.
+fn cgroups(root: &Path) -> impl Iterator<Item = PathBuf> {
+    crate::cgroups::mounts().into_iter().flat_map(move |mount| keyed(&mount.join("mini-docker"), root))
+}
+
+/// What of a directory that all stores share is this store's: its name begins with a key from the root's digest.
+fn keyed(directory: &Path, root: &Path) -> impl Iterator<Item = PathBuf> + use<> {
     use sha2::{Digest, Sha256};
     let digest = Sha256::digest(root.as_os_str().as_encoded_bytes());
     let key = format!("{:08x}", u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]));
-    entries(Path::new("/run/mini-docker"))
-        .filter(move |path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&key)))
+    entries(directory).filter(move |path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&key)))
 }
 
 /// Processes of the store: its monitors and commands, and its containers'.

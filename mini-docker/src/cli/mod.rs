@@ -3,6 +3,7 @@
 mod attach;
 mod containers;
 mod images;
+mod resources;
 mod run;
 mod table;
 

@@ -9,7 +9,7 @@ use std::{
 
 use clap::Args;
 
-use super::{Outcome, attach, complain, print};
+use super::{Outcome, attach, complain, print, resources::Resources};
 use crate::engine::{
     Engine, Error, Request, Result,
     container::Container,
@@ -18,6 +18,7 @@ use crate::engine::{
         Options,
         frame::{INPUT, STREAMS},
     },
+    rights::Rights,
     signal,
 };
 
@@ -80,6 +81,17 @@ pub(super) struct Run {
     /// Proxy received signals to the container
     #[arg(long, default_value = "true", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set)]
     sig_proxy: bool,
+    /// Add a capability to the default ones, or ALL
+    #[arg(long, value_name = "CAPABILITY")]
+    cap_add: Vec<String>,
+    /// Drop a capability, or ALL
+    #[arg(long, value_name = "CAPABILITY")]
+    cap_drop: Vec<String>,
+    /// Security options: no-new-privileges=false lets programs gain rights by set-user-id bits, as Docker does
+    #[arg(long, value_name = "OPTION")]
+    security_opt: Vec<String>,
+    #[command(flatten)]
+    resources: Resources,
     /// Print help
     #[arg(long, action = clap::ArgAction::Help)]
     help: Option<bool>,
@@ -156,6 +168,9 @@ impl Run {
             stop_signal: self.stop_signal.as_deref().map(signal::parse).transpose()?,
             stop_timeout: self.stop_timeout,
             labels: self.label.iter().map(label).collect(),
+            rights: Rights::parse(&self.cap_add, &self.cap_drop, &self.security_opt)?,
+            limits: self.resources.limits()?,
+            cgroup_parent: self.resources.cgroup_parent.clone(),
         })
     }
 }

@@ -9,8 +9,13 @@
 //!   upper work      the writable layer, and the kernel's scratch
 //! ```
 
-use std::{collections::BTreeMap, fs, io, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
 
+use cgroup::Limits;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +24,7 @@ use super::{
     error::{Context, Error, Kind, Result},
     files::{Durability, Lock, Locking, read_json, write_json},
     image::short,
+    rights::Rights,
 };
 
 /// The exit code of a container whose end nobody saw.
@@ -69,6 +75,12 @@ pub struct Config {
     pub stop_timeout: i64,
     /// Free labels.
     pub labels: BTreeMap<String, String>,
+    /// What its programs may do.
+    pub rights: Rights,
+    /// What it may use.
+    pub limits: Limits,
+    /// The cgroup above its own.
+    pub cgroup_parent: String,
 }
 
 /// Where a container is in its life.
@@ -141,6 +153,11 @@ impl Config {
 }
 
 impl Engine {
+    /// The path of a container's cgroup in every hierarchy. The store's key tells it from those of other stores.
+    pub fn cgroup_path(&self, config: &Config) -> PathBuf {
+        Path::new("/").join(&config.cgroup_parent).join(format!("{}.{}", self.store.key(), config.id))
+    }
+
     /// One of the files in a container's directory.
     pub fn container_file(&self, id: &str, name: &str) -> PathBuf {
         self.store.container(id).join(name)

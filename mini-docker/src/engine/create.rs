@@ -7,6 +7,7 @@ use std::{
     path::{Component, Path},
 };
 
+use cgroup::Limits;
 use jiff::Timestamp;
 
 use super::{
@@ -16,6 +17,7 @@ use super::{
     files::{Lock, Locking, write_json},
     image::{Image, short},
     names,
+    rights::Rights,
     store::{make_directory, random_id},
 };
 
@@ -56,10 +58,18 @@ pub struct Request {
     pub stop_timeout: Option<i64>,
     /// Over the image's.
     pub labels: BTreeMap<String, String>,
+    /// What its programs may do.
+    pub rights: Rights,
+    /// What it may use.
+    pub limits: Limits,
+    /// The cgroup above its own; `None`: `/mini-docker`.
+    pub cgroup_parent: Option<String>,
 }
 
 /// Docker's wait between TERM and KILL, in seconds.
 const STOP_TIMEOUT: i64 = 10;
+/// Above the cgroups of all containers.
+const CGROUP_PARENT: &str = "/mini-docker";
 
 impl Engine {
     /// Makes a container; it does not run yet.
@@ -203,6 +213,9 @@ fn configure(id: &str, request: &Request, image: &Image) -> Result<Config> {
         stop_signal,
         stop_timeout: request.stop_timeout.unwrap_or(STOP_TIMEOUT),
         labels,
+        rights: request.rights.clone(),
+        limits: request.limits.clone(),
+        cgroup_parent: request.cgroup_parent.clone().unwrap_or_else(|| CGROUP_PARENT.to_owned()),
     };
     check(&config)?;
     Ok(config)

@@ -99,6 +99,18 @@ impl Lock {
         }
     }
 
+    /// Whether somebody holds the lock on `path`. Makes nothing: where there is no file, nobody does.
+    pub fn is_held(path: &Path) -> Result<bool> {
+        let file = match File::open(path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+            opened => opened.doing("open", path)?,
+        };
+        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+            Err((_, nix::Error::EWOULDBLOCK)) => Ok(true),
+            taken => taken.map(|_| false).map_err(|(_, errno)| errno).doing("lock", path),
+        }
+    }
+
     /// The open file, for a process that is to keep the lock.
     pub fn file(&self) -> &File {
         &self.0

@@ -22,7 +22,7 @@ use super::{
     Engine,
     container::{Config, Container, State, UNSEEN, removed},
     error::{Error, Result},
-    files::{Lock, Locking},
+    files::Lock,
     image::short,
     log,
     monitor::{self, Options, Started, frame},
@@ -223,8 +223,7 @@ impl Engine {
     }
 
     fn is_monitored(&self, id: &str) -> Result<bool> {
-        let path = self.store.run(id).join("monitor");
-        Ok(path.exists() && Lock::take(&path, Locking::Try)?.is_none())
+        Lock::is_held(&self.store.run(id).join("monitor"))
     }
 
     fn ending(&self, container: &Container) -> Ending {

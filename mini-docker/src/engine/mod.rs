@@ -14,6 +14,7 @@ pub mod log;
 pub mod monitor;
 mod names;
 pub mod reference;
+pub mod rights;
 pub mod signal;
 pub mod store;
 

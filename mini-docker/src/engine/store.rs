@@ -12,6 +12,7 @@
 //!   tmp.lock                     shared while an entry is made, exclusive to sweep
 //! RUN/                           /run/mini-docker/KEY-BOOT: one for each ROOT and boot
 //!   ID/{monitor,undo,attach}     a running container's monitor: its lock, its undo journal, its socket
+//! CGROUPS/mini-docker/KEY.ID/    a running container's cgroup, in each hierarchy that it takes
 //! ```
 
 use std::{
@@ -35,6 +36,7 @@ use super::{
 pub struct Store {
     root: PathBuf,
     run: PathBuf,
+    key: String,
     boot: String,
 }
 
@@ -56,13 +58,19 @@ impl Store {
         let boot = Path::new("/proc/sys/kernel/random/boot_id");
         let boot = fs::read_to_string(boot).doing("read", boot)?.trim().to_owned();
         let key = hex(&Sha256::digest(root.as_os_str().as_encoded_bytes()));
-        let run = PathBuf::from(format!("/run/mini-docker/{}-{}", &key[..8], &boot[..8]));
-        Ok(Self { root, run, boot })
+        let key = key[..8].to_owned();
+        let run = PathBuf::from(format!("/run/mini-docker/{key}-{}", &boot[..8]));
+        Ok(Self { root, run, key, boot })
     }
 
     /// The root of everything that lasts.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// Eight hexadecimal digits that tell this store from others where they share a directory.
+    pub fn key(&self) -> &str {
+        &self.key
     }
 
     /// This boot of the machine: state of another one is of processes that are gone.

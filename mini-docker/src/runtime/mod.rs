@@ -6,6 +6,9 @@ mod user;
 
 use std::{os::fd::AsFd, os::fd::OwnedFd, path::PathBuf};
 
+use capabilities::{Capabilities, CapabilitySet};
+use cgroup::{Cgroup, Controller, Limits};
+use no_new_privs::NoNewPrivs;
 use process::{Child, Container, Errno, Error, Host, Primitive, Process, Program, Result, WorkingDirectory, spawn};
 
 /// What to run, and in what.
@@ -33,6 +36,14 @@ pub struct Spec {
     pub terminal: bool,
     /// Whether an init stands before the program.
     pub init: bool,
+    /// What root may do.
+    pub capabilities: CapabilitySet,
+    /// Whether executing a program may bring new rights.
+    pub new_privileges: bool,
+    /// The path of its cgroup in every hierarchy: see [`cgroup::Cgroup::new`].
+    pub cgroup: PathBuf,
+    /// What it may use.
+    pub limits: Limits,
 }
 
 /// Bytes of /dev/shm, as Docker's default.
@@ -67,6 +78,8 @@ fn container(spec: &Spec, overlay: overlay::Overlay) -> Result<Container> {
     let table = mount::default_table(SHM_SIZE);
     let mounts = mount::Mounts::new(&spec.base, table).map_err(|_| null_byte("the store's path"))?;
     let mut list: Vec<Box<dyn Primitive>> = vec![
+        // Limits before anything can be used up.
+        Box::new(Cgroup::new(&spec.cgroup, spec.limits.clone(), &[Controller::Pids])?),
         // The names first: nothing depends on them, and they need nothing.
         Box::new(uts::Uts::new(&spec.hostname)),
         // Before the mounts: a /proc shows the pid namespace of the process that mounts it,
@@ -96,8 +109,14 @@ fn process_list(spec: &Spec, ids: ids::Ids) -> Result<Vec<Box<dyn Primitive>>> {
         let directory = WorkingDirectory::new(spec.working_dir.as_ref());
         list.push(Box::new(directory.ok_or_else(|| null_byte("the working directory"))?));
     }
-    // Last: it takes away the rights that the others need.
-    list.push(Box::new(ids));
+    // These take away the rights that the others need: the user,
+    list.push(Box::new(ids.keeping_capabilities()));
+    // root's capabilities, which changing the user takes,
+    list.push(Box::new(Capabilities { set: spec.capabilities }));
+    if !spec.new_privileges {
+        // and the ways to get them back.
+        list.push(Box::new(NoNewPrivs));
+    }
     Ok(list)
 }
 // ANCHOR_END: order

@@ -4,6 +4,7 @@ use std::{os::unix::fs::MetadataExt, path::Path};
 
 use nix::sys::stat::{SFlag, major, minor};
 use process::{Errno, Error, Result};
+use serde::{Deserialize, Serialize};
 
 use crate::Controller;
 
@@ -15,7 +16,8 @@ const NANOS: u64 = 1_000_000_000;
 
 /// Limits; what is `None` or empty is not limited. The documents are docker-run(1), "Runtime constraints on resources",
 /// and the kernel's admin-guide/cgroup-v1 and admin-guide/cgroup-v2.rst.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Limits {
     /// Bytes of memory, at least [`LEAST_MEMORY`]. Beyond, the kernel reclaims and then kills.
     pub memory: Option<u64>,
@@ -46,7 +48,7 @@ pub struct Limits {
 }
 
 /// What of a block device is limited.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Rate {
     /// Bytes a second.
     ReadBytes,
@@ -59,7 +61,7 @@ pub enum Rate {
 }
 
 /// A limit on one block device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceLimit {
     /// Its major and minor number.
     pub device: (u64, u64),

@@ -213,7 +213,7 @@ fn start(
     if options.explain {
         host.explain();
     }
-    let child = runtime::start(&spec(engine, container), stdio, &mut host);
+    let child = runtime::start(&spec(engine, container)?, stdio, &mut host);
     if options.explain {
         let text = host.trace().to_string();
         frame::write(line, frame::Kind::Explain, text.as_bytes()).doing("report to", run)?;
@@ -269,9 +269,9 @@ fn running(engine: &Engine, child: &Child, streams: &Streams) -> Status {
     }
 }
 
-fn spec(engine: &Engine, container: &Container) -> Spec {
+fn spec(engine: &Engine, container: &Container) -> Result<Spec> {
     let config = &container.config;
-    Spec {
+    Ok(Spec {
         lower: config.layers.iter().map(|layer| engine.store.layer(layer).join("fs")).collect(),
         base: engine.store.container(&config.id),
         volatile: config.auto_remove,
@@ -283,7 +283,11 @@ fn spec(engine: &Engine, container: &Container) -> Spec {
         user: config.user.clone(),
         terminal: config.tty,
         init: config.init,
-    }
+        capabilities: config.rights.capabilities()?,
+        new_privileges: config.rights.new_privileges,
+        cgroup: engine.cgroup_path(config),
+        limits: config.limits.clone(),
+    })
 }
 
 fn explain(error: &process::Error) -> Error {

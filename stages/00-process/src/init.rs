@@ -14,7 +14,7 @@ use crate::{
 /// Runs as process 1, in the child: starts the program as process 2 and looks after it. Allocates nothing.
 pub(crate) fn run(program: &Program, inside: &Inside) -> ! {
     // Before the program exists: a signal that comes early must wait, not kill.
-    let started = sys::block_signals().and_then(|()| match sys::clone3(0, None)? {
+    let started = sys::block_signals().and_then(|()| match sys::clone_child()? {
         Cloned::Child => {
             let _ = sys::default_signals();
             inside.fail(program.become_it(inside));

@@ -35,7 +35,7 @@ impl Primitive for Seccomp {
 
     fn enter(&self, inside: &Inside) -> Result<(), Errno> {
         inside.at(0);
-        sys::set_filter(&self.filter, self.flags)
+        self.load()
     }
 
     fn step(&self, _: u16) -> String {
@@ -98,6 +98,14 @@ impl Seccomp {
             return Err(ProfileError::new("syscalls", problem));
         }
         Ok(Self { filter, flags })
+    }
+
+    /// Puts the filter over the calling thread.
+    ///
+    /// # Errors
+    /// EACCES: neither `no_new_privs` nor `CAP_SYS_ADMIN`. EINVAL: a flag that the kernel does not know.
+    pub fn load(&self) -> Result<(), Errno> {
+        sys::set_filter(&self.filter, self.flags)
     }
 
     /// How many instructions the filter has.

@@ -25,7 +25,7 @@ pub(crate) struct Channel(OwnedFd);
 /// What the child says.
 #[derive(Debug)]
 pub(crate) enum Record {
-    /// It is about to take `step` of `primitive`; `at` is the monotonic time.
+    /// It is about to take `step` of `primitive`; `at` is the time of day.
     Step { primitive: u16, step: u16, at: Duration },
     /// It failed there and has exited.
     Failure { primitive: u16, step: u16, errno: Errno },
@@ -49,9 +49,9 @@ fn encode(kind: u8, primitive: u16, step: u16, errno: i32, nanos: u64) -> [u8; S
     bytes
 }
 
-/// The monotonic clock, which parent and child share.
+/// A clock that parent and child share: the monotonic one is another in a time namespace.
 pub(crate) fn now() -> Duration {
-    clock_gettime(ClockId::CLOCK_MONOTONIC).map_or(Duration::ZERO, Duration::from)
+    clock_gettime(ClockId::CLOCK_REALTIME).map_or(Duration::ZERO, Duration::from)
 }
 
 impl Channel {

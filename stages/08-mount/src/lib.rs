@@ -32,7 +32,7 @@ use process::{
     CloneArgs, Errno, Host, Inside, Primitive, Result,
     sys::{self, OpenTree},
 };
-pub use table::{Mount, Source, Target, default_table};
+pub use table::{Mount, Source, Target, cgroup_table, default_table};
 
 // ANCHOR: mounts
 /// A mount namespace with the container's root and the mounts in it.
@@ -120,7 +120,7 @@ impl Primitive for Mounts {
         inside.at(PRIVATE);
         mount(None::<&CStr>, c"/", None::<&CStr>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&CStr>)?;
         for (number, (entry, detached)) in self.table.iter().zip(&self.detached).enumerate() {
-            if entry.source != Source::Itself {
+            if entry.source.is_made() {
                 inside.at(TABLE + 2 * number);
                 detached.set(Some(sys::keep_until_exec(entry.make()?)));
             }
@@ -173,6 +173,15 @@ impl Primitive for Mounts {
 
 /// Puts one mount in its place, which is made where the image lacks it.
 fn attach(entry: &Mount, detached: Option<BorrowedFd>) -> Result<(), Errno> {
+    match &entry.source {
+        Source::Link(target) => return symlinkat(target.as_c_str(), nix::fcntl::AT_FDCWD, entry.path.as_c_str()),
+        Source::Seal => {
+            let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+            let here = open(entry.path.as_c_str(), flags, Mode::empty())?;
+            return sys::mount_setattr(here.as_fd(), entry.attr, false);
+        }
+        _ => {}
+    }
     let Some(detached) = detached else {
         return match sys::open_tree(None, &entry.path, OpenTree::Clone) {
             // A file of another kernel's /proc: nothing to protect.

@@ -17,7 +17,7 @@ use process::{
 /// Where a mount comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Source {
-    /// A new filesystem of this kind with these options.
+    /// A new filesystem of this kind with these options; one whose value is empty is a flag.
     Filesystem(&'static CStr, Vec<(&'static CStr, CString)>),
     /// A file or directory of the host, without what is mounted below it.
     Bind(CString),
@@ -25,9 +25,18 @@ pub enum Source {
     BindAll(CString),
     /// What stands at the path already, for the sake of other attributes.
     Itself,
+    /// The mount that this table put at the path, with more attributes now that what belongs in it is in it.
+    Seal,
+    /// A symbolic link to this target, where nothing is yet.
+    Link(CString),
 }
 
 impl Source {
+    /// Whether it is made before it is put in its place.
+    pub(crate) fn is_made(&self) -> bool {
+        matches!(self, Self::Filesystem(..) | Self::Bind(_) | Self::BindAll(_))
+    }
+
     pub(crate) fn drop_option(&mut self, name: &CStr) {
         if let Self::Filesystem(_, options) = self {
             options.retain(|(key, _)| *key != name);
@@ -79,14 +88,18 @@ impl Mount {
                 // Only a name, for /proc/mounts.
                 sys::fsconfig_string(context.as_fd(), c"source", kind)?;
                 for (key, value) in options {
-                    sys::fsconfig_string(context.as_fd(), key, value)?;
+                    if value.is_empty() {
+                        sys::fsconfig_flag(context.as_fd(), key)?;
+                    } else {
+                        sys::fsconfig_string(context.as_fd(), key, value)?;
+                    }
                 }
                 sys::fsconfig_create(context.as_fd())?;
                 sys::fsmount(context.as_fd(), self.attr)
             }
             Source::Bind(path) => self.bind(path, OpenTree::Clone),
             Source::BindAll(path) => self.bind(path, OpenTree::CloneAll),
-            Source::Itself => Err(Errno::EINVAL),
+            Source::Itself | Source::Seal | Source::Link(_) => Err(Errno::EINVAL),
         }
     }
 
@@ -103,20 +116,24 @@ impl Mount {
             Source::Filesystem(kind, options) => {
                 let options: Vec<_> = options
                     .iter()
-                    .map(|(key, value)| format!("{}={}", key.to_string_lossy(), value.to_string_lossy()))
+                    .map(|(key, value)| match (key.to_string_lossy(), value.to_string_lossy()) {
+                        (key, value) if value.is_empty() => key.into_owned(),
+                        (key, value) => format!("{key}={value}"),
+                    })
                     .collect();
                 format!("fsmount({}{}{})", kind.to_string_lossy(), comma(&options.join(",")), comma(&names(self.attr)))
             }
             Source::Bind(path) | Source::BindAll(path) => {
                 format!("open_tree({path:?}{})", comma(&names(self.attr)))
             }
-            Source::Itself => String::new(),
+            Source::Itself | Source::Seal | Source::Link(_) => String::new(),
         }
     }
 
     pub(crate) fn attaching(&self) -> String {
-        match self.source {
-            Source::Itself => format!("mount_setattr({:?}, {})", self.path, names(self.attr)),
+        match &self.source {
+            Source::Link(target) => format!("symlink({target:?}, {:?})", self.path),
+            Source::Itself | Source::Seal => format!("mount_setattr({:?}, {})", self.path, names(self.attr)),
             _ => format!("move_mount({:?})", self.path),
         }
     }
@@ -203,6 +220,59 @@ pub fn default_table(shm_size: u64) -> Vec<Mount> {
     table
 }
 // ANCHOR_END: table
+
+// ANCHOR: cgroups
+/// What shows a container its cgroup at /sys/fs/cgroup, read-only: put behind [`default_table`] for one with a cgroup
+/// namespace of its own, without which the host's tree would be seen.
+///
+/// `v1` has the kernel's names of the controllers of each hierarchy of version 1 that the container is in, `v2` says
+/// whether it is in that of version 2. Where that is all, it is mounted there alone; else each gets a directory, with
+/// links for controllers that share one.
+pub fn cgroup_table(v1: &[Vec<String>], v2: bool) -> Vec<Mount> {
+    const AT: &str = "/sys/fs/cgroup";
+    let attr = MountAttr::NO_SUID.and(MountAttr::NO_DEV).and(MountAttr::NO_EXEC);
+    let sealed = attr.and(MountAttr::READ_ONLY);
+    let entry = |path: &str, source, attr| Mount::new(Path::new(path), Target::Directory, source, attr);
+    let unified = || Source::Filesystem(c"cgroup2", vec![]);
+    let mut table = Vec::new();
+    if v1.is_empty() {
+        table.extend(v2.then(|| entry(AT, unified(), sealed)));
+    } else {
+        let options = [(c"mode", "755"), (c"size", "65536")].map(|(key, value)| (key, c_string(value)));
+        table.push(entry(AT, Source::Filesystem(c"tmpfs", options.into()), attr));
+        for names in v1 {
+            let directory = names.join(",");
+            let known = names.iter().filter_map(|name| V1.iter().find(|known| known.to_bytes() == name.as_bytes()));
+            let flags = known.map(|name| (*name, CString::default())).collect();
+            table.push(entry(&format!("{AT}/{directory}"), Source::Filesystem(c"cgroup", flags), sealed));
+            for name in names.iter().filter(|_| names.len() > 1) {
+                table.push(entry(&format!("{AT}/{name}"), Source::Link(c_string(&directory)), attr));
+            }
+        }
+        table.extend(v2.then(|| entry(&format!("{AT}/unified"), unified(), sealed)));
+        table.push(entry(AT, Source::Seal, sealed));
+    }
+    table.into_iter().map(|mount| mount.expect("no null in a controller's name")).collect()
+}
+
+/// All controllers that version 1 ever had.
+const V1: [&CStr; 14] = [
+    c"cpuset",
+    c"cpu",
+    c"cpuacct",
+    c"blkio",
+    c"memory",
+    c"devices",
+    c"freezer",
+    c"net_cls",
+    c"perf_event",
+    c"net_prio",
+    c"hugetlb",
+    c"pids",
+    c"rdma",
+    c"misc",
+];
+// ANCHOR_END: cgroups
 
 fn c_string(text: &str) -> CString {
     CString::new(text).expect("no null in a literal or a number")

@@ -20,7 +20,7 @@ use nix::{
     unistd::{alarm, getpid, pause},
 };
 use process::{Child, Container, Errno, Host, Inside, Journal, Primitive, Process, Program, Undo, spawn};
-use tests::container::image;
+use tests::{cgroups, container::image};
 
 /// In the environment of every process of one attempt, so that they can be found.
 const MARK: &str = "MINI_DOCKER_TEST_KILLED";
@@ -139,6 +139,9 @@ fn attempt(image: &Path, user: bool, at: &str) -> String {
         std::thread::yield_now();
     }
     assert!(!journal.exists(), "the journal stays after {said}");
+    let cgroups: Vec<_> = (0..2).map(|n| format!("/mini-docker-test-{}-{n}", writer.id())).collect();
+    let cgroups: Vec<_> = cgroups.iter().flat_map(|name| cgroups::directories(Path::new(name))).collect();
+    assert!(cgroups.is_empty(), "{cgroups:?} stays after {said}");
     let left: Vec<_> = fs::read_dir(base.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert!(left.is_empty(), "{left:?} stays after {said}");
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();

@@ -3,6 +3,8 @@
 
 use std::{fs, path::Path};
 
+use cgroup::{Cgroup, Controller, DeviceLimit, Limits, Rate};
+use cgroupns::CgroupNamespace;
 use chroot::Chroot;
 use ids::Ids;
 use ipc::Ipc;
@@ -12,7 +14,11 @@ use nix::libc;
 use overlay::Overlay;
 use pid::PidNamespace;
 use process::{CloneArgs, EXEC, Errno, Inside, Primitive, Process, WorkingDirectory, sys::MountAttr};
-use tests::container::{List, command, shell};
+use tests::{
+    cgroups,
+    container::{List, command, shell},
+};
+use time::Time;
 use tty::{Session, Terminal};
 use user::{IdRange, User};
 use uts::Uts;
@@ -26,11 +32,16 @@ fn map(count: u32) -> User {
 pub(crate) fn container(user_namespace: bool, lower: &Path, base: &Path) -> List {
     let user: Option<Box<dyn Primitive>> = user_namespace.then(|| -> Box<dyn Primitive> { Box::new(map(65536)) });
     let mounts = Mounts::new(base, default_table(64 << 20)).unwrap();
+    let limits = Limits { pids: Some(100), nano_cpus: Some(1_000_000_000), ..Limits::default() };
+    let cgroup = Cgroup::new(&cgroups::name(), limits, &[Controller::Memory]).unwrap();
     let rest: List = vec![
+        Box::new(cgroup),
+        Box::new(CgroupNamespace),
         Box::new(Uts::new("container")),
         Box::new(PidNamespace),
         Box::new(Ipc),
         Box::new(Network),
+        Box::new(Time::new(1_000_000_000, 1_000_000_000)),
         Box::new(Overlay::new(vec![lower.to_owned()], base.to_owned())),
         Box::new(mounts),
     ];
@@ -100,6 +111,7 @@ fn fails<'a>(
 /// One failure or more of every primitive. `image` is a root filesystem, `scratch` an empty directory.
 pub(crate) fn failures(image: &Path, scratch: &Path) -> Vec<Failure> {
     let mut all = of_containers(image, scratch);
+    all.extend(of_cgroups_and_clocks());
     all.extend(of_overlays(image, scratch));
     all.extend(of_processes(image, scratch));
     all
@@ -141,6 +153,31 @@ fn of_containers(image: &Path, scratch: &Path) -> Vec<Failure> {
         fails(vec![Box::new(Contradiction)], vec![], ("process", "clone3(CLONE_NEWNS)", Errno::EINVAL)),
     ]
 }
+
+fn of_cgroups_and_clocks() -> Vec<Failure> {
+    let cpus = Limits { cpuset_cpus: Some("4095".to_owned()), ..Limits::default() };
+    let far = Limits { devices: vec![NOWHERE], ..Limits::default() };
+    let cgroup = |limits| -> List { vec![Box::new(Cgroup::new(&cgroups::name(), limits, &[]).unwrap())] };
+    vec![
+        fails(cgroup(cpus), vec![], ("cgroup", "limit to cpuset cpus \"4095\"", Errno::EINVAL)),
+        fails(cgroup(far), vec![], ("cgroup", "write(\"/sys/fs/cgroup/", Errno::ENODEV)),
+        fails(vec![Box::new(Time::new(-(1 << 100), 0))], vec![], ("time", "set monotonic by -", Errno::ERANGE)),
+        // By somebody who has no rights any more.
+        fails(
+            vec![Box::new(Ids { uid: 1000, gid: 1000, groups: vec![] }), Box::new(Time::new(1, 1))],
+            vec![],
+            ("time", "unshare(CLONE_NEWTIME)", Errno::EPERM),
+        ),
+        fails(
+            vec![Box::new(Ids { uid: 1000, gid: 1000, groups: vec![] }), Box::new(CgroupNamespace)],
+            vec![],
+            ("cgroupns", "unshare(CLONE_NEWCGROUP)", Errno::EPERM),
+        ),
+    ]
+}
+
+/// A device that no machine has.
+const NOWHERE: DeviceLimit = DeviceLimit { device: (4000, 77), rate: Rate::ReadBytes, most: 1 << 20 };
 
 fn of_overlays(image: &Path, scratch: &Path) -> Vec<Failure> {
     let overlay = |lower: &Path, base: &str| -> Box<dyn Primitive> {

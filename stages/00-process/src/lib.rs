@@ -35,6 +35,6 @@ pub use directory::WorkingDirectory;
 pub use error::{EXEC, Error, Result};
 pub use exec::{DEFAULT_PATH, Program};
 pub use nix::errno::Errno;
-pub use primitive::{Child, CloneArgs, Host, Inside, Primitive};
+pub use primitive::{Child, CloneArgs, Host, Inside, Primitive, TERMINAL};
 pub use spawn::{Container, Process, spawn};
 pub use undo::{Journal, Undo, start_time};

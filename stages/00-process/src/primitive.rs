@@ -80,9 +80,25 @@ pub struct Child {
     pub pid: Pid,
     /// A handle that stays true after the pid is reused.
     pub pidfd: OwnedFd,
-    /// The controlling end of its terminal, where it was given one.
-    pub terminal: Option<OwnedFd>,
+    /// What its primitives made inside for the parent ([`Inside::send_descriptor`]), by name.
+    pub descriptors: Vec<(String, OwnedFd)>,
 }
+
+impl Child {
+    /// The descriptor of that name, for the caller to keep; `None` where no primitive sent it.
+    pub fn take_descriptor(&mut self, name: &str) -> Option<OwnedFd> {
+        let at = self.descriptors.iter().position(|(its, _)| its == name)?;
+        Some(self.descriptors.swap_remove(at).1)
+    }
+
+    /// The controlling end of its terminal, where it was given one: the descriptor [`TERMINAL`].
+    pub fn terminal(&self) -> Option<BorrowedFd<'_>> {
+        self.descriptors.iter().find(|(name, _)| name == TERMINAL).map(|(_, fd)| fd.as_fd())
+    }
+}
+
+/// The name of the descriptor that is the controlling end of a terminal.
+pub const TERMINAL: &str = "terminal";
 
 /// The parent's side: what primitives share before and after the clone.
 #[derive(Debug)]
@@ -178,9 +194,9 @@ impl<'a> Inside<'a> {
         self.root.set(Some(sys::keep_until_exec(root)));
     }
 
-    /// Hands the controlling end of a terminal to the parent ([`Child::terminal`]).
-    pub fn send_terminal(&self, controller: &OwnedFd) -> Result<(), Errno> {
-        self.channel.send_terminal(controller.as_fd())
+    /// Hands a copy of `fd` to the parent, under a name of up to 12 bytes ([`Child::take_descriptor`]).
+    pub fn send_descriptor(&self, name: &str, fd: impl AsFd) -> Result<(), Errno> {
+        self.channel.send_descriptor(name, fd.as_fd())
     }
 
     pub(crate) fn fail(&self, errno: Errno) {

@@ -29,15 +29,16 @@ pub(crate) enum Record {
     Step { primitive: u16, step: u16, at: Duration },
     /// It failed there and has exited.
     Failure { primitive: u16, step: u16, errno: Errno },
-    /// The controlling end of its terminal.
-    Terminal(OwnedFd),
+    /// A descriptor that it made for the parent.
+    Descriptor { name: String, fd: OwnedFd },
 }
 
 const STEP: u8 = 1;
 const FAILURE: u8 = 2;
-const TERMINAL: u8 = 3;
-/// kind, padding, primitive (2), step (2), errno (4), nanoseconds (8)
+const DESCRIPTOR: u8 = 3;
+/// kind, padding, primitive (2), step (2), errno (4), nanoseconds (8); a descriptor's name stands in the last twelve
 const SIZE: usize = 18;
+const NAME: std::ops::Range<usize> = 6..SIZE;
 
 fn encode(kind: u8, primitive: u16, step: u16, errno: i32, nanos: u64) -> [u8; SIZE] {
     let mut bytes = [0; SIZE];
@@ -93,9 +94,11 @@ impl Channel {
         let _ = send(self.0.as_raw_fd(), &record, MsgFlags::MSG_NOSIGNAL);
     }
 
-    /// Child.
-    pub(crate) fn send_terminal(&self, controller: BorrowedFd) -> Result<(), Errno> {
-        sys::send_fd(self.0.as_fd(), &encode(TERMINAL, 0, 0, 0, 0), controller)
+    /// Child. ENAMETOOLONG: a name of more than 12 bytes.
+    pub(crate) fn send_descriptor(&self, name: &str, fd: BorrowedFd) -> Result<(), Errno> {
+        let mut record = encode(DESCRIPTOR, 0, 0, 0, 0);
+        record[NAME].get_mut(..name.len()).ok_or(Errno::ENAMETOOLONG)?.copy_from_slice(name.as_bytes());
+        sys::send_fd(self.0.as_fd(), &record, fd)
     }
 
     /// Parent: the next record; `None` at the end, when the program runs.
@@ -121,7 +124,10 @@ impl Channel {
                 let errno = i32::from_ne_bytes(bytes[6..10].try_into().unwrap_or_default());
                 Some(Record::Failure { primitive, step, errno: Errno::from_raw(errno) })
             }
-            (TERMINAL, Some(fd)) => Some(Record::Terminal(fd)),
+            (DESCRIPTOR, Some(fd)) => {
+                let name = String::from_utf8_lossy(&bytes[NAME]).trim_end_matches('\0').to_owned();
+                Some(Record::Descriptor { name, fd })
+            }
             _ => None,
         })
     }

@@ -97,7 +97,7 @@ fn make(container: &mut Container, process: &mut Process, host: &mut Host) -> Re
     // The child's copy is the only one now: its exec is the end of the line.
     drop(theirs);
     let (channel, pid, pidfd) = cloned.map_err(explain_clone)?;
-    let mut child = Child { pid, pidfd, terminal: None };
+    let mut child = Child { pid, pidfd, descriptors: Vec::new() };
     let started = start(container, process, host, &channel, &mut child);
     if started.is_err() {
         // A child that waits at the gate leaves when the channel closes; one that failed has left.
@@ -134,7 +134,7 @@ fn start(
     let mut last: Option<(u16, u16, Duration)> = None;
     loop {
         let record = channel.receive().map_err(|errno| Error::new(PROCESS, "recvmsg()", errno))?;
-        if !matches!(record, Some(Record::Terminal(_)))
+        if !matches!(record, Some(Record::Descriptor { .. }))
             && let Some((primitive, step, since)) = last.take()
         {
             let until = if let Some(Record::Step { at, .. }) = record { at } else { now() };
@@ -143,7 +143,7 @@ fn start(
         }
         match record {
             Some(Record::Step { primitive, step, at }) => last = Some((primitive, step, at)),
-            Some(Record::Terminal(controller)) => child.terminal = Some(controller),
+            Some(Record::Descriptor { name, fd }) => child.descriptors.push((name, fd)),
             Some(Record::Failure { primitive, step, errno }) => {
                 let (name, what) = words(primitive, step);
                 let mut error = Error::new(name, what, errno);

@@ -161,8 +161,8 @@ fn the_trace_holds_every_act_in_order() {
     running.finish();
 }
 
-/// Hands the read end of a pipe to the parent as if it were a terminal.
-struct Sends(std::os::fd::OwnedFd);
+/// Hands the read end of a pipe to the parent under each of the names.
+struct Sends(std::os::fd::OwnedFd, &'static [&'static str]);
 
 impl Primitive for Sends {
     fn name(&self) -> &'static str {
@@ -170,20 +170,29 @@ impl Primitive for Sends {
     }
 
     fn enter(&self, inside: &Inside) -> std::result::Result<(), Errno> {
-        inside.send_terminal(&self.0)
+        self.1.iter().try_for_each(|name| inside.send_descriptor(name, &self.0))
     }
 }
 
 #[test]
 fn a_descriptor_from_inside_reaches_the_parent() {
     let (read, write) = nix::unistd::pipe().unwrap();
-    let sends = Sends(dup(&read).unwrap());
-    let running = container::start(vec![Box::new(sends)], command(&["true"])).unwrap();
+    let sends = Sends(dup(&read).unwrap(), &["other", "twelve_bytes"]);
+    let mut running = container::start(vec![Box::new(sends)], command(&["true"])).unwrap();
     nix::unistd::write(&write, b"x").unwrap();
-    let received = running.child.terminal.as_ref().expect("a descriptor");
+    let received = running.child.take_descriptor("twelve_bytes").expect("a descriptor");
+    assert!(running.child.take_descriptor("twelve_bytes").is_none());
+    assert!(running.child.take_descriptor("other").is_some());
     let mut buffer = [0; 2];
     assert_eq!(nix::unistd::read(received.as_fd(), &mut buffer), Ok(1));
     assert_eq!(running.finish().code, 0);
+}
+
+#[test]
+fn a_descriptor_s_name_is_no_longer_than_its_field() {
+    let sends = Sends(nix::unistd::pipe().unwrap().0, &["thirteen_byte"]);
+    let error = container::start(vec![Box::new(sends)], command(&["true"])).err().expect("a failure");
+    assert_eq!((error.primitive, error.errno), ("sends", Errno::ENAMETOOLONG));
 }
 
 #[test]

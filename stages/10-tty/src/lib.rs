@@ -16,7 +16,7 @@ use nix::{
     unistd::setsid,
 };
 use process::{
-    Errno, Inside, Primitive,
+    Errno, Inside, Primitive, TERMINAL,
     sys::{self, OpenTree},
 };
 pub use raw::RawMode;
@@ -74,7 +74,7 @@ impl Primitive for Terminal {
         inside.at(1);
         let terminal = sys::pty_peer(controller.as_fd())?;
         inside.at(2);
-        inside.send_terminal(&controller)?;
+        inside.send_descriptor(TERMINAL, &controller)?;
         inside.at(3);
         setsid()?;
         sys::set_controlling_terminal(terminal.as_fd())?;

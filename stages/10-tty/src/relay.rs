@@ -28,14 +28,14 @@ pub fn run(container: &mut Container, process: &mut Process, host: &mut Host) ->
 
 /// Copies until the program has ended and its last output is out; returns its exit code.
 pub fn relay(child: &Child, signals: &Signals) -> Result<i32, Errno> {
-    let controller = child.terminal.as_ref().ok_or(Errno::ENOTTY)?;
+    let controller = child.terminal().ok_or(Errno::ENOTTY)?;
     let (stdin, stdout) = (io::stdin(), io::stdout());
-    resize(stdin.as_fd(), controller.as_fd());
+    resize(stdin.as_fd(), controller);
     let mut listen = true;
     loop {
         let input = if listen { PollFlags::POLLIN } else { PollFlags::empty() };
         let mut ready = [
-            PollFd::new(controller.as_fd(), PollFlags::POLLIN),
+            PollFd::new(controller, PollFlags::POLLIN),
             PollFd::new(signals.as_fd(), PollFlags::POLLIN),
             PollFd::new(stdin.as_fd(), input),
         ];
@@ -44,14 +44,14 @@ pub fn relay(child: &Child, signals: &Signals) -> Result<i32, Errno> {
             polled => polled?,
         };
         // EIO, or nothing: the last process with the terminal open has gone.
-        if ready[0].any().unwrap_or(false) && copy(controller.as_fd(), stdout.as_fd()).unwrap_or(0) == 0 {
+        if ready[0].any().unwrap_or(false) && copy(controller, stdout.as_fd()).unwrap_or(0) == 0 {
             return sys::wait_exit(child.pidfd.as_fd());
         }
         if ready[1].any().unwrap_or(false) && signals.forward(child)? {
-            resize(stdin.as_fd(), controller.as_fd());
+            resize(stdin.as_fd(), controller);
         }
         if listen && ready[2].any().unwrap_or(false) {
-            listen = copy(stdin.as_fd(), controller.as_fd()).unwrap_or(0) > 0;
+            listen = copy(stdin.as_fd(), controller).unwrap_or(0) > 0;
         }
     }
 }

@@ -33,7 +33,7 @@ impl OnTerminal {
         let mut process = Process { primitives: vec![Box::new(Terminal { size })], ..shell(script) };
         let mut host = Host::new(Journal::in_memory());
         let mut child = spawn(&mut Container(list(root)), &mut process, &mut host).unwrap();
-        let controller: OwnedFd = child.terminal.take().expect("a terminal");
+        let controller: OwnedFd = child.take_descriptor(process::TERMINAL).expect("a terminal");
         Self { child, controller: controller.into(), said: String::new() }
     }
 

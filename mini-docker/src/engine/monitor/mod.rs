@@ -220,7 +220,7 @@ fn start(
     }
     *journal = std::mem::take(&mut host.journal);
     let mut child = child.map_err(|e| explain(&e))?;
-    if let Some(terminal) = child.terminal.take() {
+    if let Some(terminal) = child.take_descriptor(process::TERMINAL) {
         let copy = terminal.try_clone().doing("copy the terminal of", run)?;
         streams = Streams { stdin: Some(terminal), stdout: Some(copy), stderr: None };
     }

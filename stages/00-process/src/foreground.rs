@@ -29,13 +29,13 @@ pub fn run_with(
     container: &mut Container,
     process: &mut Process,
     host: &mut Host,
-    look_after: impl FnOnce(&Child, &Signals) -> Result<i32, Errno>,
+    look_after: impl FnOnce(&mut Child, &Signals) -> Result<i32, Errno>,
 ) -> Result<i32> {
     let failed = |what: &'static str| move |errno| Error::new("process", what, errno);
     // Blocked before the child exists, so that none is lost; the child unblocks its own.
     let signals = Signals::block().map_err(failed("signalfd()"))?;
-    let child = spawn(container, process, host)?;
-    let code = look_after(&child, &signals).map_err(failed("wait for the program"));
+    let mut child = spawn(container, process, host)?;
+    let code = look_after(&mut child, &signals).map_err(failed("wait for the program"));
     // The program has ended; what is left to undo stood outside it.
     let undone = host.journal.undo_to(0).map_err(|e| Error::from_io("process", format!("clean up: {e}"), &e));
     code.and_then(|code| undone.map(|()| code))
@@ -77,7 +77,7 @@ impl AsFd for Signals {
     }
 }
 
-fn look_after(child: &Child, signals: &Signals) -> Result<i32, Errno> {
+fn look_after(child: &mut Child, signals: &Signals) -> Result<i32, Errno> {
     loop {
         let mut ready =
             [PollFd::new(child.pidfd.as_fd(), PollFlags::POLLIN), PollFd::new(signals.as_fd(), PollFlags::POLLIN)];

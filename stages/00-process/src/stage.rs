@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
-use clap::{Arg, ArgAction, Command, value_parser};
+use clap::{Arg, ArgAction, ArgMatches, Command, value_parser};
 
 use crate::{
     error::EXEC,
@@ -57,6 +57,18 @@ pub fn main_with(
     runner: Runner,
     lists: impl FnOnce(&Invocation) -> Result<(Container, Process), String>,
 ) -> ExitCode {
+    main_with_options(name, about, Vec::new(), |invocation, _| {
+        lists(invocation).map(|(container, process)| (container, process, runner))
+    })
+}
+
+/// As [`main_with`], with options of the stage's own, which also say what the runner does.
+pub fn main_with_options<R: FnOnce(&mut Container, &mut Process, &mut Host) -> crate::Result<i32>>(
+    name: &'static str,
+    about: &'static str,
+    options: Vec<Arg>,
+    compose: impl FnOnce(&Invocation, &ArgMatches) -> Result<(Container, Process, R), String>,
+) -> ExitCode {
     let arguments = [
         Arg::new("explain").long("explain").action(ArgAction::SetTrue).help("Print each primitive as it acted"),
         Arg::new("rootfs")
@@ -73,7 +85,7 @@ pub fn main_with(
             .value_parser(value_parser!(OsString))
             .help("The program to run in it, and its arguments"),
     ];
-    let command = Command::new(name).about(about).args(arguments);
+    let command = Command::new(name).about(about).args(options).args(arguments);
     let matches = match command.try_get_matches() {
         Ok(matches) => matches,
         Err(e) => {
@@ -85,8 +97,8 @@ pub fn main_with(
         rootfs: matches.get_one::<PathBuf>("rootfs").cloned().unwrap_or_default(),
         command: matches.get_many::<OsString>("command").unwrap_or_default().cloned().collect(),
     };
-    match lists(&invocation) {
-        Ok((container, process)) => run(name, container, process, matches.get_flag("explain"), runner),
+    match compose(&invocation, &matches) {
+        Ok((container, process, runner)) => run(name, container, process, matches.get_flag("explain"), runner),
         Err(e) => {
             eprintln!("{name}: {e}");
             ExitCode::from(125)
@@ -94,7 +106,13 @@ pub fn main_with(
     }
 }
 
-fn run(name: &str, mut container: Container, mut process: Process, explain: bool, runner: Runner) -> ExitCode {
+fn run(
+    name: &str,
+    mut container: Container,
+    mut process: Process,
+    explain: bool,
+    runner: impl FnOnce(&mut Container, &mut Process, &mut Host) -> crate::Result<i32>,
+) -> ExitCode {
     let mut host = Host::new(Journal::in_memory());
     if explain {
         host.explain();

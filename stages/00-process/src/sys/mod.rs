@@ -4,6 +4,7 @@
 //! memory that exists already and do nothing else.
 #![allow(unsafe_code)]
 
+mod datagram;
 mod descriptor;
 mod mount;
 mod net;
@@ -16,15 +17,15 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 
+pub use datagram::{BATCH, receive_many, send_many};
 pub use descriptor::{receive_fd, send_fd};
 pub use mount::{
     MountAttr, OpenTree, fsconfig_create, fsconfig_flag, fsconfig_string, fsmount, fsopen, mount_setattr, move_mount,
     open_tree,
 };
-pub use net::loopback_up;
 pub use privilege::{
-    Capabilities, capabilities, clear_ambient, drop_bounding, is_bounding, limit, set_capabilities, set_filter,
-    set_limit,
+    Capabilities, capabilities, clear_ambient, drop_bounding, is_bounding, limit, loopback_up, network_cookie,
+    set_capabilities, set_filter, set_limit,
 };
 pub use process::{
     Cloned, Pointers, block_signals, clone_child, clone3, close_from, close_range, default_signals, duplicate_to,

@@ -1,6 +1,9 @@
 //! The one request to a network interface that needs no netlink.
 
-use std::{mem, os::fd::AsRawFd};
+use std::{
+    mem,
+    os::fd::{AsRawFd, BorrowedFd},
+};
 
 use nix::{
     errno::Errno,
@@ -22,4 +25,19 @@ pub fn loopback_up() -> Result<(), Errno> {
     request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as i16;
     // SAFETY: SIOCSIFFLAGS reads the name and the flags of the structure, which outlives the call.
     check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) }.into()).map(drop)
+}
+
+/// The number of the network namespace that a socket belongs to (socket(7) does not have it yet: `SO_NETNS_COOKIE`,
+/// Linux 5.14). No two namespaces have the same until the next boot.
+///
+/// # Errors
+/// ENOPROTOOPT: an older kernel.
+pub fn network_cookie(socket: BorrowedFd) -> Result<u64, Errno> {
+    const SO_NETNS_COOKIE: libc::c_int = 71;
+    let mut cookie = 0_u64;
+    let mut size = size_of::<u64>() as libc::socklen_t;
+    let value = (&raw mut cookie).cast();
+    // SAFETY: value and size are of one integer, which outlives the call.
+    let got = unsafe { libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, SO_NETNS_COOKIE, value, &raw mut size) };
+    check(got.into()).map(|_| cookie)
 }

@@ -11,7 +11,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, bind, listen, socket};
+use nix::sys::socket::{
+    AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, bind, listen, setsockopt, socket,
+    sockopt::{RcvBuf, RcvBufForce},
+};
 use process::{Child, Errno, Error, Host, Inside, Primitive, Result, Undo};
 
 use crate::ResolvConf;
@@ -20,6 +23,8 @@ use crate::ResolvConf;
 /// route, and none that another server in the container, at 127.0.0.1 or at all addresses, is likely to want.
 pub const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 11);
 const PORT: u16 = 53;
+/// Bytes of questions that wait in the kernel: some thousand, where its default is full after two hundred.
+const QUEUE: usize = 1 << 20;
 const UDP: &str = "dns-udp";
 const TCP: &str = "dns-tcp";
 
@@ -63,6 +68,8 @@ impl Primitive for Resolver {
         let udp = socket(AddressFamily::Inet, SockType::Datagram, flags, None)?;
         inside.at(UDP_BIND);
         bind(udp.as_raw_fd(), &address)?;
+        // Beyond net.core.rmem_max only with the host's CAP_NET_ADMIN; what comes in too great a burst is asked again.
+        let _ = setsockopt(&udp, RcvBufForce, &QUEUE).or_else(|_| setsockopt(&udp, RcvBuf, &QUEUE));
         inside.at(TCP_SOCKET);
         let tcp = socket(AddressFamily::Inet, SockType::Stream, flags, None)?;
         inside.at(TCP_BIND);

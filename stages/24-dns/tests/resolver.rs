@@ -224,6 +224,8 @@ fn stage(options: &[&str], root: &Path, script: &str) -> Ran {
 #[test]
 fn the_binary_s_program_finds_names_without_root() {
     let image = image();
+    // In a map of one user, what the image lacks can only be made in directories of his own.
+    fs::write(image.path().join("etc/resolv.conf"), "").unwrap();
     let options = ["--internal", "--name", "web=10.0.0.2", "--name", "web=fd00::2"];
     let script = "cat /etc/resolv.conf; nslookup web; nslookup 10.0.0.2; nslookup fd00::2; nslookup other || exit 7";
     let ran = stage(&options, image.path(), script);
@@ -264,9 +266,10 @@ fn whatever_the_image_has_at_resolv_conf_the_host_is_not_touched() {
         let image = image();
         make(&image.path().join("etc/resolv.conf"));
         let ran = stage(&["--internal"], image.path(), "cat /etc/resolv.conf");
+        // Like the pipe, the link itself is covered: it is not followed.
         let works = ran.code == 0 && ran.out.starts_with("nameserver 127.0.0.11\n");
         let refused = ran.code == 125 && ran.out.contains("/etc/resolv.conf");
-        assert!(if what == "a pipe" { works } else { refused }, "{what}: {ran:?}");
+        assert!(if what == "a directory" { refused } else { works }, "{what}: {ran:?}");
         assert_eq!(fs::read_to_string(&victim).unwrap(), "the host's");
     }
 }

@@ -11,6 +11,7 @@
 //! | `report` | the line between parent and child |
 //! | [`Program`] | the program that the child becomes |
 //! | `init` | what process 1 owes to a container |
+//! | [`IdMaps`] | the ids of a user namespace |
 //! | [`Undo`], [`Journal`] | how to take it all back, later, in another process |
 //! | [`cgroupfs`] | the end of a cgroup, which one of these steps is |
 //! | [`explain`] | what was done and how long it took |
@@ -24,6 +25,7 @@ mod exec;
 pub mod explain;
 pub mod foreground;
 mod init;
+mod maps;
 mod primitive;
 mod report;
 mod spawn;
@@ -34,6 +36,7 @@ mod undo;
 pub use directory::WorkingDirectory;
 pub use error::{EXEC, Error, Result};
 pub use exec::{DEFAULT_PATH, Program};
+pub use maps::{IdMaps, IdRange, may_map_any_id};
 pub use nix::errno::Errno;
 pub use primitive::{Child, CloneArgs, Host, Inside, Primitive, TERMINAL};
 pub use spawn::{Container, Process, spawn};

@@ -11,6 +11,7 @@ use nix::{errno::Errno, unistd::Pid};
 use crate::{
     error::{Error, Result},
     explain::Trace,
+    maps::{self, IdMaps},
     report::Channel,
     sys,
     undo::{Journal, Undo},
@@ -109,6 +110,11 @@ pub struct Host {
     pub root: Option<OwnedFd>,
     /// Whether the child gets a user namespace that it must build its mounts in, because the parent has no rights to.
     pub unprivileged: bool,
+    /// The maps of the child's user namespace, where it gets one.
+    pub maps: Option<IdMaps>,
+    /// A user namespace with these maps: what is mounted for the container can be idmapped by it (mount_setattr(2)), and
+    /// then belongs to the container's ids without a change on disk.
+    pub idmap: Option<OwnedFd>,
     pub(crate) trace: Trace,
     pub(crate) primitive: &'static str,
 }
@@ -117,7 +123,7 @@ impl Host {
     /// A host side that writes its undo steps to `journal`.
     pub fn new(journal: Journal) -> Self {
         let unprivileged = !nix::unistd::geteuid().is_root();
-        Self { journal, root: None, unprivileged, trace: Trace::default(), primitive: "" }
+        Self { journal, root: None, unprivileged, maps: None, idmap: None, trace: Trace::default(), primitive: "" }
     }
 
     /// Keeps a record of every act from here on, for `--explain`.
@@ -148,6 +154,11 @@ impl Host {
         let done = act();
         self.trace.add(self.primitive, &what, start.elapsed());
         done.map_err(|errno| Error::new(self.primitive, what(), errno))
+    }
+
+    /// Writes a file of /proc that takes its text whole, once: of the child's user namespace.
+    pub fn write_proc(&mut self, path: &str, text: &str) -> Result<()> {
+        maps::write(self, path, text)
     }
 
     /// Journals how to undo an act that comes next.

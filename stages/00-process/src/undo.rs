@@ -19,7 +19,11 @@ use nix::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{cgroupfs, sys};
+use crate::{
+    cgroupfs,
+    maps::{IdMaps, as_root_of},
+    sys,
+};
 
 /// How to take one act back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,6 +33,13 @@ pub enum Undo {
     RemoveFile(PathBuf),
     /// Removes a directory and all that it holds, following no link.
     RemoveTree(PathBuf),
+    /// The same for a tree of which a part belongs to ids that are the caller's in a user namespace only.
+    RemoveMappedTree {
+        /// The tree.
+        path: PathBuf,
+        /// The maps of that namespace.
+        maps: IdMaps,
+    },
     /// Detaches the mount at the path.
     Unmount(PathBuf),
     /// Kills all that is in the cgroup and in those below it, and removes them ([`cgroupfs::remove`]).
@@ -48,6 +59,10 @@ impl Undo {
         let done = match self {
             Self::RemoveFile(path) => fs::remove_file(path),
             Self::RemoveTree(path) => remove_tree(path),
+            Self::RemoveMappedTree { path, maps } => match remove_tree(path) {
+                Err(e) if e.kind() == io::ErrorKind::PermissionDenied => as_root_of(maps, || remove_tree(path)),
+                removed => removed,
+            },
             Self::Unmount(path) => {
                 match umount2(path, MntFlags::MNT_DETACH | MntFlags::UMOUNT_NOFOLLOW) {
                     // EINVAL: the path is no mount point.

@@ -3,29 +3,19 @@
 //! In a user namespace ids are mapped to other ids outside (user_namespaces(7)): root inside can be an ordinary user
 //! outside. Its process has every capability over what the namespace owns, and none over anything else. It is the
 //! first namespace of the list because it is what lets an ordinary user make the others.
+//!
+//! Stage 19 supersedes it where there are subordinate ids: a map of one id has no second user, and one onto the same
+//! numbers protects from nothing.
 #![forbid(unsafe_code)]
 
-use std::fs;
-
-use process::{Child, CloneArgs, Errno, Error, Host, Inside, Primitive, Result, sys};
-
-/// One line of uid_map or gid_map: `count` ids from `inside` on are those from `outside` on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct IdRange {
-    /// First id in the namespace.
-    pub inside: u32,
-    /// First id in the parent's namespace.
-    pub outside: u32,
-    /// How many.
-    pub count: u32,
-}
+pub use process::IdRange;
+use process::{Child, CloneArgs, Errno, Host, IdMaps, Inside, Primitive, Result, sys};
 
 // ANCHOR: user
 /// A user namespace with its two maps.
 #[derive(Debug)]
 pub struct User {
-    uids: Vec<IdRange>,
-    gids: Vec<IdRange>,
+    maps: IdMaps,
     /// Whether the caller may map ids other than its own.
     privileged: bool,
 }
@@ -39,12 +29,12 @@ impl User {
     pub fn single() -> Self {
         let one = |outside| vec![IdRange { inside: 0, outside, count: 1 }];
         let (uid, gid) = (nix::unistd::geteuid(), nix::unistd::getegid());
-        Self { uids: one(uid.as_raw()), gids: one(gid.as_raw()), privileged: false }
+        Self { maps: IdMaps { uids: one(uid.as_raw()), gids: one(gid.as_raw()) }, privileged: false }
     }
 
     /// Any maps. Needs `CAP_SETUID` and `CAP_SETGID` in the caller's namespace; both map 0.
     pub fn ranges(uids: Vec<IdRange>, gids: Vec<IdRange>) -> Self {
-        Self { uids, gids, privileged: true }
+        Self { maps: IdMaps { uids, gids }, privileged: true }
     }
 }
 
@@ -56,6 +46,7 @@ impl Primitive for User {
     fn prepare(&mut self, host: &mut Host) -> Result<()> {
         // What the container mounts belongs to its namespace, so that it has to make the mounts itself.
         host.unprivileged = true;
+        host.maps = Some(self.maps.clone());
         Ok(())
     }
 
@@ -64,13 +55,11 @@ impl Primitive for User {
     }
 
     fn attach(&mut self, host: &mut Host, child: &Child) -> Result<()> {
-        let file = |name: &str| format!("/proc/{}/{name}", child.pid);
         // The kernel wants this first from an unprivileged caller: a group that denies access could be dropped.
         if !self.privileged {
-            write(host, &file("setgroups"), "deny")?;
+            host.write_proc(&format!("/proc/{}/setgroups", child.pid), "deny")?;
         }
-        write(host, &file("uid_map"), &lines(&self.uids))?;
-        write(host, &file("gid_map"), &lines(&self.gids))
+        self.maps.write(host, child.pid)
     }
 
     fn enter(&self, inside: &Inside) -> Result<(), Errno> {
@@ -89,20 +78,3 @@ impl Primitive for User {
     }
 }
 // ANCHOR_END: user
-
-fn write(host: &mut Host, path: &str, text: &str) -> Result<()> {
-    // One write a file: the kernel takes a map once, whole.
-    let written = host.act(
-        || format!("write({path:?}, {text:?})"),
-        || fs::write(path, text).map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(Errno::EIO as i32))),
-    );
-    written.map_err(|e: Error| match e.errno {
-        Errno::EPERM => e.hint("the kernel lets a user map only his own id; a larger map needs root"),
-        _ => e,
-    })
-}
-
-fn lines(ranges: &[IdRange]) -> String {
-    let line = |r: &IdRange| format!("{} {} {}\n", r.inside, r.outside, r.count);
-    ranges.iter().map(line).collect()
-}

@@ -26,7 +26,7 @@ use nix::{
     fcntl::{OFlag, open},
     mount::{MntFlags, MsFlags, mount, umount2},
     sys::stat::{Mode, mode_t},
-    unistd::{chdir, mkdir, pivot_root, symlinkat},
+    unistd::{chdir, fchdir, mkdir, pivot_root, symlinkat},
 };
 use process::{
     CloneArgs, Errno, Host, Inside, Primitive, Result,
@@ -38,7 +38,7 @@ pub use table::{Mount, Source, Target, cgroup_table, default_table};
 /// A mount namespace with the container's root and the mounts in it.
 #[derive(Debug)]
 pub struct Mounts {
-    /// Where the root is attached for the moment before it becomes the root: any directory.
+    /// Where the root is attached for the moment before it becomes the root.
     at: CString,
     table: Vec<Mount>,
     /// Symbolic links to make in it: target, path.
@@ -47,6 +47,9 @@ pub struct Mounts {
     detached: Vec<Cell<Option<BorrowedFd<'static>>>>,
 }
 // ANCHOR_END: mounts
+
+/// The group of terminals, by convention.
+const TTY: u32 = 5;
 
 const PRIVATE: usize = 0;
 const ROOT: usize = 1;
@@ -57,7 +60,8 @@ const LINKS: usize = 4;
 const TABLE: usize = 5;
 
 impl Mounts {
-    /// The container's root is what an earlier primitive made, or else the directory `at`. `table` is in the order of
+    /// The container's root is what an earlier primitive made, attached for a moment at `at`: any directory that the
+    /// child may reach, `/` too. Without such a primitive it is the directory `at` itself. `table` is in the order of
     /// mounting: parents first.
     ///
     /// # Errors
@@ -79,14 +83,14 @@ impl Mounts {
     /// Leaves the host's mounts behind. The man page of pivot_root(2) tells why `.` twice works.
     fn change_root(&self, inside: &Inside) -> Result<(), Errno> {
         inside.at(ROOT);
-        if let Ok(root) = inside.root() {
-            sys::move_mount(root, None, &self.at)?;
-        } else {
-            let root = sys::open_tree(None, &self.at, OpenTree::CloneAll)?;
-            sys::move_mount(root.as_fd(), None, &self.at)?;
-        }
+        let root = match inside.root() {
+            Ok(root) => root,
+            Err(_) => sys::keep_until_exec(sys::open_tree(None, &self.at, OpenTree::CloneAll)?),
+        };
+        sys::move_mount(root, None, &self.at)?;
         inside.at(PIVOT);
-        chdir(self.at.as_c_str())?;
+        // By descriptor: a path to `/` would lead under the mount that covers it.
+        fchdir(root)?;
         pivot_root(c".", c".")?;
         inside.at(LEAVE);
         umount2(c".", MntFlags::MNT_DETACH)?;
@@ -101,8 +105,9 @@ impl Primitive for Mounts {
     }
 
     fn prepare(&mut self, host: &mut Host) -> Result<()> {
-        if host.unprivileged {
-            // The group `tty` has no id in a map of one user.
+        let tty = host.maps.as_ref().is_none_or(|maps| maps.outside_group(TTY).is_some());
+        if !tty {
+            // In a map of one user it has no id, and the kernel takes none without.
             for mount in &mut self.table {
                 mount.source.drop_option(c"gid");
             }

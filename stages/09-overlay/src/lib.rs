@@ -5,11 +5,13 @@
 //! there. So that a hundred containers share one image, and none can change it.
 #![forbid(unsafe_code)]
 
+mod idmapped;
+
 use std::{
     ffi::{CStr, CString},
     fs,
     os::{
-        fd::{AsFd, AsRawFd, OwnedFd},
+        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
         unix::{
             ffi::OsStrExt,
             fs::{MetadataExt, chown},
@@ -20,11 +22,11 @@ use std::{
 
 use nix::{
     fcntl::{OFlag, open},
-    sys::stat::Mode,
+    sys::stat::{Mode, mode_t},
     unistd::{chdir, fchdir, mkdir},
 };
 use process::{
-    Errno, Error, Host, Inside, Primitive, Result, Undo,
+    Errno, Error, Host, IdMaps, Inside, Primitive, Result, Undo,
     sys::{self, MountAttr},
 };
 
@@ -42,6 +44,9 @@ pub struct Overlay {
     /// Whether the upper directory vanishes with the container: then fsync in it, and the sync of its whole
     /// filesystem when the container ends, are left out.
     pub volatile: bool,
+    /// Takes the way of kernels before 6.15 to idmapped layers: for tests.
+    #[doc(hidden)]
+    pub attach_layers: bool,
     prepared: Option<Prepared>,
 }
 // ANCHOR_END: overlay
@@ -49,13 +54,23 @@ pub struct Overlay {
 /// What the mount needs, opened and spelt out before the clone.
 #[derive(Debug)]
 struct Prepared {
-    options: Vec<(&'static CStr, CString)>,
     flags: Vec<&'static CStr>,
+    upper: CString,
+    work: CString,
     lower: Vec<CString>,
     /// All lower directories by descriptor, `3:4:5`, for kernels before 6.7.
     joined: CString,
     pinned: Vec<(CString, OwnedFd)>,
 }
+
+/// What is the same for every overlay.
+const OPTIONS: [(&CStr, &CStr); 4] = [
+    (c"source", c"overlay"),
+    // A renamed directory is copied, and the upper directory stays a plain record of what changed.
+    (c"redirect_dir", c"nofollow"),
+    (c"index", c"off"),
+    (c"metacopy", c"off"),
+];
 
 const MOUNT: usize = 0;
 
@@ -64,37 +79,51 @@ impl Overlay {
     /// `upper` takes what it writes and `work` is the kernel's; the overlay may be attached at `base` itself. What is
     /// missing of them is made; where that is `base` itself, it goes when the journal is undone.
     pub fn new(lower: Vec<PathBuf>, base: PathBuf) -> Self {
-        Self { lower, base, volatile: false, prepared: None }
+        Self { lower, base, volatile: false, attach_layers: false, prepared: None }
     }
 
     /// Makes the directories. The upper one shows as the container's `/`, so that it takes mode and owner of the
     /// topmost lower one.
     fn make(&self, host: &mut Host) -> Result<()> {
         if !self.base.exists() {
-            host.undo(Undo::RemoveTree(self.base.clone()))?;
-            self.make_directory(host, "")?;
+            let path = self.base.clone();
+            host.undo(match &host.maps {
+                Some(maps) if host.idmap.is_none() => Undo::RemoveMappedTree { path, maps: maps.clone() },
+                _ => Undo::RemoveTree(path),
+            })?;
+            // What the container makes set-user-id, the host's users must not reach: overlayfs looks from below.
+            let inside = host.unprivileged && host.idmap.is_none();
+            self.make_directory(host, "", if inside { 0o755 } else { 0o700 })?;
         }
         let upper = self.base.join("upper");
         if !upper.exists() {
-            self.make_directory(host, "upper")?;
+            self.make_directory(host, "upper", 0o755)?;
             let like = self.lower.first().map(fs::metadata);
             if let Some(Ok(like)) = like {
-                let same = chown(&upper, Some(like.uid()), Some(like.gid()))
+                // With a user namespace and no idmap, who is nobody inside could not own its root.
+                let foreign = host.maps.as_ref().filter(|maps| host.idmap.is_none() && !maps.holds_user(like.uid()));
+                let owner = foreign.map_or((Some(like.uid()), Some(like.gid())), root_of);
+                let same = chown(&upper, owner.0, owner.1)
                     .or_else(|e| if host.unprivileged { Ok(()) } else { Err(e) })
                     .and_then(|()| fs::set_permissions(&upper, like.permissions()));
                 same.map_err(|e| Error::from_io("overlay", format!("chmod {}", upper.display()), &e))?;
             }
         }
-        self.make_directory(host, "work")
+        self.make_directory(host, "work", 0o755)
     }
 
-    fn make_directory(&self, host: &mut Host, name: &str) -> Result<()> {
+    fn make_directory(&self, host: &mut Host, name: &str, mode: mode_t) -> Result<()> {
         let path = self.base.join(name);
+        // The child's root where the child makes the mount, and works in it.
+        let owner = host.maps.as_ref().filter(|_| host.idmap.is_none()).map(root_of);
         host.act(
             || format!("mkdir({:?})", path.display()),
-            || match mkdir(&path, Mode::from_bits_truncate(0o755)) {
+            || match mkdir(&path, Mode::from_bits_truncate(mode)) {
                 Err(Errno::EEXIST) => Ok(()),
-                made => made,
+                done => done.map(|()| {
+                    // An ordinary user cannot, and needs not: he is that root.
+                    let _ = owner.map(|(uid, gid)| chown(&path, uid, gid));
+                }),
             },
         )
     }
@@ -126,20 +155,16 @@ impl Overlay {
         }
         let (upper, _) = spell(&self.base.join("upper"))?;
         let (work, _) = spell(&self.base.join("work"))?;
-        let options = vec![
-            (c"source", c"overlay".to_owned()),
-            (c"upperdir", upper),
-            (c"workdir", work),
-            // A renamed directory is copied, and the upper directory stays a plain record of what changed.
-            (c"redirect_dir", c"nofollow".to_owned()),
-            (c"index", c"off".to_owned()),
-            (c"metacopy", c"off".to_owned()),
-        ];
         // In a user namespace the kernel's own marks go to user.* attributes; trusted.* belongs to the host.
         let flags = [(self.volatile, c"volatile"), (user_xattr, c"userxattr")].into_iter().filter(|f| f.0).map(|f| f.1);
         let joined = CString::new(numbers.join(":")).map_err(|_| Errno::EINVAL)?;
-        Ok(Prepared { options, flags: flags.collect(), lower, joined, pinned })
+        Ok(Prepared { flags: flags.collect(), upper, work, lower, joined, pinned })
     }
+}
+
+/// The host's ids of the container's root.
+fn root_of(maps: &IdMaps) -> (Option<u32>, Option<u32>) {
+    (maps.outside_user(0), maps.outside_group(0))
 }
 
 impl Prepared {
@@ -156,35 +181,41 @@ impl Prepared {
     /// Makes the mount, attached nowhere.
     fn mount(&self) -> Result<OwnedFd, Errno> {
         let context = sys::fsopen(c"overlay")?;
-        self.add_lower(&context)?;
-        for (key, value) in &self.options {
-            sys::fsconfig_string(context.as_fd(), key, value)?;
-        }
-        for flag in &self.flags {
-            sys::fsconfig_flag(context.as_fd(), flag)?;
-        }
-        sys::fsconfig_create(context.as_fd())?;
-        sys::fsmount(context.as_fd(), MountAttr::default())
+        add_lower(context.as_fd(), &self.lower, &self.joined)?;
+        sys::fsconfig_string(context.as_fd(), c"upperdir", &self.upper)?;
+        sys::fsconfig_string(context.as_fd(), c"workdir", &self.work)?;
+        finish(context.as_fd(), &self.flags, MountAttr::default())
     }
     // ANCHOR_END: mount
+}
 
-    /// One option a directory; before Linux 6.7 one for all, of 255 bytes: there they are named by descriptor, so that
-    /// some 80 fit.
-    fn add_lower(&self, context: &OwnedFd) -> Result<(), Errno> {
-        for (number, lower) in self.lower.iter().enumerate() {
-            match sys::fsconfig_string(context.as_fd(), c"lowerdir+", lower) {
-                Err(Errno::EINVAL) if number == 0 => {
-                    let here = open(c".", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
-                    chdir(c"/proc/self/fd")?;
-                    let added = sys::fsconfig_string(context.as_fd(), c"lowerdir", &self.joined);
-                    fchdir(here)?;
-                    return added;
-                }
-                added => added?,
-            }
-        }
-        Ok(())
+fn finish(context: BorrowedFd, flags: &[&CStr], attr: MountAttr) -> Result<OwnedFd, Errno> {
+    for (key, value) in OPTIONS {
+        sys::fsconfig_string(context, key, value)?;
     }
+    for flag in flags {
+        sys::fsconfig_flag(context, flag)?;
+    }
+    sys::fsconfig_create(context)?;
+    sys::fsmount(context, attr)
+}
+
+/// One option a directory; before Linux 6.7 one for all, of 255 bytes: there they are named by descriptor, so that
+/// some 80 fit.
+fn add_lower(context: BorrowedFd, lower: &[CString], joined: &CStr) -> Result<(), Errno> {
+    for (number, lower) in lower.iter().enumerate() {
+        match sys::fsconfig_string(context, c"lowerdir+", lower) {
+            Err(Errno::EINVAL) if number == 0 => {
+                let here = open(c".", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
+                chdir(c"/proc/self/fd")?;
+                let added = sys::fsconfig_string(context, c"lowerdir", joined);
+                fchdir(here)?;
+                return added;
+            }
+            added => added?,
+        }
+    }
+    Ok(())
 }
 
 impl Primitive for Overlay {
@@ -203,9 +234,13 @@ impl Primitive for Overlay {
             Some(hint) => e.hint(hint),
             None => e,
         };
-        let spelt = self.spell_out(host.unprivileged);
+        let spelt = self.spell_out(host.unprivileged && host.idmap.is_none());
         let prepared = spelt.map_err(|errno| advised(Error::new("overlay", self.words(), errno)))?;
-        if !host.unprivileged {
+        if let Some(maps) = host.idmap.take() {
+            let mounted = self.mount_idmapped(host, &prepared, maps.as_fd());
+            host.idmap = Some(maps);
+            host.root = Some(mounted.map_err(advised)?);
+        } else if !host.unprivileged {
             let mounted = host.act(|| self.words(), || prepared.mount());
             host.root = Some(mounted.map_err(advised)?);
         }

@@ -20,17 +20,17 @@ use nix::errno::Errno;
 pub use datagram::{BATCH, receive_many, send_many};
 pub use descriptor::{receive_fd, send_fd};
 pub use mount::{
-    MountAttr, OpenTree, fsconfig_create, fsconfig_flag, fsconfig_string, fsmount, fsopen, mount_setattr, move_mount,
-    open_tree,
+    MountAttr, OpenTree, fsconfig_create, fsconfig_fd, fsconfig_flag, fsconfig_string, fsmount, fsopen, mount_id,
+    mount_idmapped, mount_setattr, move_mount, open_tree,
 };
 pub use privilege::{
     Capabilities, capabilities, clear_ambient, drop_bounding, is_bounding, limit, loopback_up, network_cookie,
     set_capabilities, set_filter, set_limit,
 };
 pub use process::{
-    Cloned, Pointers, block_signals, clone_child, clone3, close_from, close_range, default_signals, duplicate_to,
-    execve, exit_now, fork, ignore_broken_pipes, kill, pidfd_exit_code, pidfd_open, pidfd_send_signal, random,
-    reap_any, set_gid, set_groups, set_uid, wait_exit, wait_signal,
+    Cloned, Pointers, as_file_owner, block_signals, clone_child, clone3, close_from, close_range, default_signals,
+    duplicate_to, execve, exit_now, fork, ignore_broken_pipes, kill, pidfd_exit_code, pidfd_open, pidfd_send_signal,
+    random, reap_any, set_gid, set_groups, set_uid, wait_exit, wait_signal,
 };
 pub use terminal::{pty_peer, pty_unlock, set_controlling_terminal, set_window_size, window_size};
 pub use xattr::{get_xattr, set_xattr};

@@ -218,6 +218,33 @@ pub fn set_uid(uid: u32) -> Result<(), Errno> {
     check(unsafe { libc::syscall(libc::SYS_setresuid, uid, uid, uid) }).map(drop)
 }
 
+/// Does something to files as the user `uid` and group `gid` (setfsuid(2), setfsgid(2)), with the capabilities of now:
+/// setfsuid takes those over files away, and what is permitted may be made effective again.
+///
+/// # Errors
+/// EPERM where the ids were not taken: without `CAP_SETUID` and `CAP_SETGID`.
+pub fn as_file_owner<T>(uid: u32, gid: u32, act: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
+    const VERSION_3: u32 = 0x2008_0522;
+    // Version and pid of the header; effective, permitted and inheritable of the data, in two halves.
+    let (mut header, mut sets) = ([VERSION_3, 0], [0_u32; 6]);
+    // SAFETY: capget reads the header and writes both halves of the sets.
+    check(unsafe { libc::syscall(libc::SYS_capget, header.as_mut_ptr(), sets.as_mut_ptr()) })?;
+    // SAFETY: these calls take integers only, and act on this thread.
+    let set = |uid: u32, gid: u32| unsafe {
+        (libc::syscall(libc::SYS_setfsgid, gid), libc::syscall(libc::SYS_setfsuid, uid))
+    };
+    let before = set(uid, gid);
+    let now = set(u32::MAX, u32::MAX);
+    let done = if now == (libc::c_long::from(gid), libc::c_long::from(uid)) {
+        // SAFETY: capset reads the header and both halves of the sets.
+        check(unsafe { libc::syscall(libc::SYS_capset, header.as_mut_ptr(), sets.as_ptr()) }).and_then(|_| act())
+    } else {
+        Err(Errno::EPERM)
+    };
+    set(before.1 as u32, before.0 as u32);
+    done
+}
+
 /// Closes every descriptor from `first` to `last`, now: for a process that goes on without exec.
 pub fn close_range(first: u32, last: u32) -> Result<(), Errno> {
     // SAFETY: the caller goes on to use no descriptor of the range.

@@ -231,8 +231,8 @@ impl Primitive for Overlay {
         }
         self.make(host)?;
         let advised = |e: Error| match advice(e.errno) {
-            Some(hint) => e.hint(hint),
-            None => e,
+            Some(hint) if e.hint.is_none() => e.hint(hint),
+            _ => e,
         };
         let spelt = self.spell_out(host.unprivileged && host.idmap.is_none());
         let prepared = spelt.map_err(|errno| advised(Error::new("overlay", self.words(), errno)))?;

@@ -80,7 +80,7 @@ mod tests {
         let pool = [range(0, 10 * RANGE)];
         let taken = [range(3 * RANGE, 1), range(RANGE - 1, 1), range(5, 10)];
         assert_eq!(allocate(&pool, &taken), Some(RANGE));
-        assert_eq!(allocate(&pool, &[taken[0], taken[1], taken[2], range(2 * RANGE, 1)]), Some(3 * RANGE + 1));
+        assert_eq!(allocate(&pool, &[taken[0], taken[1], taken[2], range(RANGE + 5, 1)]), Some(RANGE + 6));
     }
 
     #[test]

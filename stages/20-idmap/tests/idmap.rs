@@ -167,8 +167,8 @@ fn attack_a_set_user_id_shell_in_the_upper_directory() {
 fn attack_a_device_in_the_image() {
     let (image, place) = (image(), place());
     let null = nix::sys::stat::makedev(1, 3);
-    let (kind, mode) = (nix::sys::stat::SFlag::S_IFCHR, nix::sys::stat::Mode::from_bits_truncate(0o666));
-    nix::sys::stat::mknod(&image.path().join("disk"), kind, mode, null).unwrap();
+    let (kind, all) = (nix::sys::stat::SFlag::S_IFCHR, nix::sys::stat::Mode::from_bits_truncate(0o666));
+    nix::sys::stat::mknod(&image.path().join("disk"), kind, all, null).unwrap();
     for way in WAYS {
         let lower = vec![image.path().to_owned()];
         let ran =

@@ -15,6 +15,7 @@
 //! | [`Undo`], [`Journal`] | how to take it all back, later, in another process |
 //! | [`cgroupfs`] | the end of a cgroup, which one of these steps is |
 //! | [`explain`] | what was done and how long it took |
+//! | [`netlink`] | links, addresses, routes and nftables |
 //! | [`sys`] | system calls; every `unsafe` of the workspace |
 //! | [`foreground`], [`stage`] | what the stages' binaries share |
 
@@ -26,6 +27,7 @@ pub mod explain;
 pub mod foreground;
 mod init;
 mod maps;
+pub mod netlink;
 mod primitive;
 mod report;
 mod spawn;

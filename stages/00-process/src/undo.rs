@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     cgroupfs,
     maps::{IdMaps, as_root_of},
-    sys,
+    netlink, sys,
 };
 
 /// How to take one act back.
@@ -51,6 +51,24 @@ pub enum Undo {
         /// Clock ticks since boot, from [`start_time`]: what tells it from a later process of the same pid.
         start_time: u64,
     },
+    /// Removes a veth whose other end is in the network namespace `namespace`.
+    ///
+    /// Only where the namespace outlives its container: else its end takes both ends, and we need not wait for it.
+    RemoveVeth {
+        /// The name of the end that is here.
+        name: String,
+        /// What the other end's namespace is called here: see [`netlink::route::namespace_id`].
+        namespace: i32,
+    },
+    /// Removes what belongs to `owner` from sets of an nftables table.
+    RemoveElements {
+        /// The table, of the family inet.
+        table: String,
+        /// The sets and maps to look in.
+        sets: Vec<String>,
+        /// As each element says.
+        owner: String,
+    },
 }
 
 impl Undo {
@@ -72,6 +90,13 @@ impl Undo {
             }
             Self::RemoveCgroup(path) => cgroupfs::remove(path),
             Self::Kill { pid, start_time } => kill(Pid::from_raw(*pid), *start_time).map_err(io::Error::from),
+            Self::RemoveVeth { name, namespace } => {
+                netlink::route::remove_veth(name, *namespace).map_err(|refusal| refusal.errno.into())
+            }
+            Self::RemoveElements { table, sets, owner } => {
+                netlink::nftables::remove_owned(table, sets, |of| of == owner)
+                    .map_or_else(|refusal| Err(refusal.errno.into()), |_| Ok(()))
+            }
         };
         match done {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),

@@ -8,6 +8,7 @@ mod datagram;
 mod descriptor;
 mod mount;
 mod net;
+mod netlink;
 mod privilege;
 mod process;
 mod terminal;
@@ -23,6 +24,8 @@ pub use mount::{
     MountAttr, OpenTree, fsconfig_create, fsconfig_fd, fsconfig_flag, fsconfig_string, fsmount, fsopen, mount_id,
     mount_idmapped, mount_setattr, move_mount, open_tree,
 };
+pub use net::{interface_index, loopback_up};
+pub use netlink::netlink_socket;
 pub use privilege::{
     Capabilities, capabilities, clear_ambient, drop_bounding, is_bounding, limit, loopback_up, network_cookie,
     set_capabilities, set_filter, set_limit,

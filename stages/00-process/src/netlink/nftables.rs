@@ -1,0 +1,329 @@
+//! Tables, chains, rules, sets and elements of nftables, changed by transactions.
+//!
+//! A transaction is a packet of messages between a begin and an end: the kernel does all of it or nothing. The table is
+//! of the family inet, whose chains see IPv4 and IPv6.
+
+use nix::{errno::Errno, libc};
+
+use super::{
+    expression::Expression,
+    message::{Attributes, Message, string},
+    socket::{Refusal, Reply, Socket},
+};
+
+const NFPROTO_INET: u8 = 1;
+const SUBSYSTEM: u16 = 10;
+const HEADER: usize = 4;
+/// Elements in one message: its list must stay below 64 KiB.
+const ELEMENTS: usize = 256;
+
+/// `NFT_MSG_…`.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    NewTable = 0,
+    GetTable = 1,
+    DelTable = 2,
+    NewChain = 3,
+    GetChain = 4,
+    NewRule = 6,
+    NewSet = 9,
+    NewElement = 12,
+    GetElement = 13,
+    DelElement = 14,
+}
+
+/// `NFTA_…` of those that several kinds share: the table is the first attribute of all.
+const TABLE: u16 = 1;
+const NAME: u16 = 2;
+
+fn message(kind: Kind, flags: i32) -> Message {
+    Message::new(SUBSYSTEM << 8 | kind as u16, flags, &[NFPROTO_INET, 0, 0, 0])
+}
+
+/// Where a chain sees packets. Chains of one place go by ascending priority.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hook {
+    /// All that come in, before it is known where they go.
+    Prerouting = 0,
+    /// Those that pass through.
+    Forward = 2,
+    /// Those of this machine.
+    Output = 3,
+    /// All that leave.
+    Postrouting = 4,
+}
+
+/// A set of keys, or a map from keys to data.
+#[derive(Debug, Clone, Copy)]
+pub struct Set<'a> {
+    /// Its name in the table.
+    pub name: &'a str,
+    /// The parts of the key: each a type that `nft list` knows, and its length in bytes.
+    pub key: &'a [(Type, u8)],
+    /// Whether the parts may be ranges.
+    pub ranges: bool,
+    /// The parts of a map's data; none for a set.
+    pub data: &'a [(Type, u8)],
+}
+
+/// What `nft list` takes a value for; the kernel does not mind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Type {
+    /// An IPv4 address.
+    Ipv4 = 7,
+    /// An IPv6 address.
+    Ipv6 = 8,
+    /// A protocol over IP.
+    Protocol = 12,
+    /// A port.
+    Port = 13,
+    /// The name of an interface.
+    Interface = 41,
+}
+
+/// An element of a set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Element {
+    /// The key, or the first of a range.
+    pub key: Vec<u8>,
+    /// The last of a range.
+    pub end: Option<Vec<u8>>,
+    /// What a map says of it.
+    pub data: Option<Vec<u8>>,
+    /// Whose it is. `nft list` shows it as the comment.
+    pub owner: String,
+}
+
+/// Puts the parts of a key or of data one after the other, each padded to four bytes.
+pub fn concatenate(parts: &[&[u8]]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for part in parts {
+        bytes.extend(*part);
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+    }
+    bytes
+}
+
+// ANCHOR: transaction
+/// Changes to one table, which the kernel makes all together or not at all.
+#[derive(Debug, Clone)]
+pub struct Transaction {
+    table: String,
+    messages: Vec<Message>,
+}
+
+impl Transaction {
+    /// Nothing yet, about the table of that name.
+    pub fn new(table: &str) -> Self {
+        Self { table: table.to_owned(), messages: Vec::new() }
+    }
+
+    fn add(&mut self, kind: Kind, flags: i32, fill: impl FnOnce(Message) -> Message) {
+        self.messages.push(fill(message(kind, flags).string(TABLE, &self.table)));
+    }
+
+    /// Makes the table, if it is not there.
+    pub fn table(&mut self) {
+        self.add(Kind::NewTable, libc::NLM_F_CREATE, |m| m);
+    }
+
+    /// Removes the table with all that it holds.
+    pub fn delete_table(&mut self) {
+        self.add(Kind::DelTable, 0, |m| m);
+    }
+
+    /// Makes a chain that others jump to. The transaction fails with EEXIST where it is there.
+    pub fn chain(&mut self, name: &str) {
+        const NFTA_CHAIN_NAME: u16 = 3;
+        self.add(Kind::NewChain, libc::NLM_F_CREATE | libc::NLM_F_EXCL, |m| m.string(NFTA_CHAIN_NAME, name));
+    }
+
+    /// The same for a chain that packets come to by themselves. `kind` is `filter` or `nat`.
+    pub fn base_chain(&mut self, name: &str, kind: &str, hook: Hook, priority: i32) {
+        const NFTA_CHAIN_NAME: u16 = 3;
+        const NFTA_CHAIN_HOOK: u16 = 4;
+        const NFTA_CHAIN_TYPE: u16 = 7;
+        self.add(Kind::NewChain, libc::NLM_F_CREATE | libc::NLM_F_EXCL, |m| {
+            m.string(NFTA_CHAIN_NAME, name)
+                .nest(NFTA_CHAIN_HOOK, |m| m.u32_be(1, hook as u32).u32_be(2, priority.cast_unsigned()))
+                .string(NFTA_CHAIN_TYPE, kind)
+        });
+    }
+
+    /// Adds a rule at the end of a chain.
+    pub fn rule<E: IntoIterator<Item = Expression>>(&mut self, chain: &str, expressions: E) {
+        const NFTA_RULE_EXPRESSIONS: u16 = 4;
+        self.add(Kind::NewRule, libc::NLM_F_CREATE | libc::NLM_F_APPEND, |m| {
+            let all = |m| expressions.into_iter().fold(m, |m, expression| expression.write(m));
+            m.string(NAME, chain).nest(NFTA_RULE_EXPRESSIONS, all)
+        });
+    }
+
+    /// Adds elements that may be there already: then their data must be the same.
+    pub fn add_elements(&mut self, set: &str, elements: &[Element]) {
+        self.elements(Kind::NewElement, libc::NLM_F_CREATE, set, elements);
+    }
+
+    /// Adds elements. The transaction fails with EEXIST where one is there.
+    pub fn add_new_elements(&mut self, set: &str, elements: &[Element]) {
+        self.elements(Kind::NewElement, libc::NLM_F_CREATE | libc::NLM_F_EXCL, set, elements);
+    }
+
+    /// Removes elements. The transaction fails with ENOENT where one is not there.
+    pub fn delete_elements(&mut self, set: &str, elements: &[Element]) {
+        self.elements(Kind::DelElement, 0, set, elements);
+    }
+
+    /// Does it.
+    ///
+    /// # Errors
+    /// The first change that the kernel refuses: then none is made.
+    pub fn commit(self, socket: &Socket) -> Result<(), Refusal> {
+        const BEGIN: u16 = 0x10;
+        const END: u16 = 0x11;
+        let frame = |kind| Message::new(kind, 0, &[0, 0, 0, SUBSYSTEM as u8]).unacknowledged();
+        let all: Vec<Message> = [frame(BEGIN)].into_iter().chain(self.messages).chain([frame(END)]).collect();
+        socket.request(&all)
+    }
+}
+// ANCHOR_END: transaction
+
+impl Transaction {
+    /// Makes a set or a map, if it is not there.
+    pub fn set(&mut self, set: &Set) {
+        const INTERVAL: u32 = 4;
+        const MAP: u32 = 8;
+        const CONCAT: u32 = 0x80;
+        // A type of several parts has six bits for each.
+        let kind = |parts: &[(Type, u8)]| parts.iter().fold(0, |all, (kind, _)| all << 6 | *kind as u32);
+        let length = |parts: &[(Type, u8)]| parts.iter().map(|(_, len)| u32::from(*len).next_multiple_of(4)).sum();
+        let mut flags = 0;
+        flags |= if set.ranges { INTERVAL | CONCAT } else { 0 };
+        flags |= if set.data.is_empty() { 0 } else { MAP };
+        let number = self.messages.len() as u32;
+        self.add(Kind::NewSet, libc::NLM_F_CREATE, |m| {
+            let m = m.string(NAME, set.name).u32_be(3, flags).u32_be(4, kind(set.key)).u32_be(5, length(set.key));
+            let m = if set.data.is_empty() { m } else { m.u32_be(6, kind(set.data)).u32_be(7, length(set.data)) };
+            let field = |m: Message, length: u8| m.nest(1, |m| m.u32_be(1, length.into()));
+            let fields = |m| set.key.iter().fold(m, |m, (_, length)| field(m, *length));
+            let m = if set.ranges { m.nest(9, |m| m.nest(2, fields)) } else { m };
+            m.u32_be(10, number)
+        });
+    }
+
+    fn elements(&mut self, kind: Kind, flags: i32, set: &str, elements: &[Element]) {
+        for part in elements.chunks(ELEMENTS) {
+            self.add(kind, flags, |m| element_list(m, set, part));
+        }
+    }
+}
+
+fn element_list(m: Message, set: &str, elements: &[Element]) -> Message {
+    m.string(NAME, set).nest(3, |m| elements.iter().fold(m, element))
+}
+
+fn element(m: Message, element: &Element) -> Message {
+    let value = |m: Message, kind, bytes: &Option<Vec<u8>>| match bytes {
+        Some(bytes) => m.nest(kind, |m| m.bytes(1, bytes)),
+        None => m,
+    };
+    m.nest(1, |m| {
+        let m = value(m.nest(1, |m| m.bytes(1, &element.key)), 10, &element.end);
+        let m = value(m, 2, &element.data);
+        // A comment of nft: its kind, its length, and text with a null byte.
+        let comment = [&[0, element.owner.len() as u8 + 1], element.owner.as_bytes(), &[0]].concat();
+        if element.owner.is_empty() { m } else { m.bytes(6, &comment) }
+    })
+}
+
+impl Element {
+    /// The longest name of an owner in bytes.
+    pub const LONGEST_OWNER: usize = 128;
+
+    fn new(attributes: &Attributes) -> Option<Self> {
+        let value = |kind| attributes.nested(kind).get(1).map(<[u8]>::to_owned);
+        let owner = attributes.get(6).and_then(|data| data.get(2..)).map(string).unwrap_or_default();
+        Some(Self { key: value(1)?, end: value(10), data: value(2), owner })
+    }
+}
+
+fn found(replies: &[Reply]) -> Vec<Element> {
+    let lists = replies.iter().map(|reply| reply.attributes(HEADER).nested(3));
+    lists.flatten().filter_map(|(_, element)| Element::new(&Attributes::new(element))).collect()
+}
+
+/// The element of that key, if set and element are there.
+pub fn get_element(socket: &Socket, table: &str, set: &str, key: &[u8]) -> Result<Option<Element>, Refusal> {
+    let wanted = Element { key: key.to_owned(), end: None, data: None, owner: String::new() };
+    let request = element_list(message(Kind::GetElement, 0).string(TABLE, table), set, &[wanted]);
+    Ok(socket.get(request)?.and_then(|reply| found(&[reply]).into_iter().next()))
+}
+
+/// All elements of a set; none where there is no such set.
+pub fn elements(socket: &Socket, table: &str, set: &str) -> Result<Vec<Element>, Refusal> {
+    let request = message(Kind::GetElement, libc::NLM_F_DUMP).string(TABLE, table).string(NAME, set);
+    match socket.dump(request) {
+        Err(refusal) if refusal.errno == Errno::ENOENT => Ok(Vec::new()),
+        dumped => dumped.map(|replies| found(&replies)),
+    }
+}
+
+/// Whether there is a table of that name.
+pub fn has_table(socket: &Socket, table: &str) -> Result<bool, Refusal> {
+    Ok(socket.get(message(Kind::GetTable, 0).string(TABLE, table))?.is_some())
+}
+
+/// A chain that packets come to by themselves, of whatever table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BaseChain {
+    /// The table that it is in.
+    pub table: String,
+    /// Its name.
+    pub name: String,
+    /// Whether it sees packets that pass through.
+    pub forward: bool,
+    /// Whether it drops what none of its rules accepts.
+    pub drops: bool,
+}
+
+/// The base chains of all tables.
+pub fn base_chains(socket: &Socket) -> Result<Vec<BaseChain>, Refusal> {
+    let all = Message::new(SUBSYSTEM << 8 | Kind::GetChain as u16, libc::NLM_F_DUMP, &[0; HEADER]);
+    let found = |reply: &Reply| {
+        let attributes = reply.attributes(HEADER);
+        let number = |bytes: &[u8]| bytes.try_into().map_or(0, u32::from_be_bytes);
+        Some(BaseChain {
+            forward: number(attributes.nested(4).get(1)?) == Hook::Forward as u32,
+            drops: attributes.get(5).is_some_and(|policy| number(policy) == 0),
+            table: attributes.get(TABLE).map(string)?,
+            name: attributes.get(3).map(string)?,
+        })
+    };
+    Ok(socket.dump(all)?.iter().filter_map(found).collect())
+}
+
+/// Removes the elements whose owner is `meant` from the sets, and says how many there were.
+///
+/// Somebody else may remove one of them at the same time: what is gone is gone.
+pub fn remove_owned(table: &str, sets: &[String], meant: impl Fn(&str) -> bool) -> Result<usize, Refusal> {
+    let socket = Socket::netfilter()?;
+    // The first attempts remove all at once; where one was gone in between, look again.
+    for _ in 0..16 {
+        let mut transaction = Transaction::new(table);
+        let mut count = 0;
+        for set in sets {
+            let mut theirs = elements(&socket, table, set)?;
+            theirs.retain(|element| meant(&element.owner));
+            count += theirs.len();
+            transaction.delete_elements(set, &theirs);
+        }
+        if count == 0 {
+            return Ok(0);
+        }
+        match transaction.commit(&socket) {
+            Err(refusal) if refusal.errno == Errno::ENOENT => {}
+            committed => return committed.map(|()| count),
+        }
+    }
+    Err(Errno::EAGAIN.into())
+}

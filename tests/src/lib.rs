@@ -6,4 +6,5 @@ pub mod cgroups;
 pub mod container;
 pub mod engine;
 pub mod leaks;
+pub mod machine;
 pub mod rootfs;

@@ -17,7 +17,7 @@
 //! | [`explain`] | what was done and how long it took |
 //! | [`netlink`] | links, addresses, routes and nftables |
 //! | [`sys`] | system calls; every `unsafe` of the workspace |
-//! | [`foreground`], [`stage`] | what the stages' binaries share |
+//! | [`foreground`], [`stage`], [`SharedNetwork`] | what the stages' binaries share |
 
 pub mod cgroupfs;
 mod directory;
@@ -30,6 +30,7 @@ mod maps;
 pub mod netlink;
 mod primitive;
 mod report;
+mod shared_network;
 mod spawn;
 pub mod stage;
 pub mod sys;
@@ -40,6 +41,6 @@ pub use error::{EXEC, Error, Result};
 pub use exec::{DEFAULT_PATH, Program};
 pub use maps::{IdMaps, IdRange, may_map_any_id};
 pub use nix::errno::Errno;
-pub use primitive::{Child, CloneArgs, Host, Inside, Primitive, TERMINAL};
+pub use primitive::{Child, CloneArgs, Host, Inside, Primitive, SharedNetwork, TERMINAL};
 pub use spawn::{Container, Process, spawn};
 pub use undo::{Journal, Undo, start_time};

@@ -227,3 +227,10 @@ pub fn remove_veth(name: &str, namespace: i32) -> Result<(), Refusal> {
         removed => removed,
     }
 }
+
+/// The first of `candidates` that no address and no route of this namespace has a part of. Default routes do not count.
+pub fn free_network(socket: &Socket, candidates: impl IntoIterator<Item = Prefix>) -> Result<Option<Prefix>, Refusal> {
+    let routes = routes(socket)?.into_iter().map(|(to, _)| to).filter(|to| to.length > 0);
+    let taken: Vec<Prefix> = routes.chain(addresses(socket)?.into_iter().map(|(_, prefix)| prefix)).collect();
+    Ok(candidates.into_iter().find(|candidate| !taken.iter().any(|other| other.overlaps(candidate))))
+}

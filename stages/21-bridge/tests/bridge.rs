@@ -1,0 +1,213 @@
+//! Containers on a bridge, in machines of the test's own.
+
+use std::fs;
+
+use bridge::{Bridge, Veth, ports, remove};
+use chroot::Chroot;
+use network::Network;
+use process::{
+    Errno, Host, Journal, Undo,
+    netlink::{Socket, route},
+};
+use tests::{
+    container::{List, Running, image, run, script_as_nobody, sh, shell, start},
+    engine::eventually,
+    machine::Machine,
+};
+
+fn bridge(name: &str, gateways: &[&str]) -> Bridge {
+    let gateways = gateways.iter().map(|text| text.parse().unwrap()).collect();
+    Bridge { name: name.to_owned(), gateways, mtu: None }
+}
+
+fn veth(id: &str, address: &str) -> Veth {
+    Veth::new(bridge("br0", &["10.1.0.1/24"]), id, vec![address.parse().unwrap()])
+}
+
+fn list(veth: Veth) -> List {
+    vec![Box::new(Network), Box::new(veth)]
+}
+
+/// The same over a busybox.
+fn with_image(veth: Veth, image: &std::path::Path) -> List {
+    vec![Box::new(Network), Box::new(veth), Box::new(Chroot::new(image).unwrap())]
+}
+
+fn sleeping(veth: Veth) -> Running {
+    let mut running = start(list(veth), shell("echo ready; exec sleep 60")).unwrap();
+    running.wait_for("ready");
+    running
+}
+
+#[test]
+fn the_interface_has_its_name_addresses_and_route() {
+    Machine::new().run(|| {
+        let image = image();
+        let gateways = bridge("br0", &["10.1.0.1/24", "fd01::1/64"]);
+        let addresses = vec!["10.1.0.2/24".parse().unwrap(), "fd01::2/64".parse().unwrap()];
+        let veth = Veth::new(Bridge { mtu: Some(1400), ..gateways }, "0123456789ab", addresses);
+        let script = "ip link show eth0; ip addr show eth0; ip route; ip -6 route; cat /proc/net/if_inet6; \
+                      ping -c 1 -W 5 10.1.0.1 && ping -6 -c 1 -W 5 fd01::1";
+        let said = sh(with_image(veth, image.path()), script);
+        for expected in [
+            "mtu 1400",
+            "02:42:0a:01:00:02",
+            "UP,LOWER_UP",
+            "inet 10.1.0.2/24 brd 10.1.0.255",
+            "default via 10.1.0.1 dev eth0",
+            "inet6 fd01::2/64",
+            "default via fd01::1 dev eth0",
+        ] {
+            assert!(said.contains(expected), "{expected}: {said}");
+        }
+        assert!(!said.contains("tentative"), "{said}");
+        let socket = Socket::route().unwrap();
+        let link = route::link(&socket, "br0").unwrap().unwrap();
+        assert!(link.up && link.mtu == 1400 && link.kind.as_deref() == Some("bridge"), "{link:?}");
+        assert_eq!(fs::read_to_string("/proc/thread-self/net/if_inet6").unwrap().matches("fd01").count(), 1);
+        remove("br0").unwrap();
+        remove("br0").unwrap();
+        assert_eq!(route::link(&socket, "br0").unwrap(), None);
+    });
+}
+
+#[test]
+fn neighbours_reach_each_other_unless_isolated() {
+    for isolated in [false, true] {
+        Machine::new().run(move || {
+            let image = image();
+            let mut server = veth("server", "10.1.0.2/24");
+            server.isolated = isolated;
+            let mut client = veth("client", "10.1.0.3/24");
+            client.isolated = isolated;
+            let _server = sleeping(server);
+            let ran = run(with_image(client, image.path()), shell("ping -c 1 -W 1 10.1.0.2; ping -c 1 -W 5 10.1.0.1 >&-"));
+            assert_eq!(ran.out.contains("1 packets received"), !isolated, "{ran:?}");
+        });
+    }
+}
+
+#[test]
+fn without_the_stage_there_is_nobody_to_reach() {
+    Machine::new().run(|| {
+        let image = image();
+        let _server = sleeping(veth("server", "10.1.0.2/24"));
+        let alone: List = vec![Box::new(Network), Box::new(Chroot::new(image.path()).unwrap())];
+        assert_ne!(run(alone, shell("ping -c 1 -W 1 10.1.0.2")).code, 0);
+        let without_route = Veth { default_route: false, ..veth("inner", "10.1.0.4/24") };
+        let said = run(with_image(without_route, image.path()), shell("ip route; ping -c 1 -W 1 192.0.2.1")).out;
+        assert!(!said.contains("default") && said.contains("unreachable"), "{said}");
+    });
+}
+
+#[test]
+fn without_ipv6_addresses_there_is_no_ipv6() {
+    Machine::new().run(|| {
+        assert_eq!(sh(list(veth("four", "10.1.0.2/24")), "grep -c eth0 /proc/self/net/if_inet6 || true"), "0\n");
+        let six = Veth::new(bridge("br1", &["fd01::1/64"]), "six", vec!["fd01::2/64".parse().unwrap()]);
+        let said = sh(list(six), "grep eth0 /proc/self/net/if_inet6; cat /proc/self/net/if_inet6 | wc -l");
+        assert!(said.starts_with("fd010000000000000000000000000002"), "{said}");
+    });
+}
+
+#[test]
+fn many_make_the_same_bridge_at_once() {
+    let machine = Machine::new();
+    let namespace = machine.run(|| fs::File::open("/proc/thread-self/ns/net").unwrap());
+    let threads: Vec<_> = (0..8)
+        .map(|_| {
+            let namespace = namespace.try_clone().unwrap();
+            std::thread::spawn(move || {
+                nix::sched::setns(namespace, nix::sched::CloneFlags::CLONE_NEWNET).unwrap();
+                let mut host = Host::new(Journal::in_memory());
+                bridge("br0", &["10.1.0.1/24", "fd01::1/64"]).ensure(&mut host, &Socket::route().unwrap()).unwrap()
+            })
+        })
+        .collect();
+    let indices: Vec<u32> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+    assert!(indices.iter().all(|index| *index == indices[0]), "{indices:?}");
+    machine.run(|| {
+        let found = route::addresses(&Socket::route().unwrap()).unwrap();
+        let texts: Vec<String> = found.iter().map(|(_, address)| address.to_string()).collect();
+        for address in ["10.1.0.1/24", "fd01::1/64"] {
+            assert_eq!(texts.iter().filter(|text| *text == address).count(), 1, "{texts:?}");
+        }
+    });
+}
+
+#[test]
+fn a_link_that_is_no_bridge_is_refused() {
+    let (machine, other) = (Machine::new(), Machine::new());
+    machine.connect("br0", "10.9.0.1/24", &other, "10.9.0.2/24");
+    machine.run(|| {
+        let error = start(list(veth("x", "10.1.0.2/24")), shell("true")).err().unwrap();
+        assert_eq!(error.errno, Errno::EEXIST);
+        assert!(error.to_string().contains("a link of that name is there, a veth"), "{error}");
+        assert_eq!(remove("br0").unwrap_err().errno, Errno::EINVAL);
+        for name in ["", "sixteen-letters-"] {
+            let mut wrong = veth("x", "10.1.0.2/24");
+            wrong.bridge.name = name.to_owned();
+            let error = start(list(wrong), shell("true")).err().unwrap();
+            assert!(error.to_string().contains("1 to 15 bytes"), "{error}");
+        }
+    });
+}
+
+#[test]
+fn a_host_does_not_take_a_container_for_its_router() {
+    Machine::new().run(|| {
+        let _running = sleeping(veth("x", "10.1.0.2/24"));
+        assert_eq!(fs::read_to_string("/proc/sys/net/ipv6/conf/br0/accept_ra").unwrap(), "0\n");
+    });
+}
+
+#[test]
+fn the_cable_goes_with_the_container_or_is_undone() {
+    Machine::new().run(|| {
+        let running = sleeping(veth("0123456789ab", "10.1.0.2/24"));
+        let plugged = ports("br0").unwrap();
+        assert!(plugged.len() == 1 && plugged[0].starts_with("ve012345"), "{plugged:?}");
+        let undo: Vec<Undo> = running.host.journal.entries().to_vec();
+        // The namespace lives: the undo takes the cable out of it, and is content the second time.
+        let veth = undo.iter().find(|undo| matches!(undo, Undo::RemoveVeth { .. })).unwrap();
+        veth.perform().unwrap();
+        assert_eq!(ports("br0").unwrap(), Vec::<String>::new());
+        veth.perform().unwrap();
+        drop(running);
+        drop(sleeping(self::veth("other", "10.1.0.3/24")));
+        eventually("the kernel takes the cable", || ports("br0").unwrap().is_empty());
+    });
+}
+
+#[test]
+fn a_container_that_does_not_start_leaves_no_cable() {
+    Machine::new().run(|| {
+        let wrong: List = vec![Box::new(Network), Box::new(veth("x", "10.1.0.2/24")), Box::new(veth("x", "10.1.0.2/24"))];
+        let error = start(wrong, shell("true")).err().unwrap();
+        assert_eq!((error.primitive, error.errno), ("bridge", Errno::EEXIST), "{error}");
+        eventually("no cable is left", || ports("br0").unwrap().is_empty());
+    });
+}
+
+#[test]
+fn the_binary_gives_each_an_address_and_the_last_removes_the_bridge() {
+    let image = image();
+    let path = image.path().to_owned();
+    Machine::new().run(move || {
+        let stage = env!("CARGO_BIN_EXE_stage-21-bridge");
+        let ran = tests::container::script_as_root(stage, &path, "ip -4 -o addr show eth0; ping -c 1 -W 5 10.88.0.1");
+        assert!(ran.out.contains("10.88.0.2/24") && ran.code == 0, "{ran:?}");
+        assert_eq!(route::link(&Socket::route().unwrap(), "stage-21-bridge").unwrap(), None);
+        // The first network is taken: another one is found.
+        let taken = bridge("other", &["10.88.0.200/25"]);
+        taken.ensure(&mut Host::new(Journal::in_memory()), &Socket::route().unwrap()).unwrap();
+        let ran = tests::container::script_as_root(stage, &path, "ip -4 -o addr show eth0");
+        assert!(ran.out.contains("10.88.1.2/24"), "{ran:?}");
+    });
+}
+
+#[test]
+fn the_binary_needs_root_and_says_so() {
+    let ran = script_as_nobody(env!("CARGO_BIN_EXE_stage-21-bridge"), std::path::Path::new("/"), "true");
+    assert!(ran.code == 125 && ran.out.contains("needs root"), "{ran:?}");
+}

@@ -72,7 +72,7 @@ impl Machine {
                 .nest(libc::IFLA_LINKINFO, |m| {
                     m.string(libc::IFLA_INFO_KIND, "veth").nest(libc::IFLA_INFO_DATA, |m| {
                         m.nest(1, |m| {
-                            let m = m.raw(&link_header(0, true)).string(libc::IFLA_IFNAME, name);
+                            let m = m.raw(&link_header(0, false)).string(libc::IFLA_IFNAME, name);
                             m.u32(libc::IFLA_NET_NS_FD, there)
                         })
                     })

@@ -46,7 +46,12 @@ impl Bridge {
         let index = self.find(host, socket)?.ok_or_else(gone)?.index;
         self.distrust(host)?;
         self.give_addresses(host, socket, index)?;
-        let up = [route::set_up(index)];
+        // A bridge takes the smallest packet of its ports, unless it was told so once it was there.
+        let up = route::set_up(index);
+        let up = [match self.mtu {
+            Some(mtu) => up.u32(libc::IFLA_MTU, mtu),
+            None => up,
+        }];
         netlink::act(host, || format!("RTM_NEWLINK({name}, IFF_UP)"), || socket.request(&up))?;
         Ok(index)
     }
@@ -56,10 +61,6 @@ impl Bridge {
         let create = Message::new(libc::RTM_NEWLINK, libc::NLM_F_CREATE | libc::NLM_F_EXCL, &link_header(0, false))
             .string(libc::IFLA_IFNAME, &self.name)
             .nest(libc::IFLA_LINKINFO, |m| m.string(libc::IFLA_INFO_KIND, "bridge"));
-        let create = match self.mtu {
-            Some(mtu) => create.u32(libc::IFLA_MTU, mtu),
-            None => create,
-        };
         // One of its own: else the bridge takes that of a port, and another one when that port goes.
         let create = match self.gateways.first() {
             Some(gateway) => create.bytes(libc::IFLA_ADDRESS, &crate::mac_of(gateway.address)),

@@ -110,8 +110,7 @@ impl Veth {
             .string(libc::IFLA_IFNAME, name)
             .u32(libc::IFLA_MASTER, bridge)
             .nest(libc::IFLA_LINKINFO, |m| {
-                m.string(libc::IFLA_INFO_KIND, "veth")
-                    .nest(libc::IFLA_INFO_DATA, |m| m.nest(VETH_INFO_PEER, peer))
+                m.string(libc::IFLA_INFO_KIND, "veth").nest(libc::IFLA_INFO_DATA, |m| m.nest(VETH_INFO_PEER, peer))
             });
         mtu(message)
     }
@@ -208,11 +207,8 @@ impl Primitive for Veth {
         let Some(Prepared { socket, bridge, .. }) = &self.prepared else { return Ok(()) };
         let pid = child.pid.as_raw();
         let name = host_name(&self.id, &self.interface, pid);
-        let namespace = netlink::act(
-            host,
-            || format!("RTM_NEWNSID({pid})"),
-            || route::namespace_id(socket, pid.cast_unsigned()),
-        )?;
+        let namespace =
+            netlink::act(host, || format!("RTM_NEWNSID({pid})"), || route::namespace_id(socket, pid.cast_unsigned()))?;
         host.undo(Undo::RemoveVeth { name: name.clone(), namespace })?;
         let cable = [self.cable(&name, *bridge, pid.cast_unsigned())];
         let what = || format!("RTM_NEWLINK({name}, veth, {} in {pid})", self.interface);

@@ -81,7 +81,8 @@ fn neighbours_reach_each_other_unless_isolated() {
             let mut client = veth("client", "10.1.0.3/24");
             client.isolated = isolated;
             let _server = sleeping(server);
-            let ran = run(with_image(client, image.path()), shell("ping -c 1 -W 1 10.1.0.2; ping -c 1 -W 5 10.1.0.1 >&-"));
+            let ran =
+                run(with_image(client, image.path()), shell("ping -c 1 -W 1 10.1.0.2; ping -c 1 -W 5 10.1.0.1 >&-"));
             assert_eq!(ran.out.contains("1 packets received"), !isolated, "{ran:?}");
         });
     }
@@ -94,7 +95,8 @@ fn without_the_stage_there_is_nobody_to_reach() {
         let _server = sleeping(veth("server", "10.1.0.2/24"));
         let alone: List = vec![Box::new(Network), Box::new(Chroot::new(image.path()).unwrap())];
         assert_ne!(run(alone, shell("ping -c 1 -W 1 10.1.0.2")).code, 0);
-        let without_route = Veth { default_route: false, ..veth("inner", "10.1.0.4/24") };
+        let mut without_route = veth("inner", "10.1.0.4/24");
+        without_route.default_route = false;
         let said = run(with_image(without_route, image.path()), shell("ip route; ping -c 1 -W 1 192.0.2.1")).out;
         assert!(!said.contains("default") && said.contains("unreachable"), "{said}");
     });
@@ -182,7 +184,8 @@ fn the_cable_goes_with_the_container_or_is_undone() {
 #[test]
 fn a_container_that_does_not_start_leaves_no_cable() {
     Machine::new().run(|| {
-        let wrong: List = vec![Box::new(Network), Box::new(veth("x", "10.1.0.2/24")), Box::new(veth("x", "10.1.0.2/24"))];
+        let wrong: List =
+            vec![Box::new(Network), Box::new(veth("x", "10.1.0.2/24")), Box::new(veth("x", "10.1.0.2/24"))];
         let error = start(wrong, shell("true")).err().unwrap();
         assert_eq!((error.primitive, error.errno), ("bridge", Errno::EEXIST), "{error}");
         eventually("no cable is left", || ports("br0").unwrap().is_empty());

@@ -1,0 +1,158 @@
+//! The way out and the walls, between machines of the test's own.
+
+use bridge::{Bridge, Veth};
+use chroot::Chroot;
+use nat::{Nat, obstacles, remove_network};
+use network::Network;
+use process::netlink::{
+    Socket,
+    nftables::{Hook, Transaction, elements, has_table},
+};
+use tests::{
+    container::{List, Running, image, run, script_as_nobody, shell, start},
+    machine::Machine,
+};
+
+const TABLE: &str = "nat-test";
+
+/// A container on the network 10.1.`number`.0/24, with the stage or without it.
+fn list(number: u8, host: u8, nat: Option<Nat>, image: &std::path::Path) -> List {
+    let gateways = vec![format!("10.1.{number}.1/24").parse().unwrap()];
+    let bridge = Bridge { name: format!("br{number}"), gateways, mtu: None };
+    let address = format!("10.1.{number}.{host}/24").parse().unwrap();
+    let nat = nat.map(|nat| -> Box<dyn process::Primitive> { Box::new(nat) });
+    let mut list: List =
+        vec![Box::new(Network), Box::new(Veth::new(bridge, format!("c{number}{host}"), vec![address]))];
+    list.extend(nat);
+    list.push(Box::new(Chroot::new(image).unwrap()));
+    list
+}
+
+fn nat(number: u8) -> Nat {
+    Nat::new(TABLE, format!("br{number}"))
+}
+
+fn internal(number: u8) -> Nat {
+    Nat { internal: true, ..nat(number) }
+}
+
+/// A server that says `hello` once.
+fn server(list: List) -> Running {
+    let mut running = start(list, shell("echo ready; while echo hello | nc -l -p 80; do :; done")).unwrap();
+    running.wait_for("ready");
+    running
+}
+
+/// The host, and a machine outside that says who it sees.
+fn two() -> (Machine, Machine) {
+    let (host, outside) = (Machine::new(), Machine::new());
+    host.connect("up0", "192.0.2.1/24", &outside, "192.0.2.2/24");
+    outside.tell_the_source_at("192.0.2.2:7");
+    (host, outside)
+}
+
+#[test]
+fn a_container_reaches_the_world_with_the_host_s_address() {
+    let (host, _outside) = two();
+    host.run(|| {
+        let image = image();
+        let script = || shell("nc -w 2 192.0.2.2 7");
+        let without = run(list(1, 2, None, image.path()), script());
+        assert!(without.code != 0 && without.out != "192.0.2.1", "{without:?}");
+        let with = run(list(1, 2, Some(nat(1)), image.path()), script());
+        assert_eq!((with.code, with.out.as_str()), (0, "192.0.2.1"));
+        let inside = run(list(2, 2, Some(internal(2)), image.path()), script());
+        assert!(inside.code != 0 && inside.out != "192.0.2.1", "{inside:?}");
+    });
+}
+
+#[test]
+fn networks_do_not_reach_each_other_but_neighbours_do() {
+    let (host, _outside) = two();
+    host.run(|| {
+        let image = image();
+        std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap();
+        let attack = || shell("nc -w 2 10.1.1.2 80");
+        {
+            let _server = server(list(1, 2, None, image.path()));
+            assert_eq!(run(list(2, 2, None, image.path()), attack()).out, "hello\n", "without the stage");
+        }
+        let _server = server(list(1, 2, Some(nat(1)), image.path()));
+        let other = run(list(2, 2, Some(nat(2)), image.path()), attack());
+        assert!(other.code != 0 && !other.out.contains("hello"), "{other:?}");
+        let inside = run(list(3, 2, Some(internal(3)), image.path()), attack());
+        assert!(inside.code != 0 && !inside.out.contains("hello"), "{inside:?}");
+        assert_eq!(run(list(1, 3, Some(nat(1)), image.path()), attack()).out, "hello\n", "a neighbour");
+    });
+}
+
+#[test]
+fn nobody_outside_gets_in_by_a_route() {
+    let (host, outside) = two();
+    outside.route("10.1.1.0/24", "192.0.2.1");
+    let image = image();
+    let path = image.path().to_owned();
+    let running = host.run(move || {
+        std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap();
+        server(list(1, 2, None, &path))
+    });
+    assert_eq!(outside.read_from("10.1.1.2:80").as_deref(), Ok("hello\n"), "without the stage");
+    drop(running);
+    let path = image.path().to_owned();
+    let _running = host.run(move || server(list(1, 2, Some(nat(1)), &path)));
+    assert!(outside.read_from("10.1.1.2:80").is_err());
+}
+
+#[test]
+fn a_network_is_elements_and_the_last_takes_the_table() {
+    Machine::new().run(|| {
+        let image = image();
+        let socket = Socket::netfilter().unwrap();
+        let count = |set| elements(&socket, TABLE, set).unwrap().len();
+        for _ in 0..2 {
+            for number in 1..=3 {
+                run(list(number, 2, Some(nat(number)), image.path()), shell("true"));
+            }
+        }
+        assert_eq!(["bridges", "same", "internal", "masquerade4"].map(count), [3, 3, 0, 3]);
+        // The same network, changed.
+        run(list(1, 2, Some(internal(1)), image.path()), shell("true"));
+        assert_eq!(["bridges", "same", "internal", "masquerade4"].map(count), [3, 3, 1, 2]);
+        for number in 1..=3 {
+            assert!(has_table(&socket, TABLE).unwrap());
+            remove_network(TABLE, &format!("br{number}")).unwrap();
+        }
+        assert!(!has_table(&socket, TABLE).unwrap());
+        remove_network(TABLE, "br1").unwrap();
+    });
+}
+
+#[test]
+fn somebody_who_drops_is_named() {
+    Machine::new().run(|| {
+        let socket = Socket::netfilter().unwrap();
+        let mut theirs = Transaction::new("theirs");
+        theirs.table();
+        theirs.base_chain("open", "filter", Hook::Forward, 0);
+        theirs.commit(&socket).unwrap();
+        assert_eq!(obstacles(TABLE).unwrap(), Vec::<String>::new());
+    });
+}
+
+#[test]
+fn the_binary_reaches_the_world_and_leaves_nothing() {
+    let (host, _outside) = two();
+    let image = image();
+    let path = image.path().to_owned();
+    host.run(move || {
+        let ran = tests::container::script_as_root(env!("CARGO_BIN_EXE_stage-22-nat"), &path, "nc -w 5 192.0.2.2 7");
+        assert_eq!((ran.code, ran.out.as_str()), (0, "192.0.2.1"), "{ran:?}");
+        assert!(!has_table(&Socket::netfilter().unwrap(), "stage-22-nat").unwrap());
+    });
+}
+
+#[test]
+fn the_binary_needs_root_and_says_so() {
+    let ran = script_as_nobody(env!("CARGO_BIN_EXE_stage-22-nat"), std::path::Path::new("/"), "true");
+    assert!(ran.code == 125 && ran.out.contains("needs root"), "{ran:?}");
+}

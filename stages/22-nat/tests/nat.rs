@@ -90,17 +90,15 @@ fn networks_do_not_reach_each_other_but_neighbours_do() {
 fn nobody_outside_gets_in_by_a_route() {
     let (host, outside) = two();
     outside.route("10.1.1.0/24", "192.0.2.1");
-    let image = image();
-    let path = image.path().to_owned();
-    let running = host.run(move || {
+    host.run(move || {
+        let image = image();
         std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").unwrap();
-        server(list(1, 2, None, &path))
+        let running = server(list(1, 2, None, image.path()));
+        assert_eq!(outside.read_from("10.1.1.2:80").as_deref(), Ok("hello\n"), "without the stage");
+        drop(running);
+        let _running = server(list(1, 2, Some(nat(1)), image.path()));
+        assert!(outside.read_from("10.1.1.2:80").is_err());
     });
-    assert_eq!(outside.read_from("10.1.1.2:80").as_deref(), Ok("hello\n"), "without the stage");
-    drop(running);
-    let path = image.path().to_owned();
-    let _running = host.run(move || server(list(1, 2, Some(nat(1)), &path)));
-    assert!(outside.read_from("10.1.1.2:80").is_err());
 }
 
 #[test]

@@ -107,8 +107,8 @@ fn without_ipv6_addresses_there_is_no_ipv6() {
     Machine::new().run(|| {
         assert_eq!(sh(list(veth("four", "10.1.0.2/24")), "grep -c eth0 /proc/self/net/if_inet6 || true"), "0\n");
         let six = Veth::new(bridge("br1", &["fd01::1/64"]), "six", vec!["fd01::2/64".parse().unwrap()]);
-        let said = sh(list(six), "grep eth0 /proc/self/net/if_inet6; cat /proc/self/net/if_inet6 | wc -l");
-        assert!(said.starts_with("fd010000000000000000000000000002"), "{said}");
+        let said = sh(list(six), "grep eth0 /proc/self/net/if_inet6");
+        assert!(said.contains("fd010000000000000000000000000002"), "{said}");
     });
 }
 

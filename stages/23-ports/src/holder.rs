@@ -1,0 +1,162 @@
+//! Ports of the host, held so that nobody else gets them.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    os::fd::{AsRawFd, OwnedFd},
+};
+
+use nix::{
+    libc,
+    sys::{
+        resource::{Resource, getrlimit, setrlimit},
+        socket::{
+            AddressFamily, Backlog, SockFlag, SockProtocol, SockType, SockaddrStorage, bind, getsockname, listen,
+            setsockopt, socket, sockopt,
+        },
+    },
+};
+use process::Errno;
+
+use crate::publish::{Protocol, Publish};
+
+/// A part of a published range: ports of the host in one family, and where they lead to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Binding {
+    /// TCP, UDP or SCTP.
+    pub protocol: Protocol,
+    /// The host's address; unspecified is all of its family.
+    pub address: IpAddr,
+    /// The first of the host's ports.
+    pub host: u16,
+    /// The first of the container's.
+    pub container: u16,
+    /// How many there are.
+    pub count: u16,
+}
+
+/// Binds the host's ports in the families `v4` and `v6`, and says what leads where. The sockets answer nobody: packets
+/// go to the container before they could.
+///
+/// # Errors
+/// EADDRINUSE where somebody has a port, with its number.
+pub(crate) fn hold(publish: &Publish, v4: bool, v6: bool) -> Result<(Vec<Binding>, Vec<OwnedFd>), (u16, Errno)> {
+    let all = [(v4, IpAddr::V4(Ipv4Addr::UNSPECIFIED)), (v6, IpAddr::V6(Ipv6Addr::UNSPECIFIED))];
+    let addresses: Vec<IpAddr> = match publish.address {
+        Some(address) => vec![address],
+        None => all.into_iter().filter(|(has, _)| *has).map(|(_, address)| address).collect(),
+    };
+    let inside = publish.container.clone();
+    let one = inside.len() == 1;
+    match &publish.host {
+        // Some to choose one from.
+        Some(outside) if one => {
+            let mut last = Errno::EADDRINUSE;
+            for port in outside.clone() {
+                match hold_at(publish.protocol, &addresses, port, *inside.start(), 1) {
+                    Err((_, errno @ (Errno::EADDRINUSE | Errno::EACCES))) => last = errno,
+                    held => return held,
+                }
+            }
+            Err((*outside.start(), last))
+        }
+        Some(outside) => hold_at(publish.protocol, &addresses, *outside.start(), *inside.start(), inside.len() as u16),
+        None => {
+            let (mut bindings, mut sockets) = (Vec::new(), Vec::new());
+            for port in inside {
+                let (more, theirs) = choose(publish.protocol, &addresses, port)?;
+                bindings.extend(more);
+                sockets.extend(theirs);
+            }
+            Ok((bindings, sockets))
+        }
+    }
+}
+
+type Held = Result<(Vec<Binding>, Vec<OwnedFd>), (u16, Errno)>;
+
+/// Lets the kernel choose a port that is free in all families.
+fn choose(protocol: Protocol, addresses: &[IpAddr], container: u16) -> Held {
+    let mut last = (0, Errno::EADDRNOTAVAIL);
+    for _ in 0..64 {
+        let Some(first) = addresses.first() else { break };
+        let (socket, port) = hold_one(protocol, SocketAddr::new(*first, 0)).map_err(|errno| (0, errno))?;
+        match hold_at(protocol, &addresses[1..], port, container, 1) {
+            Ok((mut bindings, mut sockets)) => {
+                bindings.insert(0, Binding { protocol, address: *first, host: port, container, count: 1 });
+                sockets.push(socket);
+                return Ok((bindings, sockets));
+            }
+            Err(taken) => last = taken,
+        }
+    }
+    Err(last)
+}
+
+fn hold_at(protocol: Protocol, addresses: &[IpAddr], host: u16, container: u16, count: u16) -> Held {
+    let mut sockets = Vec::new();
+    let mut bindings = Vec::new();
+    for address in addresses {
+        for port in host..=host + (count - 1) {
+            let (socket, _) = hold_one(protocol, SocketAddr::new(*address, port)).map_err(|errno| (port, errno))?;
+            sockets.push(socket);
+        }
+        bindings.push(Binding { protocol, address: *address, host, container, count });
+    }
+    Ok((bindings, sockets))
+}
+
+fn hold_one(protocol: Protocol, at: SocketAddr) -> Result<(OwnedFd, u16), Errno> {
+    let family = if at.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let kind = if protocol == Protocol::Udp { SockType::Datagram } else { SockType::Stream };
+    let number = match protocol {
+        Protocol::Tcp => SockProtocol::Tcp,
+        Protocol::Udp => SockProtocol::Udp,
+        Protocol::Sctp => return Err(Errno::EPROTONOSUPPORT),
+    };
+    let socket = socket(family, kind, SockFlag::SOCK_CLOEXEC, number)?;
+    if at.is_ipv6() {
+        setsockopt(&socket, sockopt::Ipv6V6Only, &true)?;
+    }
+    if protocol == Protocol::Tcp {
+        // Connections of an earlier server that are still closing do not count.
+        setsockopt(&socket, sockopt::ReuseAddr, &true)?;
+    }
+    bind(socket.as_raw_fd(), &SockaddrStorage::from(at))?;
+    if protocol == Protocol::Tcp {
+        // Only who listens has the port for himself.
+        listen(&socket, Backlog::new(0)?)?;
+    } else {
+        // What comes before the container can be reached is not kept.
+        setsockopt(&socket, sockopt::RcvBuf, &1)?;
+    }
+    let bound: SockaddrStorage = getsockname(socket.as_raw_fd())?;
+    let port = bound.as_sockaddr_in().map(|v4| v4.port()).or_else(|| bound.as_sockaddr_in6().map(|v6| v6.port()));
+    Ok((socket, port.ok_or(Errno::EAFNOSUPPORT)?))
+}
+
+/// Raises the limit of open files as far as this process may while `work` is done: descriptors above it stay open.
+pub(crate) fn with_many_files<T>(work: impl FnOnce() -> T) -> T {
+    let limits = getrlimit(Resource::RLIMIT_NOFILE);
+    if let Ok((_, hard)) = limits {
+        // Where it does not work the sockets will say so.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+    let done = work();
+    if let Ok((soft, hard)) = limits {
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, soft, hard);
+    }
+    done
+}
+
+/// `EPERM`-like errors of ports below 1024, in words.
+pub(crate) fn advice(errno: Errno, port: u16) -> Option<String> {
+    match errno {
+        Errno::EADDRINUSE => Some(format!("port {port} is already allocated: publish another one, or end who has it")),
+        Errno::EADDRNOTAVAIL => Some("the host has no such address".to_owned()),
+        Errno::EPROTONOSUPPORT => Some("ports of SCTP cannot be published yet".to_owned()),
+        Errno::EMFILE => {
+            Some(format!("a published port takes an open file: raise `ulimit -n` ({})", libc::RLIMIT_NOFILE))
+        }
+        _ => None,
+    }
+}

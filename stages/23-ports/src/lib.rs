@@ -1,0 +1,140 @@
+//! Stage 23: published ports.
+//!
+//! A port of the host leads to one of the container. The host's port is bound, so that the kernel says no where
+//! somebody has it; and an element of a map in nftables changes the destination of what comes to it. The number of
+//! rules stays the same, and the client's address is kept.
+#![forbid(unsafe_code)]
+
+mod holder;
+mod publish;
+mod table;
+
+use std::{fs, io, net::IpAddr, os::fd::OwnedFd};
+
+use process::{
+    Child, Errno, Error, Host, Primitive, Result, Undo,
+    netlink::{self, Refusal, Socket, nftables},
+};
+
+pub use holder::Binding;
+pub use publish::{Protocol, Publish, PublishError};
+
+// ANCHOR: ports
+/// Ports of the host that lead to a container.
+#[derive(Debug)]
+pub struct Ports {
+    /// The table of nftables, of the family inet.
+    pub table: String,
+    /// The bridge that the container is plugged into.
+    pub bridge: String,
+    /// Whose they are: up to 128 bytes. No other container may have the same.
+    pub owner: String,
+    /// What leads where.
+    pub publish: Vec<Publish>,
+    /// The container's addresses.
+    pub to: Vec<IpAddr>,
+    bindings: Vec<Binding>,
+    sockets: Vec<OwnedFd>,
+}
+// ANCHOR_END: ports
+
+impl Ports {
+    /// Ports that lead to the addresses `to` behind `bridge`.
+    pub fn new(table: &str, bridge: &str, owner: &str, publish: Vec<Publish>, to: Vec<IpAddr>) -> Self {
+        let [table, bridge, owner] = [table, bridge, owner].map(str::to_owned);
+        Self { table, bridge, owner, publish, to, bindings: Vec::new(), sockets: Vec::new() }
+    }
+
+    /// Which ports of the host it has been, after `prepare`.
+    pub fn bindings(&self) -> &[Binding] {
+        &self.bindings
+    }
+
+    /// The sockets that hold the host's ports: they are free for others when these are closed. With the primitive they
+    /// close too.
+    pub fn take_sockets(&mut self) -> Vec<OwnedFd> {
+        std::mem::take(&mut self.sockets)
+    }
+
+    /// The container's address in the family of `address`.
+    fn target(&self, address: IpAddr) -> Option<IpAddr> {
+        self.to.iter().copied().find(|to| to.is_ipv4() == address.is_ipv4())
+    }
+
+    fn hold(&mut self, host: &mut Host) -> Result<()> {
+        let (v4, v6) = (self.to.iter().any(IpAddr::is_ipv4), self.to.iter().any(IpAddr::is_ipv6));
+        for publish in self.publish.clone() {
+            let what = || format!("bind({})", words(&publish));
+            if publish.address.is_some_and(|address| self.target(address).is_none()) {
+                let error = Error::new("ports", what(), Errno::EAFNOSUPPORT);
+                return Err(error.hint("the container has no address of that family"));
+            }
+            let mut at = 0;
+            let held = host.act(what, || {
+                holder::hold(&publish, v4, v6).map_err(|(port, errno)| {
+                    at = port;
+                    errno
+                })
+            });
+            let (bindings, sockets) = held.map_err(|error| match holder::advice(error.errno, at) {
+                Some(hint) => error.hint(hint),
+                None => error,
+            })?;
+            self.bindings.extend(bindings);
+            self.sockets.extend(sockets);
+        }
+        Ok(())
+    }
+
+    /// Lets packets from 127.0.0.1 leave through the bridge. The table lets none come to it from there.
+    fn open_loopback(&self, host: &mut Host) -> Result<()> {
+        let path = format!("/proc/sys/net/ipv4/conf/{}/route_localnet", self.bridge);
+        let errno = |e: io::Error| e.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
+        host.act(|| format!("write({path:?}, \"1\")"), || fs::write(&path, "1").map_err(errno))
+    }
+}
+
+fn words(publish: &Publish) -> String {
+    let address = publish.address.map_or_else(|| "*".to_owned(), |address| address.to_string());
+    let ports =
+        publish.host.as_ref().map_or_else(|| "any".to_owned(), |host| format!("{}-{}", host.start(), host.end()));
+    format!("{address}, {ports}/{}", publish.protocol)
+}
+
+impl Primitive for Ports {
+    fn name(&self) -> &'static str {
+        "ports"
+    }
+
+    fn prepare(&mut self, host: &mut Host) -> Result<()> {
+        let count: usize = self.publish.iter().map(|publish| publish.container.len()).sum();
+        // One has few ports, or the limit is raised.
+        if count > 100 { holder::with_many_files(|| self.hold(host)) } else { self.hold(host) }
+    }
+
+    fn attach(&mut self, host: &mut Host, _: &Child) -> Result<()> {
+        if self.bindings.is_empty() {
+            return Ok(());
+        }
+        let lead = |binding: &Binding| {
+            self.target(binding.address).map(|to| table::elements(binding, to, &self.owner)).unwrap_or_default()
+        };
+        let all: Vec<_> = self.bindings.iter().flat_map(lead).collect();
+        let socket = Socket::netfilter().map_err(|errno| Error::new("ports", "socket(NETLINK_NETFILTER)", errno))?;
+        let sets = table::MAPS.map(str::to_owned).to_vec();
+        host.undo(Undo::RemoveElements { table: self.table.clone(), sets, owner: self.owner.clone() })?;
+        let what = || format!("nftables(table {}, {} elements)", self.table, all.len());
+        let added = netlink::act(host, what, || table::add(&socket, &self.table, &self.bridge, &all));
+        added.map_err(|error| match error.errno {
+            // The port was free: what leads from it is of somebody who was killed.
+            Errno::EEXIST => error.hint("a port leads to a container that is gone: repair"),
+            _ => error,
+        })?;
+        self.open_loopback(host)
+    }
+}
+
+/// Removes what leads to containers that are gone, and says how much that was. `lives` knows an owner by name.
+pub fn repair(table: &str, lives: impl Fn(&str) -> bool) -> Result<usize, Refusal> {
+    nftables::remove_owned(table, &table::MAPS.map(str::to_owned), |owner| !lives(owner))
+}

@@ -1,0 +1,139 @@
+//! The maps of ports, and the rules that look into them.
+
+use std::net::IpAddr;
+
+use process::{
+    Errno,
+    netlink::{
+        Refusal, Socket,
+        expression::{
+            DESTINATION_CHANGED, DROP, Family, Field, LOCAL, REGISTER, any_bit, change_destination, different, equal,
+            find, interface, is_in, jump, keep, load, masquerade, of_family, verdict,
+        },
+        nftables::{Element, Hook, Set, Transaction, Type, concatenate},
+        route::octets,
+    },
+};
+
+use crate::holder::Binding;
+
+const PROTOCOL: (Type, u8) = (Type::Protocol, 1);
+const PORT: (Type, u8) = (Type::Port, 2);
+const IPV4: (Type, u8) = (Type::Ipv4, 4);
+const IPV6: (Type, u8) = (Type::Ipv6, 16);
+
+/// Maps from protocol, address and port: to address and port, or to the address alone, where a range keeps its ports.
+pub(crate) const MAPS: [&str; 4] = ["ports4", "ranges4", "ports6", "ranges6"];
+/// Bridges with published ports.
+const PUBLISHED: &str = "published";
+
+// ANCHOR: table
+/// The rules and empty maps. Fails with EEXIST where they are there.
+fn rules(name: &str) -> Transaction {
+    const MANGLE: i32 = -150;
+    const DESTINATION_NAT: i32 = -100;
+    const SOURCE_NAT: i32 = 100;
+    let mut table = Transaction::new(name);
+    table.table();
+    table.chain("publish");
+    for (v4, map) in [(true, MAPS[0]), (true, MAPS[1]), (false, MAPS[2]), (false, MAPS[3])] {
+        let (family, address, length) = if v4 { (Family::V4, IPV4, 1) } else { (Family::V6, IPV6, 4) };
+        let data: &[_] = if map.starts_with("ports") { &[address, PORT] } else { &[address] };
+        table.set(&Set { name: map, key: &[PROTOCOL, address, PORT], ranges: true, data });
+        let lookup = [
+            load(Field::Protocol, REGISTER),
+            load(Field::Destination(family), REGISTER + 1),
+            load(Field::DestinationPort, REGISTER + 1 + length),
+            find(map, REGISTER, REGISTER),
+            change_destination(family, REGISTER, (data.len() == 2).then_some(REGISTER + length)),
+        ];
+        table.rule("publish", of_family(family).into_iter().chain(lookup));
+    }
+    table.set(&Set { name: PUBLISHED, key: &[(Type::Interface, 16)], ranges: false, data: &[] });
+
+    // What goes to an address of this machine, from outside, from containers, and from itself.
+    for (chain, hook) in [("prerouting", Hook::Prerouting), ("output", Hook::Output)] {
+        table.base_chain(chain, "nat", hook, DESTINATION_NAT);
+        let to_us = [load(Field::DestinationType, REGISTER), equal(REGISTER, &LOCAL.to_ne_bytes())];
+        table.rule(chain, to_us.into_iter().chain([jump("publish")]));
+    }
+
+    let loopback = |field| {
+        let first = [load(field, REGISTER), keep(REGISTER, &[255, 0, 0, 0]), equal(REGISTER, &[127, 0, 0, 0])];
+        of_family(Family::V4).into_iter().chain(first)
+    };
+    // The bridges may carry packets from 127.0.0.1: none may come to it but from this machine.
+    table.base_chain("loopback", "filter", Hook::Prerouting, MANGLE);
+    let from_elsewhere = [load(Field::InputName, REGISTER), different(REGISTER, &interface("lo"))];
+    table.rule(
+        "loopback",
+        from_elsewhere.into_iter().chain(loopback(Field::Destination(Family::V4))).chain([verdict(DROP)]),
+    );
+
+    table.base_chain("hairpin", "nat", Hook::Postrouting, SOURCE_NAT);
+    let published = |field| [load(field, REGISTER), is_in(PUBLISHED, REGISTER)];
+    let to_container = || published(Field::OutputName).into_iter().chain(any_bit(Field::Status, DESTINATION_CHANGED));
+    // The answer to 127.0.0.1 would stay in the container;
+    table.rule("hairpin", to_container().chain(loopback(Field::Source(Family::V4))).chain([masquerade()]));
+    // that to a neighbour would go there without the host, from an address that he has not asked.
+    table.rule("hairpin", to_container().chain(published(Field::InputName)).chain([masquerade()]));
+    table
+}
+// ANCHOR_END: table
+
+/// The element of a binding, or the elements of one whose ports move.
+pub(crate) fn elements(binding: &Binding, to: IpAddr, owner: &str) -> Vec<(&'static str, Element)> {
+    let v4 = binding.address.is_ipv4();
+    let protocol = [binding.protocol as u8];
+    let (first, last) = match binding.address {
+        IpAddr::V4(address) if address.is_unspecified() => (vec![0; 4], vec![255; 4]),
+        IpAddr::V6(address) if address.is_unspecified() => (vec![0; 16], vec![255; 16]),
+        address => (octets(address), octets(address)),
+    };
+    let element = |from: u16, to_port: u16, data| Element {
+        key: concatenate(&[&protocol, &first, &from.to_be_bytes()]),
+        end: Some(concatenate(&[&protocol, &last, &to_port.to_be_bytes()])),
+        data: Some(data),
+        owner: owner.to_owned(),
+    };
+    let Binding { host, container, count, .. } = *binding;
+    if count > 1 && host == container {
+        let map = if v4 { "ranges4" } else { "ranges6" };
+        return vec![(map, element(host, host + (count - 1), octets(to)))];
+    }
+    let map = if v4 { "ports4" } else { "ports6" };
+    let one = |n: u16| {
+        let data = concatenate(&[&octets(to), &(container + n).to_be_bytes()]);
+        (map, element(host + n, host + n, data))
+    };
+    (0..count).map(one).collect()
+}
+
+/// Adds elements and the bridge that they lead to, and the rules where they are not there.
+pub(crate) fn add(socket: &Socket, table: &str, bridge: &str, all: &[(&'static str, Element)]) -> Result<(), Refusal> {
+    let fill = |transaction: &mut Transaction| {
+        let bridge = Element { key: interface(bridge).to_vec(), end: None, data: None, owner: String::new() };
+        transaction.add_elements(PUBLISHED, &[bridge]);
+        for map in MAPS {
+            let theirs: Vec<Element> = all.iter().filter(|(to, _)| *to == map).map(|(_, e)| e.clone()).collect();
+            transaction.add_new_elements(map, &theirs);
+        }
+    };
+    let mut part = Transaction::new(table);
+    fill(&mut part);
+    let done = part.commit(socket);
+    if !matches!(&done, Err(refusal) if refusal.errno == Errno::ENOENT) {
+        return done;
+    }
+    // Others may make them at the same time.
+    let mut whole = rules(table);
+    fill(&mut whole);
+    match whole.commit(socket) {
+        Err(refusal) if refusal.errno == Errno::EEXIST => {
+            let mut part = Transaction::new(table);
+            fill(&mut part);
+            part.commit(socket)
+        }
+        done => done,
+    }
+}

@@ -1,0 +1,266 @@
+//! Published ports, from every side, between machines of the test's own.
+
+use std::net::{IpAddr, TcpListener, UdpSocket};
+
+use bridge::{Bridge, Veth};
+use chroot::Chroot;
+use nat::Nat;
+use network::Network;
+use ports::{Ports, repair};
+use process::{
+    Errno, Primitive, Undo,
+    netlink::{Prefix, Socket, nftables::elements},
+};
+use tests::{
+    container::{List, Running, image, run, script_as_nobody, shell, start},
+    machine::{Machine, read_from},
+};
+
+const TABLE: &str = "ports-test";
+
+fn addresses(number: u8, host: u8) -> Vec<Prefix> {
+    [format!("10.1.{number}.{host}/24"), format!("fd01:{number}::{host}/64")].map(|text| text.parse().unwrap()).to_vec()
+}
+
+/// A container on the network 10.1.`number`.0/24 and fd01:`number`::/64.
+fn list(number: u8, host: u8, publish: &[&str], image: &std::path::Path) -> List {
+    let name = format!("br{number}");
+    let bridge = Bridge { name: name.clone(), gateways: addresses(number, 1), mtu: None };
+    let owner = format!("c{number}-{host}");
+    let to: Vec<IpAddr> = addresses(number, host).iter().map(|a| a.address).collect();
+    let publish = publish.iter().map(|text| text.parse().unwrap()).collect();
+    let nat: Box<dyn Primitive> = Box::new(Nat { ipv6: true, ..Nat::new(TABLE, name.clone()) });
+    let ports: Box<dyn Primitive> = Box::new(Ports::new(TABLE, &name, &owner, publish, to));
+    let veth = Veth::new(bridge, owner, addresses(number, host));
+    vec![Box::new(Network), Box::new(veth), nat, ports, Box::new(Chroot::new(image).unwrap())]
+}
+
+/// A container whose port 80 tells who comes, and that keeps its primitives, which hold the ports.
+struct Served {
+    running: Running,
+}
+
+fn serve(list: List) -> Served {
+    serve_at(list, 80)
+}
+
+fn serve_at(list: List, port: u16) -> Served {
+    let script = format!(
+        "echo 'echo \"$(echo $NCAT_REMOTE_ADDR)\"' > /dev/null; echo ready; \
+         while nc -l -p {port} -e sh -c 'cat /proc/net/tcp /proc/net/tcp6 | grep -c .; echo served'; do :; done"
+    );
+    let mut running = start(list, shell(&script)).unwrap();
+    running.wait_for("ready");
+    Served { running }
+}
+
+fn is_served(said: Result<String, std::io::ErrorKind>) -> bool {
+    said.is_ok_and(|said| said.ends_with("served\n"))
+}
+
+fn two() -> (Machine, Machine) {
+    let (host, outside) = (Machine::new(), Machine::new());
+    host.connect("up0", "192.0.2.1/24", &outside, "192.0.2.2/24");
+    (host, outside)
+}
+
+#[test]
+fn a_port_is_reached_from_outside_from_the_host_and_through_loopback() {
+    let (host, outside) = two();
+    host.run(move || {
+        let image = image();
+        assert!(outside.read_from("192.0.2.1:8080").is_err(), "nobody is there yet");
+        let _served = serve(list(1, 2, &["8080:80"], image.path()));
+        assert!(is_served(outside.read_from("192.0.2.1:8080")), "from outside");
+        assert!(is_served(read_from("192.0.2.1:8080")), "the host's own address");
+        assert!(is_served(read_from("127.0.0.1:8080")), "loopback");
+        assert!(is_served(read_from("[fd01:1::1]:8080")), "IPv6");
+        assert!(outside.read_from("192.0.2.1:80").is_err(), "only what was published");
+    });
+}
+
+#[test]
+fn a_port_of_loopback_is_not_reached_from_outside() {
+    let (host, outside) = two();
+    host.run(move || {
+        let image = image();
+        {
+            let _open = serve(list(1, 2, &["8080:80"], image.path()));
+            assert!(is_served(outside.read_from("192.0.2.1:8080")), "published to all");
+        }
+        // The worst case: the host would take such packets, and somebody outside sends them.
+        std::fs::write("/proc/sys/net/ipv4/conf/up0/route_localnet", "1").unwrap();
+        outside.run(|| std::fs::write("/proc/sys/net/ipv4/conf/up0/route_localnet", "1").unwrap());
+        outside.run(|| {
+            let socket = Socket::route().unwrap();
+            socket.request(&[process::netlink::route::delete_link("lo")]).unwrap_err();
+        });
+        outside.route("127.9.0.0/16", "192.0.2.1");
+        let naive = TcpListener::bind("127.9.0.1:7").unwrap();
+        assert!(outside.read_from("127.9.0.1:7").is_err_and(|kind| kind == std::io::ErrorKind::WouldBlock), "a way in");
+        let _served = serve(list(1, 3, &["127.0.0.1:8080:80", "127.9.0.1:8081:80"], image.path()));
+        assert!(is_served(read_from("127.0.0.1:8080")));
+        assert!(is_served(read_from("127.9.0.1:8081")));
+        assert!(outside.read_from("192.0.2.1:8080").is_err());
+        assert_eq!(outside.read_from("127.9.0.1:8081"), Err(std::io::ErrorKind::TimedOut), "dropped");
+        assert_eq!(outside.read_from("127.9.0.1:7"), Err(std::io::ErrorKind::TimedOut), "dropped");
+        drop(naive);
+    });
+}
+
+#[test]
+fn containers_reach_published_ports_and_nothing_else_of_other_networks() {
+    let (host, _outside) = two();
+    host.run(|| {
+        let image = image();
+        let mut served = serve(list(1, 2, &["8080:80"], image.path()));
+        let ask = |number, host, address: &str| {
+            run(list(number, host, &[], image.path()), shell(&format!("nc -w 2 {address}"))).out.ends_with("served\n")
+        };
+        assert!(ask(1, 3, "192.0.2.1 8080"), "a neighbour by the host's address");
+        assert!(ask(1, 3, "10.1.1.2 80"), "a neighbour");
+        assert!(ask(2, 2, "192.0.2.1 8080"), "another network, by what is published");
+        assert!(!ask(2, 2, "10.1.1.2 80"), "another network, past it");
+        served.running.wait_for("ready");
+        let myself = "(sleep 0.2; nc -w 2 192.0.2.1 8090 </dev/null) & echo hello | nc -l -p 80 >/dev/null; wait";
+        assert_eq!(run(list(1, 4, &["8090:80"], image.path()), shell(myself)).out, "hello\n", "itself");
+    });
+}
+
+#[test]
+fn the_source_is_kept_for_clients_outside() {
+    let (host, outside) = two();
+    host.run(move || {
+        let image = image();
+        let script = "echo ready; nc -u -l -p 53 -e sh -c 'read line; echo $line' & \
+                      while ! grep -q '020002C0:' /proc/net/tcp; do nc -l -p 80 -e sleep 1 & wait $!; cat /proc/net/tcp; done";
+        let mut running = start(list(1, 2, &["8080:80"], image.path()), shell(script)).unwrap();
+        running.wait_for("ready");
+        outside.run(|| {
+            let _ = read_from("192.0.2.1:8080");
+        });
+        // 192.0.2.2, as the kernel writes it.
+        running.wait_for("020200C0:");
+    });
+}
+
+#[test]
+fn udp_is_published_too() {
+    let (host, outside) = two();
+    host.run(move || {
+        let image = image();
+        let script = "echo ready; nc -u -l -p 53 -e sh -c 'read line; echo \"you said $line\"'";
+        let mut running = start(list(1, 2, &["5353:53/udp"], image.path()), shell(script)).unwrap();
+        running.wait_for("ready");
+        let said = outside.run(|| {
+            let socket = UdpSocket::bind("192.0.2.2:0").unwrap();
+            socket.set_read_timeout(Some(std::time::Duration::from_millis(200))).unwrap();
+            let mut buffer = [0; 64];
+            for _ in 0..50 {
+                // The server may not listen yet: then the answer is an error, and we ask again.
+                socket.send_to(b"hello\n", "192.0.2.1:5353").unwrap();
+                if let Ok((length, _)) = socket.recv_from(&mut buffer) {
+                    return String::from_utf8_lossy(&buffer[..length]).into_owned();
+                }
+            }
+            String::new()
+        });
+        assert_eq!(said, "you said hello\n");
+    });
+}
+
+#[test]
+fn a_range_that_keeps_its_ports_is_one_element() {
+    let (host, outside) = two();
+    host.run(move || {
+        let image = image();
+        let _served = serve_at(list(1, 2, &["8000-8999:8000-8999", "7000-7009:9000-9009"], image.path()), 8765);
+        let socket = Socket::netfilter().unwrap();
+        assert_eq!(elements(&socket, TABLE, "ranges4").unwrap().len(), 1);
+        assert_eq!(elements(&socket, TABLE, "ports4").unwrap().len(), 10);
+        assert!(is_served(outside.read_from("192.0.2.1:8765")));
+        assert!(is_served(read_from("127.0.0.1:8765")));
+        assert!(outside.read_from("192.0.2.1:8764").is_err());
+        assert!(TcpListener::bind("0.0.0.0:8999").is_err(), "all of them are held");
+    });
+}
+
+#[test]
+fn somebody_s_port_is_refused() {
+    Machine::new().run(|| {
+        let image = image();
+        let listener = TcpListener::bind("127.0.0.1:8080").unwrap();
+        let error = start(list(1, 2, &["8080:80"], image.path()), shell("true")).err().unwrap();
+        assert_eq!(error.errno, Errno::EADDRINUSE);
+        assert!(error.to_string().contains("port 8080 is already allocated"), "{error}");
+        let error = start(list(1, 2, &["192.0.2.77:80:80"], image.path()), shell("true")).err().unwrap();
+        assert!(error.to_string().contains("the host has no such address"), "{error}");
+        // One of several, and any.
+        let mut ports = Ports::new(TABLE, "br1", "x", vec![], vec!["10.1.1.2".parse().unwrap()]);
+        ports.publish = ["8080-8082:80", "80", "8090-8091:90-91"].map(|text| text.parse().unwrap()).to_vec();
+        let mut host = process::Host::new(process::Journal::in_memory());
+        ports.prepare(&mut host).unwrap();
+        let found: Vec<(u16, u16, u16)> = ports.bindings().iter().map(|b| (b.host, b.container, b.count)).collect();
+        assert_eq!((found[0], found[2]), ((8081, 80, 1), (8090, 90, 2)));
+        assert!(found[1].0 >= 1024, "{found:?}");
+        assert!(TcpListener::bind(("0.0.0.0", found[1].0)).is_err(), "the kernel's choice is held");
+        assert!(UdpSocket::bind("0.0.0.0:8081").is_ok());
+        drop((ports, listener));
+        TcpListener::bind("127.0.0.1:8080").unwrap();
+    });
+}
+
+#[test]
+fn elements_go_with_their_owner_and_no_other_s() {
+    Machine::new().run(|| {
+        let image = image();
+        let socket = Socket::netfilter().unwrap();
+        let owners = || -> Vec<String> {
+            let mut all: Vec<_> = elements(&socket, TABLE, "ports4").unwrap().into_iter().map(|e| e.owner).collect();
+            all.sort();
+            all
+        };
+        let one = serve(list(1, 2, &["8080:80", "8081:80"], image.path()));
+        let _two = serve(list(1, 3, &["8082:80"], image.path()));
+        assert_eq!(owners(), ["c1-2", "c1-2", "c1-3"]);
+        let undo = one.running.host.journal.entries().to_vec();
+        drop(one);
+        assert_eq!(owners(), ["c1-3"]);
+        undo.iter().filter(|undo| matches!(undo, Undo::RemoveElements { .. })).for_each(|undo| undo.perform().unwrap());
+        assert_eq!(owners(), ["c1-3"], "undone twice");
+        assert_eq!(repair(TABLE, |owner| owner == "c1-3").unwrap(), 0);
+        // Both maps of IPv4 and IPv6.
+        assert_eq!(repair(TABLE, |_| false).unwrap(), 2);
+        assert_eq!(owners(), Vec::<String>::new());
+    });
+}
+
+#[test]
+fn the_binary_publishes_what_it_is_told() {
+    let (host, outside) = two();
+    let image = image();
+    let path = image.path().to_owned();
+    host.run(move || {
+        let stage = env!("CARGO_BIN_EXE_stage-23-ports");
+        let mut child = std::process::Command::new(stage)
+            .env("PUBLISH", "127.0.0.1:8081:80 8080:80")
+            .arg(&path)
+            .args(["sh", "-c", "echo hello | nc -l -p 80"])
+            .spawn()
+            .unwrap();
+        tests::engine::eventually("it says hello", || {
+            outside.read_from("192.0.2.1:8080").is_ok_and(|s| s == "hello\n")
+        });
+        assert!(child.wait().unwrap().success());
+        assert!(elements(&Socket::netfilter().unwrap(), "stage-23-ports", "ports4").unwrap().is_empty());
+        let wrong = std::process::Command::new(stage).env("PUBLISH", "x:80").arg(&path).arg("true").output().unwrap();
+        let said = String::from_utf8_lossy(&wrong.stderr).into_owned();
+        assert!(wrong.status.code() == Some(125) && said.contains("Invalid hostPort: x"), "{said}");
+    });
+}
+
+#[test]
+fn the_binary_needs_root_and_says_so() {
+    let ran = script_as_nobody(env!("CARGO_BIN_EXE_stage-23-ports"), std::path::Path::new("/"), "true");
+    assert!(ran.code == 125 && ran.out.contains("needs root"), "{ran:?}");
+}

@@ -41,6 +41,7 @@ pub use error::{EXEC, Error, Result};
 pub use exec::{DEFAULT_PATH, Program};
 pub use maps::{IdMaps, IdRange, may_map_any_id};
 pub use nix::errno::Errno;
-pub use primitive::{Child, CloneArgs, Host, Inside, Primitive, SharedNetwork, TERMINAL};
+pub use primitive::{Child, CloneArgs, Host, Inside, Primitive, TERMINAL};
+pub use shared_network::SharedNetwork;
 pub use spawn::{Container, Process, spawn};
 pub use undo::{Journal, Undo, start_time};

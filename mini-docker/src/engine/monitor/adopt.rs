@@ -77,7 +77,7 @@ fn begin<'a>(engine: &'a Engine, container: &'a Container, first: OwnedFd) -> Re
     let status = container.status.clone();
     let output = |number: usize| reopen(status.pid, number, status.pipes[number - 1]);
     let streams = Streams { stdin: None, stdout: output(1), stderr: output(2) };
-    let child = Child { pid: nix::unistd::Pid::from_raw(status.pid), pidfd: first, terminal: None };
+    let child = Child { pid: nix::unistd::Pid::from_raw(status.pid), pidfd: first, descriptors: Vec::new() };
     let log = log::Writer::new(engine.log_path(&config.id));
     Ok((Monitor { engine, container, child, journal, log, listener, status, _alive: alive }, streams))
 }

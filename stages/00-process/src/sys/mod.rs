@@ -24,11 +24,11 @@ pub use mount::{
     MountAttr, OpenTree, fsconfig_create, fsconfig_fd, fsconfig_flag, fsconfig_string, fsmount, fsopen, mount_id,
     mount_idmapped, mount_setattr, move_mount, open_tree,
 };
-pub use net::{interface_index, loopback_up};
+pub use net::{interface_index, loopback_up, network_cookie};
 pub use netlink::netlink_socket;
 pub use privilege::{
-    Capabilities, capabilities, clear_ambient, drop_bounding, is_bounding, limit, loopback_up, network_cookie,
-    set_capabilities, set_filter, set_limit,
+    Capabilities, capabilities, clear_ambient, drop_bounding, is_bounding, limit, set_capabilities, set_filter,
+    set_limit,
 };
 pub use process::{
     Cloned, Pointers, as_file_owner, block_signals, clone_child, clone3, close_from, close_range, default_signals,

@@ -82,21 +82,22 @@ impl Program {
         }
     }
 
-    /// Returns only on failure. ENOENT: no such program (of several in `PATH`); EACCES: one is there and cannot be
-    /// executed.
-    pub(crate) fn become_it(&self, inside: &Inside) -> Errno {
+    /// Leaves the program its standard streams and nothing else. Before the process's primitives, among which a filter
+    /// may forbid it; what they open is close-on-exec by itself.
+    pub(crate) fn set_descriptors(&self, inside: &Inside) -> Result<(), Errno> {
         inside.at(STDIO);
         for (target, fd) in self.stdio.iter().enumerate() {
-            if let Some(fd) = fd
-                && let Err(errno) = sys::duplicate_to(fd.as_fd(), target as i32)
-            {
-                return errno;
+            if let Some(fd) = fd {
+                sys::duplicate_to(fd.as_fd(), target as i32)?;
             }
         }
         inside.at(CLOSE);
-        if let Err(errno) = sys::close_from(3) {
-            return errno;
-        }
+        sys::close_from(3)
+    }
+
+    /// Returns only on failure. ENOENT: no such program (of several in `PATH`); EACCES: one is there and cannot be
+    /// executed.
+    pub(crate) fn become_it(&self, inside: &Inside) -> Errno {
         inside.at(EXECVE);
         let mut denied = Errno::ENOENT;
         for candidate in &self.candidates {

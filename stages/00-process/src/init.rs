@@ -11,6 +11,9 @@ use crate::{
     sys::{self, Cloned},
 };
 
+/// No descriptor that we opened is higher: they are few, and the kernel gives out the lowest.
+const HIGHEST: i32 = 4095;
+
 /// Runs as process 1, in the child: starts the program as process 2 and looks after it. Allocates nothing.
 pub(crate) fn run(program: &Program, inside: &Inside) -> ! {
     // Before the program exists: a signal that comes early must wait, not kill.
@@ -27,7 +30,10 @@ pub(crate) fn run(program: &Program, inside: &Inside) -> ! {
         Ok(program) => {
             // Nobody inside may open this process's image, which is the host's program, through /proc/1/exe.
             let _ = prctl::set_dumpable(false);
-            let _ = sys::close_range(3, u32::MAX);
+            if sys::close_range(3, u32::MAX).is_err() {
+                // A filter that does not know the call: the parent would wait for the end of its line for ever.
+                sys::close_each(3..=HIGHEST);
+            }
             look_after(program)
         }
         Err(errno) => {

@@ -175,13 +175,20 @@ fn child(container: &Container, process: &Process, channel: &Channel, root: Opti
 fn enter(container: &Container, process: &Process, channel: &Channel, inside: &Inside) -> Result<(), Errno> {
     sys::default_signals()?;
     channel.wait_at_gate()?;
+    let exec = (container.0.len() + process.primitives.len()) as u16;
     let mut number = 0;
-    for primitive in container.0.iter().chain(&process.primitives) {
-        inside.begin(number);
-        primitive.enter(inside)?;
-        number += 1;
-    }
-    inside.begin(number);
+    let mut all = |list: &[Box<dyn Primitive>]| {
+        list.iter().try_for_each(|primitive| {
+            inside.begin(number);
+            number += 1;
+            primitive.enter(inside)
+        })
+    };
+    all(&container.0)?;
+    inside.begin(exec);
+    process.program.set_descriptors(inside)?;
+    all(&process.primitives)?;
+    inside.begin(exec);
     if process.die_with_parent {
         // Only now: a change of ids clears it.
         prctl::set_pdeathsig(Signal::SIGKILL)?;

@@ -43,23 +43,45 @@ pub(crate) fn filter(policy: &Policy, search: Search) -> Vec<sock_filter> {
 }
 
 // ANCHOR: balanced
-/// A tree: the middle first, the left half behind it, the right half behind that.
+/// A tree of comparisons, whose leaves are returns that as many as can reach one share.
 pub(crate) fn balanced(ranges: &[Range], reversed: &mut Vec<sock_filter>) {
     if let [range] = ranges {
         return verdict(&range.verdict, reversed);
     }
     let (left, right) = ranges.split_at(ranges.len() / 2);
-    balanced(right, reversed);
-    let before = reversed.len();
-    balanced(left, reversed);
-    let distance = reversed.len() - before;
-    match u8::try_from(distance) {
-        Ok(near) => reversed.push(op(JGE, right[0].first, near, 0)),
-        Err(_) => {
-            reversed.push(op(JA, distance as u32, 0, 0));
-            reversed.push(op(JGE, right[0].first, 0, 1));
-        }
+    let (left_at, right_at) = (branch(left, reversed), branch(right, reversed));
+    let left_at = reach(left_at, left, reversed);
+    let right_at = reach(right_at, right, reversed);
+    let next = reversed.len() - 1;
+    reversed.push(op(JGE, right[0].first, (next - right_at) as u8, (next - left_at) as u8));
+}
+
+/// Writes a branch and says where; nothing of one that only returns.
+fn branch(ranges: &[Range], reversed: &mut Vec<sock_filter>) -> Option<usize> {
+    if let [Range { verdict: Verdict::Always(_), .. }] = ranges {
+        return None;
     }
+    balanced(ranges, reversed);
+    Some(reversed.len() - 1)
+}
+
+/// Where a jump that comes next, or next but one, gets to the branch: there, or by a step in between.
+fn reach(at: Option<usize>, ranges: &[Range], reversed: &mut Vec<sock_filter>) -> usize {
+    const FURTHEST: usize = 254;
+    let nearest = reversed.len().saturating_sub(FURTHEST);
+    match (at, &ranges[0].verdict) {
+        (Some(at), _) if at >= nearest => return at,
+        (Some(at), _) => reversed.push(op(JA, (reversed.len() - 1 - at) as u32, 0, 0)),
+        (None, Verdict::Always(action)) => {
+            let shared = reversed[nearest..].iter().rposition(|step| step.code == RET && step.k == action.0);
+            match shared {
+                Some(at) => return nearest + at,
+                None => reversed.push(op(RET, action.0, 0, 0)),
+            }
+        }
+        (None, Verdict::Depends(..)) => verdict(&ranges[0].verdict, reversed),
+    }
+    reversed.len() - 1
 }
 // ANCHOR_END: balanced
 

@@ -51,8 +51,8 @@ impl Arch {
         }
     }
 
-    /// From `SCMP_ARCH_…`. `Some(None)`: one that exists, and that programs of these machines cannot use.
-    pub(crate) fn parse(name: &str) -> Option<Option<Self>> {
+    /// From `SCMP_ARCH_…`. `None`: one that exists, and that programs of these machines cannot use.
+    pub(crate) fn parse(name: &str) -> Result<Option<Self>, ()> {
         const OTHERS: [&str; 18] = [
             "ARM",
             "MIPS",
@@ -73,13 +73,14 @@ impl Arch {
             "M68K",
             "SH",
         ];
-        let name = name.strip_prefix("SCMP_ARCH_")?;
-        Some(match name {
+        let name = name.strip_prefix("SCMP_ARCH_").ok_or(())?;
+        Ok(match name {
             "X86_64" => Some(Self::X8664),
             "X86" => Some(Self::X86),
             "X32" => Some(Self::X32),
             "AARCH64" => Some(Self::Aarch64),
-            _ => return OTHERS.contains(&name).then_some(None),
+            _ if OTHERS.contains(&name) => None,
+            _ => return Err(()),
         })
     }
 
@@ -156,9 +157,9 @@ mod tests {
         }
         assert_eq!(Arch::X86.number(find("getpid").unwrap()), Some(20));
         assert_eq!(Arch::X86.number(find("socketcall").unwrap()), Some(102));
-        assert_eq!(Arch::X32.number(find("getpid").unwrap()), Some(X32_BIT | 39));
-        assert_eq!(Arch::X32.number(find("execve").unwrap()), Some(X32_BIT | 520));
-        assert_eq!(Arch::X32.number(find("pwritev2").unwrap()), Some(X32_BIT | 547));
+        assert_eq!(Arch::X32.number(find("getpid").unwrap()), Some(X32_BIT + 39));
+        assert_eq!(Arch::X32.number(find("execve").unwrap()), Some(X32_BIT + 520));
+        assert_eq!(Arch::X32.number(find("pwritev2").unwrap()), Some(X32_BIT + 547));
         assert_eq!(find("no_such_call"), None);
     }
 }

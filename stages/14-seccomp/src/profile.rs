@@ -164,7 +164,7 @@ impl<'a> Profile<'a> {
         let mut all = vec![native];
         let mut add = |name: &Text, path: &dyn Fn() -> String, use_it: bool| {
             let unknown = || ProfileError::new(path(), format!("unknown architecture {:?}", name.as_ref()));
-            let arch = Arch::parse(name.as_ref()).ok_or_else(unknown)?;
+            let arch = Arch::parse(name.as_ref()).map_err(|()| unknown())?;
             if let Some(arch) = arch.filter(|arch| use_it && !all.contains(arch)) {
                 all.push(arch);
             }

@@ -1,7 +1,7 @@
 //! The canonical form of a profile: for each architecture, ranges of call numbers with one verdict each.
 
 use crate::{
-    names::{self, Arch, X32_BIT},
+    names::{self, Arch, Row, X32_BIT},
     profile::Text,
 };
 
@@ -106,14 +106,16 @@ impl Resolved<'_> {
     /// no rule: so libseccomp has it. Of rules with checks the first that fits wins.
     pub(crate) fn policy(&self) -> Policy {
         let mut spaces = Vec::new();
+        // A name that no machine has is of a newer kernel, or another one: it is ignored, as by Docker.
+        let named = self.rules.iter().flat_map(|rule| rule.names.iter().map(move |name| (rule, name)));
+        let rows: Vec<_> = named.filter_map(|(rule, name)| Some((names::find(name.as_ref())?, rule))).collect();
         for &arch in self.arches.iter().filter(|arch| **arch != Arch::X32) {
-            let mut calls = self.calls(arch);
-            let mut ranges = self.ranges(&mut calls, 0, self.default);
+            let mut ranges = self.ranges(&calls(&rows, arch), 0);
             if arch == Arch::X8664 {
                 // As a kernel without x32, where the default would let it through.
                 let closed = if self.default.lets_through() { Action::NO_SUCH_CALL } else { self.default };
                 if self.arches.contains(&Arch::X32) {
-                    ranges.extend(self.ranges(&mut self.calls(Arch::X32), X32_BIT, self.default));
+                    ranges.extend(self.ranges(&calls(&rows, Arch::X32), X32_BIT));
                 } else {
                     ranges.push(Range { first: X32_BIT, verdict: Verdict::Always(closed) });
                 }
@@ -124,17 +126,8 @@ impl Resolved<'_> {
         Policy(spaces)
     }
 
-    /// Each call that is named, by number, with its rules in order.
-    fn calls(&self, arch: Arch) -> Vec<(u32, &Rule<'_>)> {
-        let rows = self.rules.iter().flat_map(|rule| rule.names.iter().map(move |name| (rule, name)));
-        // A name that no machine has is of a newer kernel, or another one: it is ignored, as by Docker.
-        let named = rows.filter_map(|(rule, name)| Some((arch.number(names::find(name.as_ref())?)?, rule)));
-        let mut calls: Vec<_> = named.collect();
-        calls.sort_by_key(|&(number, _)| number);
-        calls
-    }
-
-    fn ranges(&self, calls: &mut [(u32, &Rule)], first: u32, default: Action) -> Vec<Range> {
+    fn ranges(&self, calls: &[(u32, &Rule)], first: u32) -> Vec<Range> {
+        let default = self.default;
         let otherwise = Verdict::Always(default);
         let mut ranges = vec![Range { first, verdict: otherwise.clone() }];
         for group in calls.chunk_by(|a, b| a.0 == b.0) {
@@ -157,6 +150,13 @@ impl Resolved<'_> {
         }
         ranges
     }
+}
+
+/// Each call that is named and that the architecture has, by number, with its rules in order.
+fn calls<'a>(rows: &[(&Row, &'a Rule<'a>)], arch: Arch) -> Vec<(u32, &'a Rule<'a>)> {
+    let mut calls: Vec<_> = rows.iter().filter_map(|(row, rule)| Some((arch.number(row)?, *rule))).collect();
+    calls.sort_by_key(|&(number, _)| number);
+    calls
 }
 
 fn verdict(rules: &[(u32, &Rule)], default: Action) -> Verdict {

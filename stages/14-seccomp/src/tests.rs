@@ -14,8 +14,8 @@ const I386: u32 = 0x4000_0003;
 const ARM64: u32 = 0xc000_00b7;
 const ALLOW: u32 = libc::SECCOMP_RET_ALLOW;
 const KILL: u32 = libc::SECCOMP_RET_KILL_PROCESS;
-const EPERM: u32 = libc::SECCOMP_RET_ERRNO | 1;
-const ENOSYS: u32 = libc::SECCOMP_RET_ERRNO | 38;
+const EPERM: u32 = libc::SECCOMP_RET_ERRNO + 1;
+const ENOSYS: u32 = libc::SECCOMP_RET_ERRNO + 38;
 
 fn context<'a>(capabilities: &'a [&'a str]) -> Context<'a> {
     Context { capabilities, kernel: (6, 1), arch: Arch::X8664 }
@@ -212,7 +212,7 @@ fn the_default_allows_and_refuses() {
     }
     assert_eq!(says("clone3", 0), ENOSYS);
     for namespace in [0x2_0000, 0x200_0000, 0x400_0000, 0x800_0000, 0x1000_0000, 0x2000_0000, 0x4000_0000] {
-        assert_eq!(says("clone", namespace | 17), EPERM);
+        assert_eq!(says("clone", namespace | 0x11), EPERM);
     }
     for (family, expected) in [(1, ALLOW), (2, ALLOW), (10, ALLOW), (16, ALLOW), (38, EPERM), (39, ALLOW), (40, EPERM)]
     {
@@ -228,7 +228,7 @@ fn the_default_allows_and_refuses() {
     let at = |number, arch| run(&program, &Data { number, arch, args: [0; 6] }).0;
     assert_eq!(at(20, I386), ALLOW, "getpid of a 32-bit program");
     assert_eq!(at(21, I386), EPERM, "mount");
-    assert_eq!(at(X32_BIT | 39, AMD64), EPERM, "x32");
+    assert_eq!(at(X32_BIT + 39, AMD64), EPERM, "x32");
     assert_eq!(at(u32::MAX, AMD64), EPERM);
     assert_eq!(at(600, AMD64), ENOSYS, "a call that is newer than the profile");
     assert_eq!(at(39, ARM64), KILL, "another machine");
@@ -319,16 +319,16 @@ fn actions_and_architectures_are_those_of_the_profile() {
     assert_eq!(default("KILL"), 0);
     assert_eq!(default("KILL_PROCESS"), KILL);
     assert_eq!(default("LOG"), libc::SECCOMP_RET_LOG);
-    assert_eq!(default("ERRNO\",\"defaultErrnoRet\":99,\"x\":\""), libc::SECCOMP_RET_ERRNO | 99);
+    assert_eq!(default("ERRNO\",\"defaultErrnoRet\":99,\"x\":\""), libc::SECCOMP_RET_ERRNO + 99);
     let allow = |arches: &str| policy(&format!(r#"{{"defaultAction":"SCMP_ACT_ALLOW",{arches}}}"#), &context(&[]));
     let native = allow(r#""architectures":["SCMP_ARCH_X86_64","SCMP_ARCH_S390X"]"#);
     assert_eq!(native.decide(I386, 20, [0; 6]), Action::KILL_PROCESS);
-    assert_eq!(native.decide(AMD64, X32_BIT | 39, [0; 6]).0, ENOSYS);
+    assert_eq!(native.decide(AMD64, X32_BIT + 39, [0; 6]).0, ENOSYS);
     let map = r#""archMap":[{"architecture":"SCMP_ARCH_X86_64","subArchitectures":["SCMP_ARCH_X86","SCMP_ARCH_X32"]},
                  {"architecture":"SCMP_ARCH_AARCH64","subArchitectures":["SCMP_ARCH_ARM"]}]"#;
     let three = allow(map);
     assert_eq!(three.decide(I386, 20, [0; 6]), Action::ALLOW);
-    assert_eq!(three.decide(AMD64, X32_BIT | 39, [0; 6]), Action::ALLOW);
+    assert_eq!(three.decide(AMD64, X32_BIT + 39, [0; 6]), Action::ALLOW);
     assert_eq!(three.decide(ARM64, 1, [0; 6]), Action::KILL_PROCESS);
 }
 

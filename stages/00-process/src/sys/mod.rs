@@ -31,9 +31,9 @@ pub use privilege::{
     set_limit,
 };
 pub use process::{
-    Cloned, Pointers, as_file_owner, block_signals, clone_child, clone3, close_from, close_range, default_signals,
-    duplicate_to, execve, exit_now, fork, ignore_broken_pipes, kill, pidfd_exit_code, pidfd_open, pidfd_send_signal,
-    random, reap_any, set_gid, set_groups, set_uid, wait_exit, wait_signal,
+    Cloned, Pointers, as_file_owner, block_signals, clone_child, clone3, close_each, close_from, close_range,
+    default_signals, duplicate_to, execve, exit_now, fork, ignore_broken_pipes, kill, pidfd_exit_code, pidfd_open,
+    pidfd_send_signal, random, reap_any, set_gid, set_groups, set_uid, wait_exit, wait_signal,
 };
 pub use terminal::{pty_peer, pty_unlock, set_controlling_terminal, set_window_size, window_size};
 pub use xattr::{get_xattr, set_xattr};

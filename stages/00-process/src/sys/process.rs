@@ -3,6 +3,7 @@
 use std::{
     ffi::{CStr, CString, c_char},
     mem,
+    ops::RangeInclusive,
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
     ptr,
 };
@@ -249,6 +250,14 @@ pub fn as_file_owner<T>(uid: u32, gid: u32, act: impl FnOnce() -> Result<T, Errn
 pub fn close_range(first: u32, last: u32) -> Result<(), Errno> {
     // SAFETY: the caller goes on to use no descriptor of the range.
     check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) }).map(drop)
+}
+
+/// Closes descriptors one by one: for where [`close_range`] may not be called.
+pub fn close_each(range: RangeInclusive<RawFd>) {
+    for fd in range {
+        // SAFETY: as for close_range; EBADF is what most of them give.
+        unsafe { libc::close(fd) };
+    }
 }
 
 /// Ignores SIGPIPE: writing to somebody who has left is an error then, not the end.

@@ -12,7 +12,7 @@ use std::{
 
 use nix::{
     libc,
-    sched::{CloneFlags, unshare},
+    sched::{CloneFlags, setns, unshare},
 };
 use process::{
     netlink::{
@@ -21,6 +21,8 @@ use process::{
     },
     sys,
 };
+
+use crate::container::Running;
 
 type Work = Box<dyn FnOnce() + Send>;
 
@@ -39,10 +41,34 @@ impl Machine {
     /// Without root.
     pub fn new() -> Self {
         assert!(nix::unistd::geteuid().is_root(), "networks are tested as root");
-        let (work, inbox) = channel::<Work>();
-        let thread = thread::spawn(move || {
+        Self::entered(|| {
             unshare(CloneFlags::CLONE_NEWNET).expect("unshare(CLONE_NEWNET)");
             sys::loopback_up().expect("lo up");
+        })
+    }
+
+    /// The network of a container, with the files and rights of the test.
+    ///
+    /// # Panics
+    /// Where there is no such process.
+    pub fn inside(container: &Running) -> Self {
+        let namespace = File::open(format!("/proc/{}/ns/net", container.child.pid)).expect("a running container");
+        Self::entered(move || setns(namespace, CloneFlags::CLONE_NEWNET).expect("setns(CLONE_NEWNET)"))
+    }
+
+    /// One more thread on the machine that this is called on.
+    ///
+    /// # Panics
+    /// Never on Linux.
+    pub fn inside_this() -> Self {
+        let namespace = File::open("/proc/thread-self/ns/net").expect("a network namespace");
+        Self::entered(move || setns(namespace, CloneFlags::CLONE_NEWNET).expect("setns(CLONE_NEWNET)"))
+    }
+
+    fn entered(enter: impl FnOnce() + Send + 'static) -> Self {
+        let (work, inbox) = channel::<Work>();
+        let thread = thread::spawn(move || {
+            enter();
             for work in inbox {
                 work();
             }
@@ -108,7 +134,7 @@ impl Machine {
             use std::io::Write;
             while let Ok((mut stream, from)) = listener.accept() {
                 // Who has left already need not know.
-                let _ = stream.write_all(from.ip().to_string().as_bytes());
+                let _ = stream.write_all(from.ip().to_canonical().to_string().as_bytes());
             }
         });
     }

@@ -1,18 +1,22 @@
 //! Published ports, from every side, between machines of the test's own.
 
-use std::net::{IpAddr, TcpListener, UdpSocket};
+use std::{
+    io::ErrorKind,
+    net::{IpAddr, TcpListener, UdpSocket},
+};
 
 use bridge::{Bridge, Veth};
 use chroot::Chroot;
 use nat::Nat;
 use network::Network;
+use nix::libc;
 use ports::{Ports, repair};
 use process::{
     Errno, Primitive, Undo,
-    netlink::{Prefix, Socket, nftables::elements},
+    netlink::{Message, Prefix, Socket, nftables::elements},
 };
 use tests::{
-    container::{List, Running, image, run, script_as_nobody, shell, start},
+    container::{List, Running, image, script_as_nobody, shell, start},
     machine::{Machine, read_from},
 };
 
@@ -35,9 +39,10 @@ fn list(number: u8, host: u8, publish: &[&str], image: &std::path::Path) -> List
     vec![Box::new(Network), Box::new(veth), nat, ports, Box::new(Chroot::new(image).unwrap())]
 }
 
-/// A container whose port 80 tells who comes, and that keeps its primitives, which hold the ports.
+/// A container that tells whoever comes to `port` where he comes from.
 struct Served {
     running: Running,
+    inside: Machine,
 }
 
 fn serve(list: List) -> Served {
@@ -45,19 +50,13 @@ fn serve(list: List) -> Served {
 }
 
 fn serve_at(list: List, port: u16) -> Served {
-    let script = format!(
-        "echo 'echo \"$(echo $NCAT_REMOTE_ADDR)\"' > /dev/null; echo ready; \
-         while nc -l -p {port} -e sh -c 'cat /proc/net/tcp /proc/net/tcp6 | grep -c .; echo served'; do :; done"
-    );
-    let mut running = start(list, shell(&script)).unwrap();
-    running.wait_for("ready");
-    Served { running }
+    let running = start(list, shell("echo ready; exec sleep 60")).unwrap();
+    let inside = Machine::inside(&running);
+    inside.tell_the_source_at(&format!("[::]:{port}"));
+    Served { running, inside }
 }
 
-fn is_served(said: Result<String, std::io::ErrorKind>) -> bool {
-    said.is_ok_and(|said| said.ends_with("served\n"))
-}
-
+/// The host and a machine outside.
 fn two() -> (Machine, Machine) {
     let (host, outside) = (Machine::new(), Machine::new());
     host.connect("up0", "192.0.2.1/24", &outside, "192.0.2.2/24");
@@ -71,10 +70,11 @@ fn a_port_is_reached_from_outside_from_the_host_and_through_loopback() {
         let image = image();
         assert!(outside.read_from("192.0.2.1:8080").is_err(), "nobody is there yet");
         let _served = serve(list(1, 2, &["8080:80"], image.path()));
-        assert!(is_served(outside.read_from("192.0.2.1:8080")), "from outside");
-        assert!(is_served(read_from("192.0.2.1:8080")), "the host's own address");
-        assert!(is_served(read_from("127.0.0.1:8080")), "loopback");
-        assert!(is_served(read_from("[fd01:1::1]:8080")), "IPv6");
+        assert_eq!(outside.read_from("192.0.2.1:8080").as_deref(), Ok("192.0.2.2"), "from outside, by his address");
+        assert_eq!(read_from("192.0.2.1:8080").as_deref(), Ok("192.0.2.1"), "the host's own address");
+        assert_eq!(read_from("127.0.0.1:8080").as_deref(), Ok("10.1.1.1"), "loopback");
+        assert_eq!(read_from("127.8.9.1:8080").as_deref(), Ok("10.1.1.1"), "all of loopback");
+        assert_eq!(read_from("[fd01:1::1]:8080").as_deref(), Ok("fd01:1::1"), "IPv6");
         assert!(outside.read_from("192.0.2.1:80").is_err(), "only what was published");
     });
 }
@@ -86,25 +86,39 @@ fn a_port_of_loopback_is_not_reached_from_outside() {
         let image = image();
         {
             let _open = serve(list(1, 2, &["8080:80"], image.path()));
-            assert!(is_served(outside.read_from("192.0.2.1:8080")), "published to all");
+            assert!(outside.read_from("192.0.2.1:8080").is_ok(), "published to all, it is");
         }
-        // The worst case: the host would take such packets, and somebody outside sends them.
+        let _served = serve(list(1, 3, &["127.0.0.1:8081:80", "127.9.0.1:8082:80"], image.path()));
+        assert!(read_from("127.0.0.1:8081").is_ok());
+        assert!(read_from("127.9.0.1:8082").is_ok());
+        assert!(outside.read_from("192.0.2.1:8081").is_err());
+    });
+}
+
+#[test]
+fn packets_to_loopback_from_elsewhere_are_dropped() {
+    let (host, outside) = two();
+    host.run(move || {
+        let image = image();
+        // The worst case: the host takes such packets, and somebody outside sends them.
         std::fs::write("/proc/sys/net/ipv4/conf/up0/route_localnet", "1").unwrap();
-        outside.run(|| std::fs::write("/proc/sys/net/ipv4/conf/up0/route_localnet", "1").unwrap());
         outside.run(|| {
+            std::fs::write("/proc/sys/net/ipv4/conf/up0/route_localnet", "1").unwrap();
             let socket = Socket::route().unwrap();
-            socket.request(&[process::netlink::route::delete_link("lo")]).unwrap_err();
+            // What loopback's own table says of 127.0.0.0/8 comes first: its address must go.
+            let mut header = [2, 8, 0, 0, 1, 0, 0, 0];
+            header[4..8].copy_from_slice(&1_u32.to_ne_bytes());
+            let gone = Message::new(libc::RTM_DELADDR, 0, &header).bytes(libc::IFA_LOCAL, &[127, 0, 0, 1]);
+            socket.request(&[gone]).unwrap();
         });
-        outside.route("127.9.0.0/16", "192.0.2.1");
-        let naive = TcpListener::bind("127.9.0.1:7").unwrap();
-        assert!(outside.read_from("127.9.0.1:7").is_err_and(|kind| kind == std::io::ErrorKind::WouldBlock), "a way in");
-        let _served = serve(list(1, 3, &["127.0.0.1:8080:80", "127.9.0.1:8081:80"], image.path()));
-        assert!(is_served(read_from("127.0.0.1:8080")));
-        assert!(is_served(read_from("127.9.0.1:8081")));
-        assert!(outside.read_from("192.0.2.1:8080").is_err());
-        assert_eq!(outside.read_from("127.9.0.1:8081"), Err(std::io::ErrorKind::TimedOut), "dropped");
-        assert_eq!(outside.read_from("127.9.0.1:7"), Err(std::io::ErrorKind::TimedOut), "dropped");
-        drop(naive);
+        outside.route("127.0.0.0/8", "192.0.2.1");
+        let naive = Machine::inside_this();
+        naive.tell_the_source_at("127.0.0.1:7");
+        assert_eq!(outside.read_from("127.0.0.1:7").as_deref(), Ok("192.0.2.2"), "a way in");
+        let _served = serve(list(1, 3, &["127.0.0.1:8081:80"], image.path()));
+        assert!(read_from("127.0.0.1:8081").is_ok());
+        assert_eq!(outside.read_from("127.0.0.1:8081"), Err(ErrorKind::TimedOut));
+        assert_eq!(outside.read_from("127.0.0.1:7"), Err(ErrorKind::TimedOut));
     });
 }
 
@@ -113,34 +127,19 @@ fn containers_reach_published_ports_and_nothing_else_of_other_networks() {
     let (host, _outside) = two();
     host.run(|| {
         let image = image();
-        let mut served = serve(list(1, 2, &["8080:80"], image.path()));
-        let ask = |number, host, address: &str| {
-            run(list(number, host, &[], image.path()), shell(&format!("nc -w 2 {address}"))).out.ends_with("served\n")
-        };
-        assert!(ask(1, 3, "192.0.2.1 8080"), "a neighbour by the host's address");
-        assert!(ask(1, 3, "10.1.1.2 80"), "a neighbour");
-        assert!(ask(2, 2, "192.0.2.1 8080"), "another network, by what is published");
-        assert!(!ask(2, 2, "10.1.1.2 80"), "another network, past it");
-        served.running.wait_for("ready");
-        let myself = "(sleep 0.2; nc -w 2 192.0.2.1 8090 </dev/null) & echo hello | nc -l -p 80 >/dev/null; wait";
-        assert_eq!(run(list(1, 4, &["8090:80"], image.path()), shell(myself)).out, "hello\n", "itself");
-    });
-}
-
-#[test]
-fn the_source_is_kept_for_clients_outside() {
-    let (host, outside) = two();
-    host.run(move || {
-        let image = image();
-        let script = "echo ready; nc -u -l -p 53 -e sh -c 'read line; echo $line' & \
-                      while ! grep -q '020002C0:' /proc/net/tcp; do nc -l -p 80 -e sleep 1 & wait $!; cat /proc/net/tcp; done";
-        let mut running = start(list(1, 2, &["8080:80"], image.path()), shell(script)).unwrap();
-        running.wait_for("ready");
-        outside.run(|| {
-            let _ = read_from("192.0.2.1:8080");
-        });
-        // 192.0.2.2, as the kernel writes it.
-        running.wait_for("020200C0:");
+        let served = serve(list(1, 2, &["8080:80"], image.path()));
+        let neighbour = serve(list(1, 3, &[], image.path()));
+        let stranger = serve(list(2, 2, &[], image.path()));
+        assert_eq!(neighbour.inside.read_from("10.1.1.2:80").as_deref(), Ok("10.1.1.3"), "a neighbour");
+        assert_eq!(neighbour.inside.read_from("192.0.2.1:8080").as_deref(), Ok("10.1.1.1"), "by the host's address");
+        assert_eq!(neighbour.inside.read_from("10.1.1.1:8080").as_deref(), Ok("10.1.1.1"), "by the gateway's");
+        assert_eq!(neighbour.inside.read_from("[fd01:1::1]:8080").as_deref(), Ok("fd01:1::1"), "in IPv6");
+        assert_eq!(served.inside.read_from("192.0.2.1:8080").as_deref(), Ok("10.1.1.1"), "itself");
+        assert!(stranger.inside.read_from("192.0.2.1:8080").is_ok(), "another network, by what is published");
+        for past in ["10.1.1.2:80", "10.1.1.3:80", "[fd01:1::2]:80"] {
+            assert_eq!(stranger.inside.read_from(past), Err(ErrorKind::TimedOut), "another network, past it: {past}");
+        }
+        drop(served.running);
     });
 }
 
@@ -149,23 +148,19 @@ fn udp_is_published_too() {
     let (host, outside) = two();
     host.run(move || {
         let image = image();
-        let script = "echo ready; nc -u -l -p 53 -e sh -c 'read line; echo \"you said $line\"'";
-        let mut running = start(list(1, 2, &["5353:53/udp"], image.path()), shell(script)).unwrap();
-        running.wait_for("ready");
-        let said = outside.run(|| {
-            let socket = UdpSocket::bind("192.0.2.2:0").unwrap();
-            socket.set_read_timeout(Some(std::time::Duration::from_millis(200))).unwrap();
-            let mut buffer = [0; 64];
-            for _ in 0..50 {
-                // The server may not listen yet: then the answer is an error, and we ask again.
-                socket.send_to(b"hello\n", "192.0.2.1:5353").unwrap();
-                if let Ok((length, _)) = socket.recv_from(&mut buffer) {
-                    return String::from_utf8_lossy(&buffer[..length]).into_owned();
-                }
-            }
-            String::new()
-        });
-        assert_eq!(said, "you said hello\n");
+        let served = serve(list(1, 2, &["5353:53/udp"], image.path()));
+        let socket = served.inside.run(|| UdpSocket::bind("0.0.0.0:53").unwrap());
+        let client = outside.run(|| UdpSocket::bind("192.0.2.2:0").unwrap());
+        for socket in [&socket, &client] {
+            socket.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
+        }
+        client.send_to(b"hello", "192.0.2.1:5353").unwrap();
+        let mut buffer = [0; 64];
+        let (length, from) = socket.recv_from(&mut buffer).unwrap();
+        assert_eq!((&buffer[..length], from), (&b"hello"[..], client.local_addr().unwrap()));
+        socket.send_to(b"you too", from).unwrap();
+        let (length, from) = client.recv_from(&mut buffer).unwrap();
+        assert_eq!((&buffer[..length], from.to_string().as_str()), (&b"you too"[..], "192.0.2.1:5353"));
     });
 }
 
@@ -178,10 +173,9 @@ fn a_range_that_keeps_its_ports_is_one_element() {
         let socket = Socket::netfilter().unwrap();
         assert_eq!(elements(&socket, TABLE, "ranges4").unwrap().len(), 1);
         assert_eq!(elements(&socket, TABLE, "ports4").unwrap().len(), 10);
-        assert!(is_served(outside.read_from("192.0.2.1:8765")));
-        assert!(is_served(read_from("127.0.0.1:8765")));
+        assert!(outside.read_from("192.0.2.1:8765").is_ok());
+        assert!(read_from("127.0.0.1:8765").is_ok());
         assert!(outside.read_from("192.0.2.1:8764").is_err());
-        assert!(TcpListener::bind("0.0.0.0:8999").is_err(), "all of them are held");
     });
 }
 

@@ -8,3 +8,4 @@ pub mod engine;
 pub mod leaks;
 pub mod machine;
 pub mod rootfs;
+pub mod table;

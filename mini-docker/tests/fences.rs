@@ -115,8 +115,8 @@ fn limits_are_set_in_the_cgroup() {
     let stats = cgroup::Handle::open(path.as_ref()).unwrap().stats();
     assert_eq!(stats.memory.unwrap().limit, Some(64 << 20));
     assert_eq!(stats.pids.unwrap().limit, Some(2048));
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    assert!(status.contains("Cpus_allowed_list:\t0\n"), "{status}");
+    let seen = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    assert!(seen.contains("Cpus_allowed_list:\t0\n"), "{seen}");
     engine.run(&["rm", "-f", "c1"]).ok();
     assert_eq!(engine.leaks(), Vec::<String>::new());
     for (flag, value) in [("-m", "1m"), ("--cpus", "9999"), ("--cpuset-cpus", "9999"), ("--cpus", "x"), ("-m", "x")] {
@@ -134,4 +134,54 @@ fn a_memory_hog_is_killed() {
     let limited = ["run", "--rm", "-m", "16m", "--memory-swap", "16m"];
     assert_eq!(engine.run(&[&limited[..], &hog].concat()).code, 137);
     assert_eq!(engine.leaks(), Vec::<String>::new());
+}
+
+#[test]
+fn system_calls_are_filtered() {
+    let engine = engine();
+    assert_eq!(status(&engine, &[], "Seccomp"), "2");
+    assert_eq!(status(&engine, &["--security-opt", "seccomp=unconfined"], "Seccomp"), "0");
+    // Loaded before the user changes, where programs may gain rights.
+    assert_eq!(status(&engine, &["-u", "1000", "--security-opt", "no-new-privileges=false"], "Seccomp"), "2");
+    let unshare = ["bb", "unshare", "-r", "true"];
+    assert_ne!(engine.run(&[&["run", "--rm"], &unshare[..]].concat()).code, 0);
+    engine.run(&[&["run", "--rm", "--security-opt", "seccomp=unconfined"], &unshare[..]].concat()).ok();
+
+    let profile = engine.path("profile.json");
+    let json = r#"{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 28}]}"#;
+    std::fs::write(&profile, json).unwrap();
+    let option = format!("seccomp={}", profile.display());
+    let made = engine.run(&["run", "--rm", "--security-opt", &option, "bb", "mkdir", "/tmp/x"]);
+    assert!(made.code == 1 && made.err.contains("No space left"), "{made:?}");
+    std::fs::write(&profile, "{").unwrap();
+    let refused = engine.run(&["run", "--rm", "--security-opt", &option, "bb", "true"]).refused(125);
+    assert!(refused.contains("seccomp profile"), "{refused}");
+}
+
+#[test]
+fn each_process_has_its_limits() {
+    let engine = engine();
+    let limits = ["run", "--rm", "--ulimit", "nofile=123:456", "--ulimit", "core=0", "bb", "cat", "/proc/self/limits"];
+    let limits = engine.run(&limits).ok();
+    let line = |name: &str| {
+        let line = limits.lines().find(|line| line.starts_with(name)).unwrap();
+        line[name.len()..].split_whitespace().take(2).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(line("Max open files"), ["123", "456"]);
+    assert_eq!(line("Max core file size"), ["0", "0"]);
+    let refused = engine.run(&["run", "--ulimit", "nofile=2:1", "bb", "true"]).refused(125);
+    assert!(refused.contains("soft") && refused.contains("hard"), "{refused}");
+}
+
+#[test]
+fn it_sees_its_own_cgroup_and_cannot_write_it() {
+    let engine = engine();
+    let own = engine.run(&["run", "--rm", "bb", "cat", "/proc/self/cgroup"]).ok();
+    assert!(own.lines().any(|line| line.ends_with(":/")) && !own.contains("mini-docker"), "{own}");
+    let find = "find /sys/fs/cgroup -name pids.max | head -1";
+    let limit = engine.run(&["run", "--rm", "--pids-limit", "77", "bb", "sh", "-c", &format!("cat $({find})")]).ok();
+    assert_eq!(limit, "77\n");
+    let write = format!("echo max >$({find})");
+    let written = engine.run(&["run", "--rm", "bb", "sh", "-c", &write]);
+    assert!(written.code != 0 && written.err.contains("Read-only"), "{written:?}");
 }

@@ -87,9 +87,13 @@ pub(super) struct Run {
     /// Drop a capability, or ALL
     #[arg(long, value_name = "CAPABILITY")]
     cap_drop: Vec<String>,
-    /// Security options: no-new-privileges=false lets programs gain rights by set-user-id bits, as Docker does
+    /// Security options: seccomp=FILE|builtin|unconfined filters system calls; no-new-privileges=false lets programs
+    /// gain rights by set-user-id bits, as Docker's default does
     #[arg(long, value_name = "OPTION")]
     security_opt: Vec<String>,
+    /// Limit each process, as nofile=1024:2048: open files, processes of the user, core dumps, ...
+    #[arg(long, value_name = "NAME=SOFT[:HARD]")]
+    ulimit: Vec<String>,
     #[command(flatten)]
     resources: Resources,
     /// Print help
@@ -168,7 +172,7 @@ impl Run {
             stop_signal: self.stop_signal.as_deref().map(signal::parse).transpose()?,
             stop_timeout: self.stop_timeout,
             labels: self.label.iter().map(label).collect(),
-            rights: Rights::parse(&self.cap_add, &self.cap_drop, &self.security_opt)?,
+            rights: Rights::parse(&self.cap_add, &self.cap_drop, &self.ulimit, &self.security_opt)?,
             limits: self.resources.limits()?,
             cgroup_parent: self.resources.cgroup_parent.clone(),
         })

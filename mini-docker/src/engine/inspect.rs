@@ -51,6 +51,7 @@ impl Engine {
                 "Init": config.init,
                 "CapAdd": config.rights.cap_add,
                 "CapDrop": config.rights.cap_drop,
+                "Ulimits": config.rights.ulimits,
                 "CgroupParent": config.cgroup_parent,
                 "Memory": config.limits.memory.unwrap_or(0),
                 "MemorySwap": config.limits.memory_swap.unwrap_or(0),

@@ -1,9 +1,12 @@
-//! What a container's programs may do: capabilities and the other fences of `--security-opt`.
+//! What a container's programs may do: capabilities, limits of each process, and what `--security-opt` says.
+
+use std::{fs, path::Path};
 
 use capabilities::CapabilitySet;
+use seccomp::Seccomp;
 use serde::{Deserialize, Serialize};
 
-use super::error::{Error, Result};
+use super::error::{Context, Error, Result};
 
 /// Rights beside or below the default ones, in Docker's words.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,21 +15,35 @@ pub struct Rights {
     pub cap_add: Vec<String>,
     /// Capabilities not to have, or `ALL`.
     pub cap_drop: Vec<String>,
+    /// A seccomp profile in Docker's format, or `unconfined`; empty: the default one.
+    pub seccomp: String,
+    /// Limits of each process, `NAME=SOFT[:HARD]`.
+    pub ulimits: Vec<String>,
     /// Whether a program may gain rights by set-user-id bits and capabilities of files. Docker's default is yes.
     pub new_privileges: bool,
 }
 
+/// What `--security-opt` calls the profile that is none.
+const UNCONFINED: &str = "unconfined";
+
 impl Rights {
-    /// From the values of `--cap-add`, `--cap-drop` and `--security-opt`.
+    /// From the values of `--cap-add`, `--cap-drop`, `--ulimit` and `--security-opt`.
     ///
     /// # Errors
-    /// [`super::error::Kind::Invalid`] for what is unknown here.
-    pub fn parse(cap_add: &[String], cap_drop: &[String], options: &[String]) -> Result<Self> {
-        let mut rights = Self { cap_add: cap_add.to_vec(), cap_drop: cap_drop.to_vec(), new_privileges: false };
-        rights.capabilities()?;
+    /// [`super::error::Kind::Invalid`] for what is unknown here, or makes no sense.
+    pub fn parse(cap_add: &[String], cap_drop: &[String], ulimits: &[String], options: &[String]) -> Result<Self> {
+        let mut rights = Self {
+            cap_add: cap_add.to_vec(),
+            cap_drop: cap_drop.to_vec(),
+            ulimits: ulimits.to_vec(),
+            ..Self::default()
+        };
         for option in options {
             rights.option(option)?;
         }
+        rights.rlimits()?;
+        // It asks for the capabilities too.
+        rights.seccomp()?;
         Ok(rights)
     }
 
@@ -37,16 +54,40 @@ impl Rights {
         set.map_err(|e| Error::invalid(e.to_string()))
     }
 
+    /// The filter of system calls; `None`: there is none.
+    pub fn seccomp(&self) -> Result<Option<Seccomp>> {
+        let capabilities = self.capabilities()?;
+        let names: Vec<_> = capabilities.names().collect();
+        let filter = match self.seccomp.as_str() {
+            UNCONFINED => return Ok(None),
+            "" => Seccomp::default_profile(&names),
+            json => Seccomp::profile(json, &names),
+        };
+        filter.map(Some).map_err(|e| Error::invalid(format!("seccomp profile: {e}")))
+    }
+
+    /// Limits of each process.
+    pub fn rlimits(&self) -> Result<rlimits::Limits> {
+        let parsed: Result<Vec<_>, _> = self.ulimits.iter().map(|text| text.parse()).collect();
+        parsed.map(rlimits::Limits).map_err(|e: rlimits::LimitError| Error::invalid(e.to_string()))
+    }
+
     fn option(&mut self, option: &str) -> Result<()> {
         let (name, value) = option.split_once(['=', ':']).unwrap_or((option, ""));
         match (name, value) {
             ("no-new-privileges", "" | "true") => self.new_privileges = false,
             ("no-new-privileges", "false") => self.new_privileges = true,
+            ("seccomp", "builtin") => self.seccomp.clear(),
+            ("seccomp", UNCONFINED) => UNCONFINED.clone_into(&mut self.seccomp),
+            ("seccomp", path) if !path.is_empty() => {
+                // Kept whole: the file may be gone when the container starts.
+                self.seccomp = fs::read_to_string(path).doing("read the seccomp profile", Path::new(path))?;
+            }
             // There is none to leave.
-            ("apparmor", "unconfined") | ("label", "disable") => {}
+            ("apparmor", UNCONFINED) | ("label", "disable") => {}
             _ => {
                 return Err(Error::invalid(format!(
-                    "invalid --security-opt {option:?}: there are no-new-privileges[=BOOL], apparmor=unconfined and label=disable"
+                    "invalid --security-opt {option:?}: there are no-new-privileges[=BOOL], seccomp=FILE|builtin|unconfined, apparmor=unconfined and label=disable"
                 )));
             }
         }

@@ -7,12 +7,14 @@ mod user;
 use std::{os::fd::AsFd, os::fd::OwnedFd, path::PathBuf};
 
 use capabilities::{Capabilities, CapabilitySet};
-use cgroup::{Cgroup, Controller, Limits};
+use cgroup::{Cgroup, Controller, Limits, Version};
+use cgroupns::CgroupNamespace;
 use no_new_privs::NoNewPrivs;
 use process::{Child, Container, Errno, Error, Host, Primitive, Process, Program, Result, WorkingDirectory, spawn};
+use seccomp::Seccomp;
 
 /// What to run, and in what.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Spec {
     /// The layers of the root, the topmost first.
     pub lower: Vec<PathBuf>,
@@ -40,6 +42,10 @@ pub struct Spec {
     pub capabilities: CapabilitySet,
     /// Whether executing a program may bring new rights.
     pub new_privileges: bool,
+    /// Which system calls reach the kernel; `None`: all.
+    pub seccomp: Option<Seccomp>,
+    /// Limits of each process.
+    pub rlimits: rlimits::Limits,
     /// The path of its cgroup in every hierarchy: see [`cgroup::Cgroup::new`].
     pub cgroup: PathBuf,
     /// What it may use.
@@ -75,12 +81,16 @@ pub fn start(spec: &Spec, stdio: [Option<OwnedFd>; 3], host: &mut Host) -> Resul
 // ANCHOR: order
 /// What lives as long as the container, in the order in which the child enters it.
 fn container(spec: &Spec, overlay: overlay::Overlay) -> Result<Container> {
-    let table = mount::default_table(SHM_SIZE);
+    let cgroup = Cgroup::new(&spec.cgroup, spec.limits.clone(), &[Controller::Pids])?;
+    let mut table = mount::default_table(SHM_SIZE);
+    table.extend(cgroup_mounts(&cgroup));
     let mounts = mount::Mounts::new(&spec.base, table).map_err(|_| null_byte("the store's path"))?;
     let mut list: Vec<Box<dyn Primitive>> = vec![
-        // Limits before anything can be used up.
-        Box::new(Cgroup::new(&spec.cgroup, spec.limits.clone(), &[Controller::Pids])?),
-        // The names first: nothing depends on them, and they need nothing.
+        // First: limited before anything can be used up.
+        Box::new(cgroup),
+        // After the cgroup, which becomes its root,
+        Box::new(CgroupNamespace),
+        // The names: nothing depends on them, and they need nothing.
         Box::new(uts::Uts::new(&spec.hostname)),
         // Before the mounts: a /proc shows the pid namespace of the process that mounts it,
         Box::new(pid::PidNamespace),
@@ -109,6 +119,12 @@ fn process_list(spec: &Spec, ids: ids::Ids) -> Result<Vec<Box<dyn Primitive>>> {
         let directory = WorkingDirectory::new(spec.working_dir.as_ref());
         list.push(Box::new(directory.ok_or_else(|| null_byte("the working directory"))?));
     }
+    // Before ids: a hard limit is root's to raise.
+    list.push(Box::new(spec.rlimits.clone()));
+    let seccomp = spec.seccomp.clone().map(|filter| -> Box<dyn Primitive> { Box::new(filter) });
+    // A filter takes either no_new_privs or capabilities that are about to go.
+    let (early, late) = if spec.new_privileges { (seccomp, None) } else { (None, seccomp) };
+    list.extend(early);
     // These take away the rights that the others need: the user,
     list.push(Box::new(ids.keeping_capabilities()));
     // root's capabilities, which changing the user takes,
@@ -117,9 +133,18 @@ fn process_list(spec: &Spec, ids: ids::Ids) -> Result<Vec<Box<dyn Primitive>>> {
         // and the ways to get them back.
         list.push(Box::new(NoNewPrivs));
     }
+    // Last: it forbids calls that the others make.
+    list.extend(late);
     Ok(list)
 }
 // ANCHOR_END: order
+
+/// What shows the container its cgroup.
+fn cgroup_mounts(cgroup: &Cgroup) -> Vec<mount::Mount> {
+    let (v1, v2): (Vec<_>, Vec<_>) = cgroup.hierarchies().partition(|hierarchy| hierarchy.version == Version::V1);
+    let controllers: Vec<_> = v1.into_iter().map(|hierarchy| hierarchy.controllers.clone()).collect();
+    mount::cgroup_table(&controllers, !v2.is_empty())
+}
 
 fn null_byte(what: &str) -> Error {
     Error::new("process", format!("{what} has a null byte"), Errno::EINVAL)

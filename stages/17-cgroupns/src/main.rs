@@ -57,7 +57,7 @@ fn main() -> ExitCode {
             let mut process = invocation.process()?;
             process.init = true;
             process.primitives.push(Box::new(Terminal::default()));
-            process.primitives.push(Box::new(Ids { uid: 1000, gid: 1000, groups: vec![] }));
+            process.primitives.push(Box::new(Ids { uid: 1000, gid: 1000, groups: vec![], ..Ids::default() }));
             Ok((Container(container), process))
         },
     )

@@ -45,7 +45,7 @@ fn main() -> ExitCode {
             let mut process = invocation.process()?;
             process.init = true;
             process.primitives.push(Box::new(Terminal::default()));
-            process.primitives.push(Box::new(Ids { uid: 0, gid: 0, groups: vec![] }));
+            process.primitives.push(Box::new(Ids { uid: 0, gid: 0, groups: vec![], ..Ids::default() }));
             Ok((Container(container), process))
         },
     )

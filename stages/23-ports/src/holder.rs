@@ -130,7 +130,10 @@ fn hold_one(protocol: Protocol, at: SocketAddr) -> Result<(OwnedFd, u16), Errno>
         setsockopt(&socket, sockopt::RcvBuf, &1)?;
     }
     let bound: SockaddrStorage = getsockname(socket.as_raw_fd())?;
-    let port = bound.as_sockaddr_in().map(|v4| v4.port()).or_else(|| bound.as_sockaddr_in6().map(|v6| v6.port()));
+    let port = bound
+        .as_sockaddr_in()
+        .map(nix::sys::socket::SockaddrIn::port)
+        .or_else(|| bound.as_sockaddr_in6().map(nix::sys::socket::SockaddrIn6::port));
     Ok((socket, port.ok_or(Errno::EAFNOSUPPORT)?))
 }
 

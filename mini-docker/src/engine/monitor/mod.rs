@@ -285,6 +285,8 @@ fn spec(engine: &Engine, container: &Container) -> Result<Spec> {
         init: config.init,
         capabilities: config.rights.capabilities()?,
         new_privileges: config.rights.new_privileges,
+        seccomp: config.rights.seccomp()?,
+        rlimits: config.rights.rlimits()?,
         cgroup: engine.cgroup_path(config),
         limits: config.limits.clone(),
     })

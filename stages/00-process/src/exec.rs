@@ -82,15 +82,9 @@ impl Program {
         }
     }
 
-    /// Leaves the program its standard streams and nothing else. Before the process's primitives, among which a filter
-    /// may forbid it; what they open is close-on-exec by itself.
-    pub(crate) fn set_descriptors(&self, inside: &Inside) -> Result<(), Errno> {
-        inside.at(STDIO);
-        for (target, fd) in self.stdio.iter().enumerate() {
-            if let Some(fd) = fd {
-                sys::duplicate_to(fd.as_fd(), target as i32)?;
-            }
-        }
+    /// Leaves the program no descriptors but its standard streams. Before the process's primitives, among which a filter
+    /// may not know the call; what they open is close-on-exec by itself.
+    pub(crate) fn close_others(inside: &Inside) -> Result<(), Errno> {
         inside.at(CLOSE);
         sys::close_from(3)
     }
@@ -98,6 +92,14 @@ impl Program {
     /// Returns only on failure. ENOENT: no such program (of several in `PATH`); EACCES: one is there and cannot be
     /// executed.
     pub(crate) fn become_it(&self, inside: &Inside) -> Errno {
+        inside.at(STDIO);
+        for (target, fd) in self.stdio.iter().enumerate() {
+            if let Some(fd) = fd
+                && let Err(errno) = sys::duplicate_to(fd.as_fd(), target as i32)
+            {
+                return errno;
+            }
+        }
         inside.at(EXECVE);
         let mut denied = Errno::ENOENT;
         for candidate in &self.candidates {
@@ -111,8 +113,8 @@ impl Program {
     }
 }
 
-const STDIO: usize = 0;
-const CLOSE: usize = 1;
+const CLOSE: usize = 0;
+const STDIO: usize = 1;
 const EXECVE: usize = 2;
 
 fn c_strings<L: IntoIterator<Item: AsRef<OsStr>>>(list: L) -> Result<Vec<CString>, NulError> {

@@ -186,7 +186,7 @@ fn enter(container: &Container, process: &Process, channel: &Channel, inside: &I
     };
     all(&container.0)?;
     inside.begin(exec);
-    process.program.set_descriptors(inside)?;
+    Program::close_others(inside)?;
     all(&process.primitives)?;
     inside.begin(exec);
     if process.die_with_parent {

@@ -3,6 +3,7 @@
 
 use std::{fs, path::Path};
 
+use capabilities::{Capabilities, CapabilitySet};
 use cgroup::{Cgroup, Controller, DeviceLimit, Limits, Rate};
 use cgroupns::CgroupNamespace;
 use chroot::Chroot;
@@ -11,9 +12,11 @@ use ipc::Ipc;
 use mount::{Mount, Mounts, Source, Target, default_table};
 use network::Network;
 use nix::libc;
+use no_new_privs::NoNewPrivs;
 use overlay::Overlay;
 use pid::PidNamespace;
 use process::{CloneArgs, EXEC, Errno, Inside, Primitive, Process, WorkingDirectory, sys::MountAttr};
+use seccomp::Seccomp;
 use tests::{
     cgroups,
     container::{List, command, shell},
@@ -53,7 +56,11 @@ pub(crate) fn process(process: Process) -> Process {
     let primitives: List = vec![
         Box::new(Terminal { size: Some((24, 80)) }),
         Box::new(WorkingDirectory::new(Path::new("/made/for/it")).unwrap()),
-        Box::new(Ids { uid: 1000, gid: 1000, groups: vec![1, 2, 3], ..Ids::default() }),
+        Box::new(rlimits::Limits(vec!["nofile=512:1024".parse().unwrap()])),
+        Box::new(Ids { uid: 1000, gid: 1000, groups: vec![1, 2, 3], keep_capabilities: true }),
+        Box::new(Capabilities { set: CapabilitySet::DEFAULT }),
+        Box::new(NoNewPrivs),
+        Box::new(Seccomp::default_profile(&[]).unwrap()),
     ];
     Process { primitives, ..process }
 }

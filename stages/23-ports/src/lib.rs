@@ -2,7 +2,10 @@
 //!
 //! A port of the host leads to one of the container. The host's port is bound, so that the kernel says no where
 //! somebody has it; and an element of a map in nftables changes the destination of what comes to it. The number of
-//! rules stays the same, and the client's address is kept.
+//! rules stays the same, and the address of a client outside is kept.
+//!
+//! So that a container reaches its own published port where frames of bridges are filtered (br_netfilter), its port of the
+//! bridge must send frames back: `hairpin` of stage 21.
 #![forbid(unsafe_code)]
 
 mod holder;

@@ -41,7 +41,8 @@ fn main() -> ExitCode {
             let nat = Nat::new(BRIDGE, BRIDGE);
             let id = format!("{:06x}", std::process::id());
             let ports = Ports::new(BRIDGE, BRIDGE, &id, publish, vec![network.address.address]);
-            let veth = Veth::new(bridge, id, vec![network.address]);
+            let mut veth = Veth::new(bridge, id, vec![network.address]);
+            veth.hairpin = true;
             shared = Some(network);
             let container: Vec<Box<dyn Primitive>> = vec![
                 Box::new(User::ranges(all.clone(), all)),

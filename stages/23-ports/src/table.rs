@@ -58,25 +58,24 @@ fn rules(name: &str) -> Transaction {
         table.rule(chain, to_us.into_iter().chain([jump("publish")]));
     }
 
-    let loopback = |field| {
-        let first = [load(field, REGISTER), keep(REGISTER, &[255, 0, 0, 0]), equal(REGISTER, &[127, 0, 0, 0])];
-        of_family(Family::V4).into_iter().chain(first)
-    };
-    // The bridges may carry packets from 127.0.0.1: none may come to it but from this machine.
+    let to_loopback = [
+        load(Field::Destination(Family::V4), REGISTER),
+        keep(REGISTER, &[255, 0, 0, 0]),
+        equal(REGISTER, &[127, 0, 0, 0]),
+    ];
     table.base_chain("loopback", "filter", Hook::Prerouting, MANGLE);
     let from_elsewhere = [load(Field::InputName, REGISTER), different(REGISTER, &interface("lo"))];
-    table.rule(
-        "loopback",
-        from_elsewhere.into_iter().chain(loopback(Field::Destination(Family::V4))).chain([verdict(DROP)]),
-    );
+    let rule = from_elsewhere.into_iter().chain(of_family(Family::V4)).chain(to_loopback).chain([verdict(DROP)]);
+    table.rule("loopback", rule);
 
+    // To a container from this machine or a neighbour: the answer would stay in the container, or go to the neighbour
+    // from an address that he has not asked.
     table.base_chain("hairpin", "nat", Hook::Postrouting, SOURCE_NAT);
     let published = |field| [load(field, REGISTER), is_in(PUBLISHED, REGISTER)];
-    let to_container = || published(Field::OutputName).into_iter().chain(any_bit(Field::Status, DESTINATION_CHANGED));
-    // The answer to 127.0.0.1 would stay in the container;
-    table.rule("hairpin", to_container().chain(loopback(Field::Source(Family::V4))).chain([masquerade()]));
-    // that to a neighbour would go there without the host, from an address that he has not asked.
-    table.rule("hairpin", to_container().chain(published(Field::InputName)).chain([masquerade()]));
+    let both = published(Field::InputName).into_iter().chain(published(Field::OutputName));
+    table.rule("hairpin", both.chain(any_bit(Field::Status, DESTINATION_CHANGED)).chain([masquerade()]));
+    // What this machine sends has come in nowhere; nor have, where a bridge's frames are filtered (br_netfilter), they.
+    table.add_elements(PUBLISHED, &[published_bridge("")]);
     table
 }
 // ANCHOR_END: table
@@ -109,11 +108,14 @@ pub(crate) fn elements(binding: &Binding, to: IpAddr, owner: &str) -> Vec<(&'sta
     (0..count).map(one).collect()
 }
 
+fn published_bridge(name: &str) -> Element {
+    Element { key: interface(name).to_vec(), end: None, data: None, owner: String::new() }
+}
+
 /// Adds elements and the bridge that they lead to, and the rules where they are not there.
 pub(crate) fn add(socket: &Socket, table: &str, bridge: &str, all: &[(&'static str, Element)]) -> Result<(), Refusal> {
     let fill = |transaction: &mut Transaction| {
-        let bridge = Element { key: interface(bridge).to_vec(), end: None, data: None, owner: String::new() };
-        transaction.add_elements(PUBLISHED, &[bridge]);
+        transaction.add_elements(PUBLISHED, &[published_bridge(bridge)]);
         for map in MAPS {
             let theirs: Vec<Element> = all.iter().filter(|(to, _)| *to == map).map(|(_, e)| e.clone()).collect();
             transaction.add_new_elements(map, &theirs);

@@ -12,7 +12,11 @@ mod holder;
 mod publish;
 mod table;
 
-use std::{fs, io, net::IpAddr, os::fd::OwnedFd};
+use std::{
+    fs, io,
+    net::{IpAddr, Ipv6Addr},
+    os::fd::OwnedFd,
+};
 
 use process::{
     Child, Errno, Error, Host, Primitive, Result, Undo,
@@ -71,6 +75,10 @@ impl Ports {
             if publish.address.is_some_and(|address| self.target(address).is_none()) {
                 let error = Error::new("ports", what(), Errno::EAFNOSUPPORT);
                 return Err(error.hint("the container has no address of that family"));
+            }
+            if publish.address == Some(Ipv6Addr::LOCALHOST.into()) {
+                let error = Error::new("ports", what(), Errno::EADDRNOTAVAIL);
+                return Err(error.hint("packets from ::1 cannot leave the host: publish to 127.0.0.1"));
             }
             let mut at = 0;
             let held = host.act(what, || {

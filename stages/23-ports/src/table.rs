@@ -1,6 +1,6 @@
 //! The maps of ports, and the rules that look into them.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use process::{
     Errno,
@@ -8,7 +8,7 @@ use process::{
         Refusal, Socket,
         expression::{
             DESTINATION_CHANGED, DROP, Family, Field, LOCAL, REGISTER, any_bit, change_destination, different, equal,
-            find, interface, is_in, jump, keep, load, masquerade, of_family, verdict,
+            find, interface, is_in, jump, keep, load, masquerade, of_family, refuse, verdict,
         },
         nftables::{Element, Hook, Set, Transaction, Type, concatenate},
         route::octets,
@@ -67,6 +67,20 @@ fn rules(name: &str) -> Transaction {
     let from_elsewhere = [load(Field::InputName, REGISTER), different(REGISTER, &interface("lo"))];
     let rule = from_elsewhere.into_iter().chain(of_family(Family::V4)).chain(to_loopback).chain([verdict(DROP)]);
     table.rule("loopback", rule);
+
+    // ::1 cannot leave this machine. Who tries it first is to try 127.0.0.1 next, not to wait.
+    table.base_chain("loopback6", "filter", Hook::Output, MANGLE);
+    for map in [MAPS[2], MAPS[3]] {
+        let lookup = [
+            load(Field::Destination(Family::V6), REGISTER + 1),
+            equal(REGISTER + 1, &Ipv6Addr::LOCALHOST.octets()),
+            load(Field::Protocol, REGISTER),
+            load(Field::DestinationPort, REGISTER + 5),
+            find(map, REGISTER, REGISTER),
+            refuse(),
+        ];
+        table.rule("loopback6", of_family(Family::V6).into_iter().chain(lookup));
+    }
 
     // To a container from this machine or a neighbour: the answer would stay in the container, or go to the neighbour
     // from an address that he has not asked.

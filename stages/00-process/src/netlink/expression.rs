@@ -200,6 +200,14 @@ pub fn masquerade() -> Expression {
     Expression::new("masq", [])
 }
 
+/// Ends with an answer: nobody is there. For a connection that is "connection refused".
+pub fn refuse() -> Expression {
+    const NFT_REJECT_ICMPX_UNREACH: u32 = 2;
+    const NFT_REJECT_ICMPX_PORT_UNREACH: u8 = 1;
+    let code = Bytes(vec![NFT_REJECT_ICMPX_PORT_UNREACH]);
+    Expression::new("reject", [(1, Number(NFT_REJECT_ICMPX_UNREACH)), (2, code)])
+}
+
 /// Goes on with packets of this family.
 pub fn of_family(family: Family) -> [Expression; 2] {
     let family = if family == Family::V4 { NFPROTO_IPV4 } else { NFPROTO_IPV6 };

@@ -8,14 +8,14 @@ use process::{
         Refusal, Socket,
         expression::{
             DESTINATION_CHANGED, DROP, Family, Field, LOCAL, REGISTER, any_bit, change_destination, different, equal,
-            find, interface, is_in, jump, keep, load, masquerade, of_family, refuse, verdict,
+            find, interface, is_in, jump, keep, load, masquerade, of_family, reset, unreachable, verdict,
         },
         nftables::{Element, Hook, Set, Transaction, Type, concatenate},
         route::octets,
     },
 };
 
-use crate::holder::Binding;
+use crate::{holder::Binding, publish::Protocol};
 
 const PROTOCOL: (Type, u8) = (Type::Protocol, 1);
 const PORT: (Type, u8) = (Type::Port, 2);
@@ -71,15 +71,19 @@ fn rules(name: &str) -> Transaction {
     // ::1 cannot leave this machine. Who tries it first is to try 127.0.0.1 next, not to wait.
     table.base_chain("loopback6", "filter", Hook::Output, MANGLE);
     for map in [MAPS[2], MAPS[3]] {
-        let lookup = [
-            load(Field::Destination(Family::V6), REGISTER + 1),
-            equal(REGISTER + 1, &Ipv6Addr::LOCALHOST.octets()),
-            load(Field::Protocol, REGISTER),
-            load(Field::DestinationPort, REGISTER + 5),
-            find(map, REGISTER, REGISTER),
-            refuse(),
-        ];
-        table.rule("loopback6", of_family(Family::V6).into_iter().chain(lookup));
+        let lookup = || {
+            let key = [
+                load(Field::Destination(Family::V6), REGISTER + 1),
+                equal(REGISTER + 1, &Ipv6Addr::LOCALHOST.octets()),
+                load(Field::DestinationPort, REGISTER + 5),
+                load(Field::Protocol, REGISTER),
+                find(map, REGISTER, REGISTER),
+            ];
+            of_family(Family::V6).into_iter().chain(key)
+        };
+        let tcp = [load(Field::Protocol, REGISTER), equal(REGISTER, &[Protocol::Tcp as u8]), reset()];
+        table.rule("loopback6", lookup().chain(tcp));
+        table.rule("loopback6", lookup().chain([unreachable()]));
     }
 
     // To a container from this machine or a neighbour: the answer would stay in the container, or go to the neighbour

@@ -200,12 +200,17 @@ pub fn masquerade() -> Expression {
     Expression::new("masq", [])
 }
 
-/// Ends with an answer: nobody is there. For a connection that is "connection refused".
-pub fn refuse() -> Expression {
+/// Ends a connection of TCP with a reset, which is "connection refused".
+pub fn reset() -> Expression {
+    const NFT_REJECT_TCP_RST: u32 = 1;
+    Expression::new("reject", [(1, Number(NFT_REJECT_TCP_RST)), (2, Bytes(vec![0]))])
+}
+
+/// Answers that nobody is at that port.
+pub fn unreachable() -> Expression {
     const NFT_REJECT_ICMPX_UNREACH: u32 = 2;
     const NFT_REJECT_ICMPX_PORT_UNREACH: u8 = 1;
-    let code = Bytes(vec![NFT_REJECT_ICMPX_PORT_UNREACH]);
-    Expression::new("reject", [(1, Number(NFT_REJECT_ICMPX_UNREACH)), (2, code)])
+    Expression::new("reject", [(1, Number(NFT_REJECT_ICMPX_UNREACH)), (2, Bytes(vec![NFT_REJECT_ICMPX_PORT_UNREACH]))])
 }
 
 /// Goes on with packets of this family.

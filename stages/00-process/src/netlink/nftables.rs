@@ -207,6 +207,9 @@ impl Transaction {
             let field = |m: Message, length: u8| m.nest(1, |m| m.u32_be(1, length.into()));
             let fields = |m| set.key.iter().fold(m, |m, (_, length)| field(m, *length));
             let m = if set.ranges { m.nest(9, |m| m.nest(2, fields)) } else { m };
+            // For nft alone, which would read the name of an interface backwards: in the machine's byte order.
+            let order = [&[0, 4][..], &1_u32.to_ne_bytes()].concat();
+            let m = if let [(Type::Interface, _)] = set.key { m.bytes(13, &order) } else { m };
             m.u32_be(10, number)
         });
     }

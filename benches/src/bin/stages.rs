@@ -1,0 +1,137 @@
+//! What each primitive adds to the start of a program, and what the whole costs beside a C program of the same calls.
+//!
+//! `cargo run --release -p benches --bin stages [RUNS]`, as root. Prints a table, and writes benches/results/stages.json
+//! and the table of benches/README.md.
+#![forbid(unsafe_code)]
+
+use std::{
+    fmt::Write as _,
+    fs::{self, Permissions},
+    io::{BufRead, BufReader, Write},
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Instant,
+};
+
+use benches::{
+    ladder::{FIRST, Place, Rung},
+    median,
+};
+use serde_json::{Value, json};
+
+type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
+
+const HERE: &str = env!("CARGO_MANIFEST_DIR");
+
+fn main() -> Result<()> {
+    let runs = std::env::args().nth(1).map_or(Ok(300), |runs| runs.parse())?;
+    let directory = tempfile::TempDir::with_prefix("stages.")?;
+    fs::set_permissions(directory.path(), Permissions::from_mode(0o755))?;
+    let (rootfs, base) = (rootfs(directory.path())?, directory.path().join("base"));
+    let place = Place { rootfs: &rootfs, base: &base };
+    let rungs = Rung::all();
+    let mut times = vec![Vec::new(); rungs.len()];
+    // In turns, so that whatever else the machine does falls on all alike.
+    for turn in 0..runs + 5 {
+        for (rung, times) in rungs.iter().zip(&mut times) {
+            let start = Instant::now();
+            rung.run(&place).map_err(|e| format!("stages up to {}: {e}", rung.upto))?;
+            if turn >= 5 {
+                times.push(start.elapsed().as_secs_f64() * 1e6);
+            }
+        }
+    }
+    let totals: Vec<f64> = times.iter_mut().map(|times| median(times)).collect();
+    let (ours, c) = beside_c(&place, directory.path(), runs)?;
+    report(&rungs, &totals, ours, c, runs)
+}
+
+/// A root filesystem of one program, the smallest there is.
+fn rootfs(place: &Path) -> Result<PathBuf> {
+    let rootfs = place.join("rootfs");
+    for name in ["", "proc", "sys", "dev"] {
+        fs::create_dir(rootfs.join(name))?;
+    }
+    let source = place.join("true.c");
+    fs::write(&source, "int main(void) { return 0; }\n")?;
+    compile(&source, &rootfs.join("true"))?;
+    Ok(rootfs)
+}
+
+fn compile(source: &Path, program: &Path) -> Result<()> {
+    let status = Command::new("cc").args(["-O2", "-static", "-Wall", "-o"]).arg(program).arg(source).status();
+    let compiled = status.map_err(|e| format!("cc: {e}: apt-get install gcc libc6-dev"))?.success();
+    if compiled { Ok(()) } else { Err(format!("cc could not compile {}", source.display()).into()) }
+}
+
+/// The medians of the same container, with a session in place of a terminal: made by the stages, and by the C program.
+fn beside_c(place: &Place, directory: &Path, runs: usize) -> Result<(f64, f64)> {
+    let program = directory.join("container");
+    compile(&Path::new(HERE).join("c/container.c"), &program)?;
+    let mut child: Child = Command::new(&program)
+        .args([place.rootfs, place.base])
+        .arg(FIRST.to_string())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut input = child.stdin.take().ok_or("no input")?;
+    let mut output = BufReader::new(child.stdout.take().ok_or("no output")?);
+    let rung = Rung { upto: "20", quiet: true };
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for turn in 0..runs + 5 {
+        let start = Instant::now();
+        rung.run(place)?;
+        let took = start.elapsed().as_secs_f64() * 1e6;
+        let mut line = String::new();
+        input.write_all(b"\n")?;
+        output.read_line(&mut line)?;
+        let c: f64 = line.trim().parse().map_err(|_| "the C program failed")?;
+        if turn >= 5 {
+            ours.push(took);
+            theirs.push(c);
+        }
+    }
+    drop(input);
+    child.wait()?;
+    Ok((median(&mut ours), median(&mut theirs)))
+}
+
+fn report(rungs: &[Rung], totals: &[f64], ours: f64, c: f64, runs: usize) -> Result<()> {
+    let mut table = "| container of | median µs | the last stage adds µs |\n|---|---|---|\n".to_owned();
+    let mut stages = serde_json::Map::new();
+    for (rung, total) in rungs.iter().zip(totals) {
+        let below = rung.below(rungs).and_then(|below| rungs.iter().position(|rung| rung.upto == below.upto));
+        let cost = total - below.map_or(0.0, |at| totals[at]);
+        let what = below.map_or_else(|| rung.upto.to_owned(), |at| format!("{} and {}", rungs[at].upto, rung.upto));
+        writeln!(table, "| {what} | {total:.0} | {cost:.0} |")?;
+        stages.insert(rung.upto.to_owned(), json!({ "total_us": round(*total), "cost_us": round(cost) }));
+    }
+    let ratio = ours / c;
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned();
+    let processors = std::thread::available_parallelism()?.get();
+    let date = jiff::Timestamp::now().strftime("%F").to_string();
+    writeln!(
+        table,
+        "\nThe whole with a session in place of a terminal: {ours:.0} µs, by the C program {c:.0} µs: ratio {ratio:.2}."
+    )?;
+    writeln!(table, "{runs} runs each on {date}; Linux {kernel}, {processors} processors.")?;
+    print!("{table}");
+    let results: Value = json!({
+        "date": date, "machine": { "kernel": kernel, "processors": processors }, "runs": runs, "stages": stages,
+        "beside_c": { "stages_us": round(ours), "c_us": round(c), "ratio": (ratio * 100.0).round() / 100.0 },
+    });
+    let path = Path::new(HERE).join("results/stages.json");
+    fs::create_dir_all(Path::new(HERE).join("results"))?;
+    fs::write(path, serde_json::to_string_pretty(&results)? + "\n")?;
+    let readme = Path::new(HERE).join("README.md");
+    let text = fs::read_to_string(&readme)?;
+    let marked = |text: &str| Some(text.split_once("<!-- stages -->\n")?.1.split_once("<!-- end -->")?.0.to_owned());
+    let old = marked(&text).ok_or("benches/README.md has no marks")?;
+    fs::write(readme, text.replacen(&format!("<!-- stages -->\n{old}"), &format!("<!-- stages -->\n{table}"), 1))?;
+    Ok(())
+}
+
+fn round(us: f64) -> f64 {
+    (us * 10.0).round() / 10.0
+}

@@ -1,0 +1,148 @@
+//! The staircase: a container of the stages so far, for each stage.
+
+use std::path::Path;
+
+use idmap::Idmap;
+use ids::Ids;
+use ipc::Ipc;
+use mount::{Mounts, default_table};
+use network::Network;
+use overlay::Overlay;
+use pid::PidNamespace;
+use process::{Container, Host, Journal, Primitive, Process, Program, spawn, sys};
+use subids::SubIds;
+use tty::{Session, Terminal};
+use user::User;
+use uts::Uts;
+
+/// The first id of the containers' range.
+pub const FIRST: u32 = 1_800_000_000;
+
+/// Where a container is made.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// A directory with the static program `true`.
+    pub rootfs: &'a Path,
+    /// The container's own directory: not there yet.
+    pub base: &'a Path,
+}
+
+type Make = fn(&Place, &Rung) -> Box<dyn Primitive>;
+
+/// A stage of the staircase.
+pub struct Step {
+    /// The stage's number.
+    pub number: &'static str,
+    /// Makes its primitive.
+    make: Make,
+    /// Whether it belongs to the process.
+    of_process: bool,
+    /// The stage that replaces it, from which on it is left out.
+    until: &'static str,
+}
+
+const fn of_container(number: &'static str, make: Make) -> Step {
+    Step { number, make, of_process: false, until: "99" }
+}
+
+const fn of_process(number: &'static str, make: Make) -> Step {
+    Step { number, make, of_process: true, until: "99" }
+}
+
+// ANCHOR: ladder
+/// Every stage but 00 and 01, in the order in which the child enters it: a new stage is one line in its place.
+pub const LADDER: [Step; 12] = [
+    Step { until: "04", ..of_container("03", |_, _| Box::new(User::single())) },
+    of_container("19", |_, _| Box::new(SubIds::own(FIRST))),
+    of_container("20", |_, _| Box::new(Idmap::default())),
+    of_container("04", |_, _| Box::new(Uts::new("container"))),
+    of_container("05", |_, _| Box::new(PidNamespace)),
+    of_container("06", |_, _| Box::new(Ipc)),
+    of_container("07", |_, _| Box::new(Network)),
+    Step { until: "03", ..of_container("02", |place, _| Box::new(chroot::Chroot::new(place.rootfs).expect("a path"))) },
+    of_container("09", overlay),
+    of_container("08", mounts),
+    of_process("10", |_, rung| if rung.quiet { Box::new(Session) } else { Box::new(Terminal::default()) }),
+    of_process("11", |_, _| Box::new(Ids { uid: 1000, gid: 1000, groups: vec![] })),
+];
+// ANCHOR_END: ladder
+
+fn overlay(place: &Place, _: &Rung) -> Box<dyn Primitive> {
+    let mut overlay = Overlay::new(vec![place.rootfs.to_owned()], place.base.to_owned());
+    // As of containers that are removed when they end: else its end waits for the disk.
+    overlay.volatile = true;
+    Box::new(overlay)
+}
+
+fn mounts(place: &Place, rung: &Rung) -> Box<dyn Primitive> {
+    // With idmapped layers the container's directory is closed to its root; without an overlay it is the root itself.
+    let at = if rung.upto >= "20" {
+        Path::new("/")
+    } else if rung.upto >= "09" {
+        place.base
+    } else {
+        place.rootfs
+    };
+    Box::new(Mounts::new(at, default_table(64 << 20)).expect("a path"))
+}
+
+/// A container of the stages up to one.
+#[derive(Debug, Clone, Copy)]
+pub struct Rung {
+    /// The last stage in it, by its number.
+    pub upto: &'static str,
+    /// A session without a terminal.
+    pub quiet: bool,
+}
+
+impl Rung {
+    /// One for the process alone, and one a stage, by their numbers.
+    pub fn all() -> Vec<Self> {
+        let mut numbers: Vec<_> = LADDER.iter().map(|step| step.number).collect();
+        numbers.push("00");
+        numbers.sort_unstable();
+        numbers.into_iter().map(|upto| Self { upto, quiet: false }).collect()
+    }
+
+    /// The rung that this one is one step above.
+    pub fn below(self, all: &[Self]) -> Option<Self> {
+        // Stage 02 and 03 are steps from 00: the later ones do without them.
+        let before = all.iter().filter(|rung| rung.upto < self.upto && !is_replaced(rung.upto, self.upto));
+        before.max_by_key(|rung| rung.upto).copied()
+    }
+
+    /// Makes the container, runs `true` in it to its end, and takes it all back.
+    ///
+    /// # Errors
+    /// Why there is no container.
+    pub fn run(self, place: &Place) -> process::Result<()> {
+        use std::os::fd::AsFd;
+        let name = if self.upto < "02" || (self.upto < "08" && self.upto != "02") {
+            place.rootfs.join("true").into_os_string()
+        } else {
+            "/true".into()
+        };
+        let program = Program::new([name], [""; 0]).expect("no null byte");
+        let (mut container, mut process) = (Container::default(), Process::new(program));
+        for step in LADDER.iter().filter(|step| step.number <= self.upto && self.upto < step.until) {
+            let list = if step.of_process { &mut process.primitives } else { &mut container.0 };
+            list.push((step.make)(place, &self));
+        }
+        let mut host = Host::new(Journal::in_memory());
+        let child = spawn(&mut container, &mut process, &mut host)?;
+        let failed = |errno| process::Error::new("bench", "wait for the program", errno);
+        let code = sys::wait_exit(child.pidfd.as_fd()).map_err(failed)?;
+        host.root = None;
+        host.idmap = None;
+        host.journal.undo_to(0).map_err(|e| process::Error::from_io("bench", "clean up", &e))?;
+        if code == 0 {
+            Ok(())
+        } else {
+            Err(process::Error::new("bench", format!("true: exit code {code}"), nix::Error::EIO))
+        }
+    }
+}
+
+fn is_replaced(number: &str, by: &str) -> bool {
+    LADDER.iter().any(|step| step.number == number && step.until <= by)
+}

@@ -71,6 +71,11 @@ impl Server {
         self
     }
 
+    /// Knows other names from now on: those of a container that was put on another network.
+    pub fn set_zone(&mut self, zone: Box<dyn Zone>) {
+        self.zone = zone;
+    }
+
     /// When to call [`Server::handle`] at the latest; `None`: not before the descriptor is ready.
     pub fn deadline(&self) -> Option<Instant> {
         self.forwarder.deadline().into_iter().chain(self.connections.deadline()).min()

@@ -154,7 +154,10 @@ impl Upstreams {
     /// The next packet at a socket. EAGAIN: none; ECONNREFUSED and others: the network says that there is no server.
     pub(crate) fn receive(&mut self, place: usize) -> Result<&[u8], Errno> {
         let socket = self.sockets.get(place).and_then(Option::as_ref).ok_or(Errno::EAGAIN)?;
-        self.buffer.resize(LONGEST_MESSAGE, 0);
+        // Asked for in one piece, the kernel gives of it what is used.
+        if self.buffer.is_empty() {
+            self.buffer = vec![0; LONGEST_MESSAGE];
+        }
         let fd = socket.fd.as_raw_fd();
         let length = nix::sys::socket::recv(fd, &mut self.buffer, MsgFlags::MSG_DONTWAIT)?;
         Ok(&self.buffer[..length])

@@ -7,6 +7,7 @@ use capabilities::{Capabilities, CapabilitySet};
 use cgroup::{Cgroup, Controller, DeviceLimit, Limits, Rate};
 use cgroupns::CgroupNamespace;
 use chroot::Chroot;
+use dns::Resolver;
 use ids::Ids;
 use ipc::Ipc;
 use mount::{Mount, Mounts, Source, Target, default_table};
@@ -44,6 +45,7 @@ pub(crate) fn container(user_namespace: bool, lower: &Path, base: &Path) -> List
         Box::new(PidNamespace),
         Box::new(Ipc),
         Box::new(Network),
+        Box::new(Resolver::default()),
         Box::new(Time::new(1_000_000_000, 1_000_000_000)),
         Box::new(Overlay::new(vec![lower.to_owned()], base.to_owned())),
         Box::new(mounts),
@@ -171,12 +173,12 @@ fn of_cgroups_and_clocks() -> Vec<Failure> {
         fails(vec![Box::new(Time::new(-(1 << 100), 0))], vec![], ("time", "set monotonic by -", Errno::ERANGE)),
         // By somebody who has no rights any more.
         fails(
-            vec![Box::new(Ids { uid: 1000, gid: 1000, groups: vec![] }), Box::new(Time::new(1, 1))],
+            vec![Box::new(Ids { uid: 1000, gid: 1000, groups: vec![], ..Ids::default() }), Box::new(Time::new(1, 1))],
             vec![],
             ("time", "unshare(CLONE_NEWTIME)", Errno::EPERM),
         ),
         fails(
-            vec![Box::new(Ids { uid: 1000, gid: 1000, groups: vec![] }), Box::new(CgroupNamespace)],
+            vec![Box::new(Ids { uid: 1000, gid: 1000, groups: vec![], ..Ids::default() }), Box::new(CgroupNamespace)],
             vec![],
             ("cgroupns", "unshare(CLONE_NEWCGROUP)", Errno::EPERM),
         ),

@@ -123,7 +123,7 @@ pub(crate) fn ask(client: &UdpSocket, query: &Message) -> Message {
 }
 
 pub(crate) fn receive(client: &UdpSocket) -> Message {
-    let mut buffer = [0; 65536];
+    let mut buffer = vec![0; 65536];
     let length = client.recv(&mut buffer).expect("an answer");
     Message::read(&buffer[..length]).expect("a whole message")
 }

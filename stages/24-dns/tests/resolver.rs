@@ -252,12 +252,15 @@ fn the_image_s_own_resolv_conf_is_covered_and_kept() {
     assert_eq!(fs::read_to_string(file).unwrap(), "nameserver 192.0.2.1\n");
 }
 
+/// Makes something at a path.
+type Maker<'a> = &'a dyn Fn(&Path);
+
 #[test]
 fn whatever_the_image_has_at_resolv_conf_the_host_is_not_touched() {
     let outside = tempfile::tempdir().unwrap();
     let victim = outside.path().join("victim");
     fs::write(&victim, "the host's").unwrap();
-    let hostile: [(&str, &dyn Fn(&Path)); 3] = [
+    let hostile: [(&str, Maker); 3] = [
         ("a link", &|path| symlink(&victim, path).unwrap()),
         ("a pipe", &|path| mkfifo(path, Mode::from_bits_truncate(0o644)).unwrap()),
         ("a directory", &|path| fs::create_dir(path).unwrap()),

@@ -35,7 +35,7 @@ impl Random {
             return Name::from_text(known[self.below(known.len())]).unwrap();
         }
         let label = |random: &mut Self| "x".repeat(1 + random.below(63));
-        let labels: Vec<_> = (0..1 + self.below(3)).map(|_| label(self)).collect();
+        let labels: Vec<_> = (0..=self.below(3)).map(|_| label(self)).collect();
         Name::from_text(&labels.join(".")).unwrap()
     }
 

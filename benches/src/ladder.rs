@@ -63,7 +63,7 @@ pub const LADDER: [Step; 12] = [
     of_container("09", overlay),
     of_container("08", mounts),
     of_process("10", |_, rung| if rung.quiet { Box::new(Session) } else { Box::new(Terminal::default()) }),
-    of_process("11", |_, _| Box::new(Ids { uid: 1000, gid: 1000, groups: vec![] })),
+    of_process("11", |_, _| Box::new(Ids { uid: 1000, gid: 1000, groups: vec![], ..Ids::default() })),
 ];
 // ANCHOR_END: ladder
 

@@ -167,7 +167,7 @@ fn explain_lists_the_primitives_in_order() {
     let list = ["overlay", "cgroup", "uts", "pid", "ipc", "network", "mount", "process", "cgroupns", "session"];
     let list = [&list[..], &["ids", "capabilities", "no_new_privs", "seccomp"]].concat();
     let mut order: Vec<_> = list.into_iter().map(first_of).collect();
-    order.push(said.err.lines().rposition(|line| line.starts_with("exec")));
+    order.push(said.err.lines().collect::<Vec<_>>().iter().rposition(|line| line.starts_with("exec")));
     assert!(order.iter().all(Option::is_some) && order.is_sorted(), "{order:?}\n{}", said.err);
     for call in
         ["clone3(CLONE_NEWUTS|NEWPID|NEWNS|NEWIPC|NEWNET)", "pivot_root(", "sethostname(", "execve(\"echo\")", "µs"]

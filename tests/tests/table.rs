@@ -12,17 +12,23 @@ const END: &str = "<!-- end -->\n";
 const MOST: usize = 250;
 
 /// Libraries that are longer, each with its reason.
-const LONGER: [(&str, &str); 4] = [
+const LONGER: &[(&str, &str)] = &[
     ("00-process", "the core, which every stage builds on, with the system calls of all"),
     ("01-rootfs", "the primitive is small; to unpack a hostile archive faithfully is not"),
+    ("08-mount", "the primitive and its table: what is mounted is as much to read as how"),
     (
         "09-overlay",
         "layers come in three ways: from the parent, from a user namespace, and idmapped on old and new kernels",
     ),
+    ("14-seccomp", "the primitive is small; the compiler of Docker's profiles and its tables of names are not"),
+    ("16-cgroup", "two versions of everything: where it is, what it is called, how it is read"),
+    ("21-bridge", "a cable has two ends, an address two families, and all of it is messages"),
+    ("23-ports", "Docker's notation, the port itself, and the map in the kernel"),
+    ("24-dns", "the primitive is small; a resolver that cannot be lied to, drowned or looped is not"),
 ];
 
 /// Libraries with another number of primitives than one, each with its reason.
-const SEVERAL: [(&str, usize, &str); 1] = [("10-tty", 2, "a session without a terminal is the first half of one with")];
+const SEVERAL: &[(&str, usize, &str)] = &[("10-tty", 2, "a session without a terminal is the first half of one with")];
 
 fn workspace() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))

@@ -77,15 +77,17 @@ impl Program {
     pub(crate) fn step(&self, step: u16) -> String {
         match step as usize {
             STDIO => "dup2 standard input, output and errors".to_owned(),
-            CLOSE => "close_range(3, ~0, CLOSE_RANGE_CLOEXEC)".to_owned(),
             _ => format!("execve({:?})", String::from_utf8_lossy(self.name())),
         }
     }
 
+    /// The words of [`Self::close_others`].
+    pub(crate) const CLOSE_OTHERS: &str = "close_range(3, ~0, CLOSE_RANGE_CLOEXEC)";
+
     /// Leaves the program no descriptors but its standard streams. Before the process's primitives, among which a filter
     /// may not know the call; what they open is close-on-exec by itself.
     pub(crate) fn close_others(inside: &Inside) -> Result<(), Errno> {
-        inside.at(CLOSE);
+        inside.at(0);
         sys::close_from(3)
     }
 
@@ -113,9 +115,8 @@ impl Program {
     }
 }
 
-const CLOSE: usize = 0;
-const STDIO: usize = 1;
-const EXECVE: usize = 2;
+const STDIO: usize = 0;
+const EXECVE: usize = 1;
 
 fn c_strings<L: IntoIterator<Item: AsRef<OsStr>>>(list: L) -> Result<Vec<CString>, NulError> {
     list.into_iter().map(|s| CString::new(s.as_ref().as_bytes())).collect()

@@ -129,7 +129,8 @@ fn start(
     let all: Vec<&dyn Primitive> = container.0.iter().chain(&process.primitives).map(AsRef::as_ref).collect();
     let words = |primitive: u16, step: u16| match all.get(usize::from(primitive)) {
         Some(primitive) => (primitive.name(), primitive.step(step)),
-        None => (EXEC, process.program.step(step)),
+        None if usize::from(primitive) == all.len() => (EXEC, process.program.step(step)),
+        None => (PROCESS, Program::CLOSE_OTHERS.to_owned()),
     };
     let mut last: Option<(u16, u16, Duration)> = None;
     loop {
@@ -185,7 +186,7 @@ fn enter(container: &Container, process: &Process, channel: &Channel, inside: &I
         })
     };
     all(&container.0)?;
-    inside.begin(exec);
+    inside.begin(exec + 1);
     Program::close_others(inside)?;
     all(&process.primitives)?;
     inside.begin(exec);

@@ -44,12 +44,20 @@ impl SharedNetwork {
     pub fn join(bridge: &'static str, repair: impl FnOnce()) -> Result<Self, String> {
         let said = |what: &'static str| move |e: io::Error| format!("{what}: {e}");
         let path = path(bridge).map_err(said("find the network namespace"))?;
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
-        let file = file.map_err(|e| format!("{path}: {e}; networks need root"))?;
-        if lock(&file, libc::F_WRLCK, EVERYBODY, false).is_ok() {
-            repair();
-        }
-        lock(&file, libc::F_RDLCK, EVERYBODY, true).map_err(|e| format!("lock {path}: {e}"))?;
+        let file = loop {
+            let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+            let file = file.map_err(|e| format!("{path}: {e}; networks need root"))?;
+            let alone = lock(&file, libc::F_WRLCK, EVERYBODY, false).is_ok();
+            lock(&file, libc::F_RDLCK, EVERYBODY, true).map_err(|e| format!("lock {path}: {e}"))?;
+            // The last to leave may have removed it meanwhile: then it is not where the next ones look.
+            let number = |found: io::Result<std::fs::Metadata>| found.ok().map(|found| found.ino());
+            if number(file.metadata()) == number(std::fs::metadata(&path)) {
+                if alone {
+                    repair();
+                }
+                break file;
+            }
+        };
         let host = HOSTS.into_iter().find(|&host| lock(&file, libc::F_WRLCK, host.into(), false).is_ok());
         let host = host.ok_or("all addresses are taken: end some containers")?;
         let gateway = network(bridge).map_err(|refusal| format!("find a free network: {}", refusal.errno))?;
@@ -61,6 +69,7 @@ impl SharedNetwork {
     pub fn leave(self, remove: impl FnOnce()) {
         if lock(&self.file, libc::F_WRLCK, EVERYBODY, false).is_ok() {
             remove();
+            let _ = path(self.bridge).and_then(std::fs::remove_file);
         }
     }
 }

@@ -31,5 +31,11 @@ show 'mini-docker logs clock'
 show 'mini-docker ps -a'
 show 'mini-docker rm clock'
 
+note 'What it may do, and what it may use'
+show "mini-docker run --rm busybox grep -E '^(CapEff|NoNewPrivs|Seccomp):' /proc/self/status"
+show "mini-docker run --rm busybox mount -t tmpfs none /tmp || true"
+show "mini-docker run --rm --memory 16m --memory-swap 16m busybox dd if=/dev/zero of=/dev/null bs=64M count=1 || echo \"exit code \$?\""
+show "mini-docker run --rm --pids-limit 10 busybox sh -c 'for i in 1 2 3 4 5 6 7 8 9 10 11 12; do sleep 1 & done; wait' || true"
+
 note 'How it is done: every primitive, as it acted'
 show 'mini-docker run --rm --explain busybox echo hello from a container'

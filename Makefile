@@ -3,6 +3,7 @@
 #   make demo     a root filesystem, a build, and a container, each command shown before its output
 #   make test     formatting, lints, all tests; installs what they need
 #   make bench    start-up time beside bubblewrap and crun; writes benches/README.md's table
+#   make test-v2  the tests of cgroups in guests with cgroup v2, and v1, alone: QEMU without acceleration, a minute
 #   make soak     the long tests: thousands of runs
 
 SHELL := /bin/bash
@@ -15,7 +16,7 @@ DEMO_PACKAGES := $(BUILD_PACKAGES) busybox-static
 TEST_PACKAGES := $(DEMO_PACKAGES) shellcheck binutils xz-utils util-linux uidmap
 BENCH_PACKAGES := $(DEMO_PACKAGES) bubblewrap crun hyperfine jq
 
-.PHONY: demo test build lint bench soak packages-demo packages-test packages-bench
+.PHONY: demo test test-v2 build lint bench soak packages-demo packages-test packages-bench
 
 demo: packages-demo
 	@$(MAKE) --no-print-directory build
@@ -29,6 +30,9 @@ test: packages-test
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	$(CARGO) build --workspace --locked
 	$(CARGO) test --workspace --locked
+
+test-v2: packages-test
+	tests/vm/run.sh
 
 lint:
 	$(CARGO) fmt --all

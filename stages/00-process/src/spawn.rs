@@ -222,9 +222,10 @@ fn explain_clone(error: Error) -> Error {
         Errno::ENOSPC | Errno::EUSERS => {
             error.hint("a limit in /proc/sys/user is reached: raise it, or end containers")
         }
-        Errno::EACCES | Errno::EBUSY | Errno::EOPNOTSUPP => {
-            error.hint("the cgroup takes no process from here: it or the nearest common ancestor is not the caller's, or gives controllers to cgroups below it")
-        }
+        Errno::EACCES | Errno::EBUSY | Errno::EOPNOTSUPP => error.hint(
+            "the cgroup takes no process from here: it is not the caller's, nor is the nearest one above both; or \
+                 one above it has processes of its own, or it gives controllers to cgroups below it",
+        ),
         Errno::EAGAIN => error.hint("a limit of processes is reached: that of the user, or pids.max of a cgroup"),
         Errno::ENOSYS => error.hint("clone3 needs Linux 5.3"),
         _ => error,

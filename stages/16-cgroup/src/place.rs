@@ -202,7 +202,15 @@ impl Place {
                 if has(&names(file.clone()), name) {
                     continue;
                 }
-                match write(host, &file, &format!("+{name}")) {
+                // The kernel would take pids, cpu and cpuset here, and then no process in the cgroups below: it would
+                // make them threaded ones. Only a hierarchy's root has no cgroup.type, and may have both.
+                let full = giver.join("cgroup.type").exists() && !names(giver.join("cgroup.procs")).is_empty();
+                let enabled = if full {
+                    Err(Error::new("cgroup", format!("write({:?}, \"+{name}\")", file.display()), Errno::EBUSY))
+                } else {
+                    write(host, &file, &format!("+{name}"))
+                };
+                match enabled {
                     Err(e) if required => return Err(advise_enabling(e, &giver, name)),
                     Err(_) => break,
                     Ok(()) => {}

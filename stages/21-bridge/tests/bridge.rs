@@ -113,6 +113,27 @@ fn without_ipv6_addresses_there_is_no_ipv6() {
 }
 
 #[test]
+fn what_listens_on_the_host_s_loopback_is_out_of_reach() {
+    use std::os::linux::net::SocketAddrExt;
+    use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+    Machine::new().run(|| {
+        let name = SocketAddr::from_abstract_name("stage-21-attack").unwrap();
+        let _abstract = UnixListener::bind_addr(&name).unwrap();
+        let this = Machine::inside_this();
+        this.tell_the_source_at("127.0.0.1:7000");
+        this.tell_the_source_at("0.0.0.0:7001");
+        assert!(this.read_from("127.0.0.1:7000").is_ok() && UnixStream::connect_addr(&name).is_ok());
+        let running = sleeping(veth("x", "10.1.0.2/24"));
+        let inside = Machine::inside(&running);
+        assert_eq!(inside.read_from("10.1.0.1:7001").as_deref(), Ok("10.1.0.2"), "what the bridge opens");
+        for address in ["10.1.0.1:7000", "127.0.0.1:7000", "127.0.0.1:7001"] {
+            assert!(inside.read_from(address).is_err(), "{address}");
+        }
+        assert!(inside.run(move || UnixStream::connect_addr(&name).is_err()));
+    });
+}
+
+#[test]
 fn many_make_the_same_bridge_at_once() {
     let machine = Machine::new();
     let namespace = machine.run(|| fs::File::open("/proc/thread-self/ns/net").unwrap());

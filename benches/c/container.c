@@ -101,7 +101,7 @@ static int user_namespace(unsigned first) {
 
 /* 09 with 20: the overlay of idmapped layers. */
 static int overlay(const char *rootfs, const char *base, int userns, unsigned first) {
-    char upper[PATH_MAX], work[PATH_MAX], real[3][PATH_MAX];
+    char upper[PATH_MAX], work[PATH_MAX], real[3][PATH_MAX], top[PATH_MAX];
     struct stat like;
     struct statx found;
     snprintf(upper, sizeof upper, "%s/upper", base);
@@ -118,16 +118,22 @@ static int overlay(const char *rootfs, const char *base, int userns, unsigned fi
     for (int i = 0; i < 3; i++) {
         if (!realpath(paths[i], real[i])) must(-1, "realpath");
         DO(statx(AT_FDCWD, real[i], 0, STATX_MNT_ID, &found));
-        if (i == 0) { /* the same mount for all three: the caller chose the places */
-            for (char *path = strdup(real[i]), *end; (end = strrchr(path, '/')) && end != path; *end = 0)
+        if (i == 0) { /* the caller chose three places in the same mount: where does it begin? */
+            uint64_t id = found.stx_mnt_id;
+            char path[PATH_MAX];
+            strcpy(top, strcpy(path, real[i]));
+            for (char *end; (end = strrchr(path, '/')); strcpy(top, path)) {
+                end[end == path] = 0;
                 DO(statx(AT_FDCWD, path, 0, STATX_MNT_ID, &found));
-            DO(statx(AT_FDCWD, "/", 0, STATX_MNT_ID, &found));
-            tree = FD(syscall(SYS_open_tree, AT_FDCWD, "/", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH));
+                if (found.stx_mnt_id != id) break;
+                if (end == path) { strcpy(top, "/"); break; }
+            }
+            tree = FD(syscall(SYS_open_tree, AT_FDCWD, top, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH));
             struct attr attr = {.set = IDMAP, .userns = (uint64_t)userns};
             DO(syscall(SYS_mount_setattr, tree, "", AT_EMPTY_PATH, &attr, sizeof attr));
         }
         struct how how = {.flags = O_PATH | O_DIRECTORY | O_CLOEXEC, .resolve = 8 | 4};
-        layers[i] = FD(syscall(SYS_openat2, tree, real[i] + 1, &how, sizeof how));
+        layers[i] = FD(syscall(SYS_openat2, tree, real[i] + strlen(top) + (top[1] != 0), &how, sizeof how));
     }
     struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
     struct __user_cap_data_struct sets[2];

@@ -14,6 +14,9 @@ pub const KEYS: [&str; 6] = ["primitive", "linux", "calls", "root", "stops", "re
 /// Where the measured costs are, from the workspace's root.
 pub const RESULTS: &str = "benches/results/stages.json";
 
+/// Costs below, in µs, are no more than the difference of two measurements.
+const NOISE: f64 = 50.0;
+
 /// One stage.
 #[derive(Debug)]
 pub struct Stage {
@@ -80,7 +83,11 @@ pub fn render(stages: &[Stage], costs: &BTreeMap<String, f64>) -> String {
             .to_owned();
     for stage in stages {
         let number = stage.name.split('-').next().unwrap_or_default();
-        let cost = costs.get(number).map_or_else(|| "—".to_owned(), |cost| format!("{cost:.0}"));
+        let cost = match costs.get(number) {
+            None => "—".to_owned(),
+            Some(cost) if *cost < NOISE => format!("< {NOISE}"),
+            Some(cost) => format!("{cost:.0}"),
+        };
         let [primitive, linux, calls, root, stops, replaced] =
             KEYS.map(|key| stage.facts.get(key).map_or("", String::as_str));
         let (name, lines) = (&stage.name, stage.lines());

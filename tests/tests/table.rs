@@ -15,7 +15,7 @@ const MOST: usize = 250;
 const LONGER: &[(&str, &str)] = &[
     ("00-process", "the core, which every stage builds on, with the system calls of all"),
     ("01-rootfs", "the primitive is small; to unpack a hostile archive faithfully is not"),
-    ("08-mount", "the primitive and its table: what is mounted is as much to read as how"),
+    ("08-mount", "a good third is the table of what every container has mounted"),
     (
         "09-overlay",
         "layers come in three ways: from the parent, from a user namespace, and idmapped on old and new kernels",

@@ -1,7 +1,8 @@
 //! What each primitive adds to the start of a program, and what the whole costs beside a C program of the same calls.
 //!
 //! `cargo run --release -p benches --bin stages [RUNS]`, as root. Prints a table, and writes benches/results/stages.json
-//! and the table of benches/README.md.
+//! and the table of benches/README.md. `stages once ROOTFS BASE` makes one container as the C program does, for
+//! strace(1) to look at.
 #![forbid(unsafe_code)]
 
 use std::{
@@ -19,21 +20,30 @@ use benches::{
     median,
 };
 use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// What the C program makes.
+const WHOLE: Rung = Rung { upto: "20", quiet: true };
 
 type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 
 const HERE: &str = env!("CARGO_MANIFEST_DIR");
 
 fn main() -> Result<()> {
-    let runs = std::env::args().nth(1).map_or(Ok(300), |runs| runs.parse())?;
-    let directory = tempfile::TempDir::with_prefix("stages.")?;
-    fs::set_permissions(directory.path(), Permissions::from_mode(0o755))?;
-    let (rootfs, base) = (rootfs(directory.path())?, directory.path().join("base"));
-    let place = Place { rootfs: &rootfs, base: &base };
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if let [once, rootfs, base] = &arguments[..]
+        && once == "once"
+    {
+        return Ok(WHOLE.run(&Place { rootfs: rootfs.as_ref(), base: base.as_ref() })?);
+    }
+    let count = arguments.first().map_or(Ok(300), |count| count.parse())?;
     let rungs = Rung::all();
+    let (directory, rootfs) = somewhere(rungs.last().ok_or("no stages")?)?;
+    let base = directory.path().join("base");
+    let place = Place { rootfs: &rootfs, base: &base };
     let mut times = vec![Vec::new(); rungs.len()];
     // In turns, so that whatever else the machine does falls on all alike.
-    for turn in 0..runs + 5 {
+    for turn in 0..count + 5 {
         for (rung, times) in rungs.iter().zip(&mut times) {
             let start = Instant::now();
             rung.run(&place).map_err(|e| format!("stages up to {}: {e}", rung.upto))?;
@@ -42,9 +52,33 @@ fn main() -> Result<()> {
             }
         }
     }
-    let totals: Vec<f64> = times.iter_mut().map(|times| median(times)).collect();
-    let (ours, c) = beside_c(&place, directory.path(), runs)?;
-    report(&rungs, &totals, ours, c, runs)
+    let measured = rungs.iter().zip(&times).map(|(rung, own)| {
+        let below = rung.below(&rungs);
+        let below = below.and_then(|below| rungs.iter().position(|other| other.upto == below.upto));
+        // Of each turn: what slows both down is in neither difference.
+        let mut steps: Vec<f64> = match below {
+            Some(at) => own.iter().zip(&times[at]).map(|(own, below)| own - below).collect(),
+            None => own.clone(),
+        };
+        (*rung, below.map(|at| rungs[at]), median(&mut own.clone()), median(&mut steps))
+    });
+    let measured: Vec<_> = measured.collect();
+    let (ours, c) = beside_c(&place, directory.path(), count)?;
+    report(&measured, ours, c, count)
+}
+
+/// A place in memory, where no disk is waited for; where tmpfs cannot be idmapped (before Linux 6.3), one on disk.
+fn somewhere(whole: &Rung) -> Result<(TempDir, PathBuf)> {
+    for parent in [Path::new("/dev/shm"), &std::env::temp_dir()] {
+        let Ok(directory) = TempDir::with_prefix_in("stages.", parent) else { continue };
+        fs::set_permissions(directory.path(), Permissions::from_mode(0o755))?;
+        let (rootfs, base) = (rootfs(directory.path())?, directory.path().join("base"));
+        match whole.run(&Place { rootfs: &rootfs, base: &base }) {
+            Ok(()) => return Ok((directory, rootfs)),
+            Err(e) => eprintln!("not in {}: {e}", parent.display()),
+        }
+    }
+    Err("there is no place to measure at".into())
 }
 
 /// A root filesystem of one program, the smallest there is.
@@ -66,7 +100,7 @@ fn compile(source: &Path, program: &Path) -> Result<()> {
 }
 
 /// The medians of the same container, with a session in place of a terminal: made by the stages, and by the C program.
-fn beside_c(place: &Place, directory: &Path, runs: usize) -> Result<(f64, f64)> {
+fn beside_c(place: &Place, directory: &Path, count: usize) -> Result<(f64, f64)> {
     let program = directory.join("container");
     compile(&Path::new(HERE).join("c/container.c"), &program)?;
     let mut child: Child = Command::new(&program)
@@ -77,11 +111,10 @@ fn beside_c(place: &Place, directory: &Path, runs: usize) -> Result<(f64, f64)> 
         .spawn()?;
     let mut input = child.stdin.take().ok_or("no input")?;
     let mut output = BufReader::new(child.stdout.take().ok_or("no output")?);
-    let rung = Rung { upto: "20", quiet: true };
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-    for turn in 0..runs + 5 {
+    for turn in 0..count + 5 {
         let start = Instant::now();
-        rung.run(place)?;
+        WHOLE.run(place)?;
         let took = start.elapsed().as_secs_f64() * 1e6;
         let mut line = String::new();
         input.write_all(b"\n")?;
@@ -97,15 +130,16 @@ fn beside_c(place: &Place, directory: &Path, runs: usize) -> Result<(f64, f64)> 
     Ok((median(&mut ours), median(&mut theirs)))
 }
 
-fn report(rungs: &[Rung], totals: &[f64], ours: f64, c: f64, runs: usize) -> Result<()> {
+/// A rung, the one below, the median of its times and that of its steps above the one below.
+type Measured = (Rung, Option<Rung>, f64, f64);
+
+fn report(measured: &[Measured], ours: f64, c: f64, count: usize) -> Result<()> {
     let mut table = "| container of | median µs | the last stage adds µs |\n|---|---|---|\n".to_owned();
     let mut stages = serde_json::Map::new();
-    for (rung, total) in rungs.iter().zip(totals) {
-        let below = rung.below(rungs).and_then(|below| rungs.iter().position(|rung| rung.upto == below.upto));
-        let cost = total - below.map_or(0.0, |at| totals[at]);
-        let what = below.map_or_else(|| rung.upto.to_owned(), |at| format!("{} and {}", rungs[at].upto, rung.upto));
+    for (rung, below, total, cost) in measured {
+        let what = below.map_or_else(|| rung.upto.to_owned(), |below| format!("{} and {}", below.upto, rung.upto));
         writeln!(table, "| {what} | {total:.0} | {cost:.0} |")?;
-        stages.insert(rung.upto.to_owned(), json!({ "total_us": round(*total), "cost_us": round(cost) }));
+        stages.insert(rung.upto.to_owned(), json!({ "total_us": round(*total), "cost_us": round(*cost) }));
     }
     let ratio = ours / c;
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned();
@@ -115,10 +149,10 @@ fn report(rungs: &[Rung], totals: &[f64], ours: f64, c: f64, runs: usize) -> Res
         table,
         "\nThe whole with a session in place of a terminal: {ours:.0} µs, by the C program {c:.0} µs: ratio {ratio:.2}."
     )?;
-    writeln!(table, "{runs} runs each on {date}; Linux {kernel}, {processors} processors.")?;
+    writeln!(table, "{count} runs each on {date}; Linux {kernel}, {processors} processors.")?;
     print!("{table}");
     let results: Value = json!({
-        "date": date, "machine": { "kernel": kernel, "processors": processors }, "runs": runs, "stages": stages,
+        "date": date, "machine": { "kernel": kernel, "processors": processors }, "runs": count, "stages": stages,
         "beside_c": { "stages_us": round(ours), "c_us": round(c), "ratio": (ratio * 100.0).round() / 100.0 },
     });
     let path = Path::new(HERE).join("results/stages.json");

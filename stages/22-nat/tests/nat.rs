@@ -10,6 +10,7 @@ use process::netlink::{
 };
 use tests::{
     container::{List, Running, image, run, script_as_nobody, shell, start},
+    engine::eventually,
     machine::Machine,
 };
 
@@ -40,6 +41,9 @@ fn internal(number: u8) -> Nat {
 fn server(list: List) -> Running {
     let mut running = start(list, shell("echo ready; while echo hello | nc -l -p 80; do :; done")).unwrap();
     running.wait_for("ready");
+    // The shell is; nc follows.
+    let sockets = |kind| std::fs::read_to_string(format!("/proc/{}/net/{kind}", running.child.pid)).unwrap_or_default();
+    eventually("it listens", || [sockets("tcp"), sockets("tcp6")].concat().contains(":0050 "));
     running
 }
 

@@ -2,15 +2,21 @@
 
 use std::path::Path;
 
+use capabilities::{Capabilities, CapabilitySet};
+use cgroup::{Cgroup, Limits};
+use cgroupns::CgroupNamespace;
 use idmap::Idmap;
 use ids::Ids;
 use ipc::Ipc;
 use mount::{Mounts, default_table};
 use network::Network;
+use no_new_privs::NoNewPrivs;
 use overlay::Overlay;
 use pid::PidNamespace;
 use process::{Container, Host, Journal, Primitive, Process, Program, spawn, sys};
+use seccomp::Seccomp;
 use subids::SubIds;
+use time::Time;
 use tty::{Session, Terminal};
 use user::User;
 use uts::Uts;
@@ -51,21 +57,41 @@ const fn of_process(number: &'static str, make: Make) -> Step {
 
 // ANCHOR: ladder
 /// Every stage but 00 and 01, in the order in which the child enters it: a new stage is one line in its place.
-pub const LADDER: [Step; 12] = [
+pub const LADDER: [Step; 19] = [
     Step { until: "04", ..of_container("03", |_, _| Box::new(User::single())) },
     of_container("19", |_, _| Box::new(SubIds::own(FIRST))),
     of_container("20", |_, _| Box::new(Idmap::default())),
+    of_container("16", cgroup),
+    of_container("17", |_, _| Box::new(CgroupNamespace)),
     of_container("04", |_, _| Box::new(Uts::new("container"))),
     of_container("05", |_, _| Box::new(PidNamespace)),
     of_container("06", |_, _| Box::new(Ipc)),
     of_container("07", |_, _| Box::new(Network)),
     Step { until: "03", ..of_container("02", |place, _| Box::new(chroot::Chroot::new(place.rootfs).expect("a path"))) },
+    of_container("18", |_, _| Box::new(Time::new(0, 1_000_000_000))),
     of_container("09", overlay),
     of_container("08", mounts),
     of_process("10", |_, rung| if rung.quiet { Box::new(Session) } else { Box::new(Terminal::default()) }),
-    of_process("11", |_, _| Box::new(Ids { uid: 1000, gid: 1000, groups: vec![], ..Ids::default() })),
+    of_process("15", |_, _| Box::new(rlimits::Limits(vec!["core=0".parse().expect("a limit")]))),
+    of_process("11", |_, rung| {
+        let ids = Ids { uid: 1000, gid: 1000, ..Ids::default() };
+        Box::new(if rung.has("12") { ids.keeping_capabilities() } else { ids })
+    }),
+    of_process("12", |_, _| Box::new(Capabilities { set: CapabilitySet::DEFAULT })),
+    of_process("13", |_, _| Box::new(NoNewPrivs)),
+    of_process("14", |_, _| {
+        let names: Vec<_> = CapabilitySet::DEFAULT.names().collect();
+        Box::new(Seccomp::default_profile(&names).expect("the default profile"))
+    }),
 ];
 // ANCHOR_END: ladder
+
+fn cgroup(place: &Place, _: &Rung) -> Box<dyn Primitive> {
+    let name = place.base.file_name().expect("a name").to_string_lossy();
+    let path = format!("/bench-{}-{name}", std::process::id());
+    let limits = Limits { pids: Some(100), ..Limits::default() };
+    Box::new(Cgroup::new(Path::new(&path), limits, &[]).expect("a cgroup"))
+}
 
 fn overlay(place: &Place, _: &Rung) -> Box<dyn Primitive> {
     let mut overlay = Overlay::new(vec![place.rootfs.to_owned()], place.base.to_owned());
@@ -91,9 +117,12 @@ fn mounts(place: &Place, rung: &Rung) -> Box<dyn Primitive> {
 pub struct Rung {
     /// The last stage in it, by its number.
     pub upto: &'static str,
-    /// A session without a terminal.
+    /// As the C program: a session without a terminal, and nothing of stages 12 to 18.
     pub quiet: bool,
 }
+
+/// The stages that the C program is without.
+const NOT_IN_C: std::ops::RangeInclusive<&str> = "12"..="18";
 
 impl Rung {
     /// One for the process alone, and one a stage, by their numbers.
@@ -111,6 +140,10 @@ impl Rung {
         before.max_by_key(|rung| rung.upto).copied()
     }
 
+    fn has(self, number: &str) -> bool {
+        number <= self.upto && !(self.quiet && NOT_IN_C.contains(&number))
+    }
+
     /// Makes the container, runs `true` in it to its end, and takes it all back.
     ///
     /// # Errors
@@ -124,7 +157,7 @@ impl Rung {
         };
         let program = Program::new([name], [""; 0]).expect("no null byte");
         let (mut container, mut process) = (Container::default(), Process::new(program));
-        for step in LADDER.iter().filter(|step| step.number <= self.upto && self.upto < step.until) {
+        for step in LADDER.iter().filter(|step| self.has(step.number) && self.upto < step.until) {
             let list = if step.of_process { &mut process.primitives } else { &mut container.0 };
             list.push((step.make)(place, &self));
         }

@@ -109,7 +109,10 @@ fn range(text: &str) -> Option<RangeInclusive<u16>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Protocol, Publish};
+    use super::{
+        Protocol::{self, Sctp, Tcp, Udp},
+        Publish,
+    };
 
     #[test]
     fn docker_s_forms_are_understood() {
@@ -119,7 +122,6 @@ mod tests {
             host,
             container,
         };
-        use Protocol::{Sctp, Tcp, Udp};
         for (text, expected) in [
             ("80", publish(Tcp, "", None, 80..=80)),
             ("8080:80", publish(Tcp, "", Some(8080..=8080), 80..=80)),

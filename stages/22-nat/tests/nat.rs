@@ -6,6 +6,7 @@ use nat::{Nat, obstacles, remove_network};
 use network::Network;
 use process::netlink::{
     Socket,
+    expression::DROP,
     nftables::{Hook, Transaction, elements, has_table},
 };
 use tests::{
@@ -138,6 +139,14 @@ fn somebody_who_drops_is_named() {
         theirs.base_chain("open", "filter", Hook::Forward, 0);
         theirs.commit(&socket).unwrap();
         assert_eq!(obstacles(TABLE).unwrap(), Vec::<String>::new());
+        let mut closed = Transaction::new("theirs");
+        closed.base_chain("closed", "filter", Hook::Forward, 5);
+        closed.policy("closed", DROP);
+        // Closed to what is for the host, which is nothing to us.
+        closed.base_chain("early", "filter", Hook::Prerouting, 5);
+        closed.policy("early", DROP);
+        closed.commit(&socket).unwrap();
+        assert_eq!(obstacles(TABLE).unwrap(), ["theirs closed"]);
     });
 }
 

@@ -5,14 +5,11 @@ use std::{
     os::fd::{AsRawFd, OwnedFd},
 };
 
-use nix::{
-    libc,
-    sys::{
-        resource::{Resource, getrlimit, setrlimit},
-        socket::{
-            AddressFamily, Backlog, SockFlag, SockProtocol, SockType, SockaddrStorage, bind, getsockname, listen,
-            setsockopt, socket, sockopt,
-        },
+use nix::sys::{
+    resource::{Resource, getrlimit, setrlimit},
+    socket::{
+        AddressFamily, Backlog, SockFlag, SockProtocol, SockType, SockaddrIn, SockaddrIn6, SockaddrStorage, bind,
+        getsockname, listen, setsockopt, socket, sockopt,
     },
 };
 use process::Errno;
@@ -130,10 +127,8 @@ fn hold_one(protocol: Protocol, at: SocketAddr) -> Result<(OwnedFd, u16), Errno>
         setsockopt(&socket, sockopt::RcvBuf, &1)?;
     }
     let bound: SockaddrStorage = getsockname(socket.as_raw_fd())?;
-    let port = bound
-        .as_sockaddr_in()
-        .map(nix::sys::socket::SockaddrIn::port)
-        .or_else(|| bound.as_sockaddr_in6().map(nix::sys::socket::SockaddrIn6::port));
+    let v6 = || bound.as_sockaddr_in6().map(SockaddrIn6::port);
+    let port = bound.as_sockaddr_in().map(SockaddrIn::port).or_else(v6);
     Ok((socket, port.ok_or(Errno::EAFNOSUPPORT)?))
 }
 
@@ -151,7 +146,7 @@ pub(crate) fn with_many_files<T>(work: impl FnOnce() -> T) -> T {
     done
 }
 
-/// `EPERM`-like errors of ports below 1024, in words.
+/// What the user can do about a port that could not be bound.
 pub(crate) fn advice(errno: Errno, port: u16) -> Option<String> {
     match errno {
         Errno::EADDRINUSE => Some(format!("port {port} is already allocated: publish another one, or end who has it")),

@@ -268,6 +268,37 @@ fn the_binary_publishes_what_it_is_told() {
 }
 
 #[test]
+fn what_a_killed_binary_leaves_goes_with_the_next() {
+    let image = image();
+    let path = image.path().to_owned();
+    Machine::new().run(move || {
+        let stage = env!("CARGO_BIN_EXE_stage-23-ports");
+        let mut killed = std::process::Command::new(stage);
+        let mut killed = killed.env("PUBLISH", "8080:80").arg(&path).args(["sleep", "60"]).spawn().unwrap();
+        let socket = Socket::netfilter().unwrap();
+        let left = || elements(&socket, "stage-23-ports", "ports4").unwrap().len();
+        eventually("its port is published", || left() == 1);
+        killed.kill().unwrap();
+        killed.wait().unwrap();
+        assert_eq!(left(), 1);
+        eventually("another one gets the port", || {
+            let mut next = std::process::Command::new(stage);
+            next.env("PUBLISH", "8080:80").arg(&path).arg("true").status().unwrap().success()
+        });
+        assert_eq!(left(), 0);
+        let bridge = process::netlink::route::link(&Socket::route().unwrap(), "stage-23-ports").unwrap();
+        assert_eq!(bridge, None);
+        let left: Vec<_> = std::fs::read_dir(std::env::temp_dir())
+            .unwrap()
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.ends_with(format!("stage-23-ports-{}", killed.id())))
+            .collect();
+        // The writable layer of who was killed is his journal's, which he had in memory.
+        left.iter().for_each(|path| std::fs::remove_dir_all(path).unwrap());
+    });
+}
+
+#[test]
 fn the_binary_needs_root_and_says_so() {
     let ran = script_as_nobody(env!("CARGO_BIN_EXE_stage-23-ports"), std::path::Path::new("/"), "true");
     assert!(ran.code == 125 && ran.out.contains("needs root"), "{ran:?}");

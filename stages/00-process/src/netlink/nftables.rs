@@ -150,6 +150,15 @@ impl Transaction {
         });
     }
 
+    /// What becomes of packets at the end of a base chain: `ACCEPT`, which is so without this, or `DROP`.
+    pub fn policy(&mut self, chain: &str, verdict: i32) {
+        const NFTA_CHAIN_NAME: u16 = 3;
+        const NFTA_CHAIN_POLICY: u16 = 5;
+        self.add(Kind::NewChain, 0, |m| {
+            m.string(NFTA_CHAIN_NAME, chain).u32_be(NFTA_CHAIN_POLICY, verdict.cast_unsigned())
+        });
+    }
+
     /// Adds a rule at the end of a chain.
     pub fn rule<E: IntoIterator<Item = Expression>>(&mut self, chain: &str, expressions: E) {
         const NFTA_RULE_EXPRESSIONS: u16 = 4;

@@ -152,9 +152,7 @@ pub(crate) fn advice(errno: Errno, port: u16) -> Option<String> {
         Errno::EADDRINUSE => Some(format!("port {port} is already allocated: publish another one, or end who has it")),
         Errno::EADDRNOTAVAIL => Some("the host has no such address".to_owned()),
         Errno::EPROTONOSUPPORT => Some("ports of SCTP cannot be published yet".to_owned()),
-        Errno::EMFILE => {
-            Some(format!("a published port takes an open file: raise `ulimit -n` ({})", libc::RLIMIT_NOFILE))
-        }
+        Errno::EMFILE => Some("a published port takes an open file: raise `ulimit -n`".to_owned()),
         _ => None,
     }
 }

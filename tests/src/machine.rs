@@ -161,10 +161,11 @@ fn address_of(name: &str, prefix: Prefix) {
 
 /// Connects from this thread, and returns what the other side says until it hangs up.
 ///
-/// A second without an answer counts as silence: nothing on this machine takes as long.
+/// The kernel sets links up in the background, and a first packet that comes too early is sent again after a second:
+/// after two of them, silence counts.
 pub fn read_from(address: &str) -> Result<String, std::io::ErrorKind> {
     use std::io::Read;
-    const LIMIT: Duration = Duration::from_secs(1);
+    const LIMIT: Duration = Duration::from_millis(2500);
     let read = || {
         let address = address.to_socket_addrs()?.next().expect("an address");
         let mut stream = TcpStream::connect_timeout(&address, LIMIT)?;

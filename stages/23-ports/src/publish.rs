@@ -110,7 +110,7 @@ fn range(text: &str) -> Option<RangeInclusive<u16>> {
 #[cfg(test)]
 mod tests {
     use super::{
-        Protocol::{self, Sctp, Tcp, Udp},
+        Protocol::{Sctp, Tcp, Udp},
         Publish,
     };
 

@@ -14,6 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use full::Users;
 use nix::{
     mount::{MsFlags, mount},
     sys::signal::{Signal, kill},
@@ -66,8 +67,8 @@ impl Primitive for Halts {
 }
 
 /// The writer: kills itself at an act of its own, or waits to be killed while its child stands at a primitive.
-fn writer(image: &Path, base: &Path, user: bool, at: &str) {
-    let mut container = full::container(user, image, &base.join("overlay"));
+fn writer(image: &Path, base: &Path, users: Users, at: &str) {
+    let mut container = full::container(users, image, &base.join("overlay"));
     container.insert(0, Box::new(OnTheHost(base.to_owned())));
     let program = ["sh", "-c", "echo program; while :; do sleep 20; done"];
     let environment = [format!("PATH={}", process::DEFAULT_PATH), format!("{MARK}={}", base.display())];
@@ -110,12 +111,12 @@ fn processes(mark: &str) -> Vec<String> {
 }
 
 /// One writer, its death, and the replay. Returns what the writer and its container said.
-fn attempt(image: &Path, user: bool, at: &str) -> String {
+fn attempt(image: &Path, users: Users, at: &str) -> String {
     let base = tempfile::tempdir().unwrap();
     let mark = format!("{MARK}={}", base.path().display());
     let mut writer = Command::new(env::current_exe().unwrap())
         .args([image, base.path()])
-        .args([user.to_string().as_str(), at])
+        .args([format!("{users:?}").as_str(), at])
         .env_clear()
         .env(MARK, base.path())
         .stdout(Stdio::piped())
@@ -153,10 +154,10 @@ fn attempt(image: &Path, user: bool, at: &str) -> String {
 }
 
 fn the_journal_replays_after_a_death_before_any_act(image: &Path) {
-    for user in [false, true] {
+    for users in Users::ALL {
         let mut acts = Vec::new();
         loop {
-            let said = attempt(image, user, &acts.len().to_string());
+            let said = attempt(image, users, &acts.len().to_string());
             if said.starts_with("spawned") || said.starts_with("program") {
                 assert_eq!(acts.last().map(String::as_str), Some("open the gate"), "all acts come before the program");
                 break;
@@ -171,10 +172,10 @@ fn the_journal_replays_after_a_death_before_any_act(image: &Path) {
 }
 
 fn the_journal_replays_after_a_death_while_the_child_stands_anywhere(image: &Path) {
-    for user in [false, true] {
-        let all = 1 + full::container(user, image, Path::new("/")).len() + 3;
+    for users in Users::ALL {
+        let all = 1 + full::container(users, image, Path::new("/")).len() + 3;
         for position in 0..=all {
-            assert_eq!(attempt(image, user, &format!("inside-{position}")), "halted\n", "at {position}");
+            assert_eq!(attempt(image, users, &format!("inside-{position}")), "halted\n", "at {position}");
         }
     }
 }
@@ -183,14 +184,14 @@ type Test = (&'static str, fn(&Path));
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    if let [image, base, user, at] = arguments.as_slice()
+    if let [image, base, users, at] = arguments.as_slice()
         && env::var_os(MARK).is_some()
     {
-        writer(Path::new(image), Path::new(base), user == "true", at);
+        writer(Path::new(image), Path::new(base), Users::named(users), at);
         return ExitCode::SUCCESS;
     }
     // What hangs is an error too.
-    alarm::set(120);
+    alarm::set(240);
     let image = image();
     let all: [Test; 2] = [
         ("the_journal_replays_after_a_death_before_any_act", the_journal_replays_after_a_death_before_any_act),

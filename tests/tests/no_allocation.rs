@@ -12,6 +12,7 @@ use std::{
     sync::atomic::{AtomicI32, Ordering},
 };
 
+use full::Users;
 use nix::libc;
 use process::{Errno, Host, Inside, Journal, Primitive, Process};
 use tests::container::{List, image, start_on};
@@ -87,9 +88,9 @@ fn host(traced: bool) -> Host {
     host
 }
 
-/// Whether it is traced, whether it has an init, whether it has a user namespace.
-fn ways() -> impl Iterator<Item = (bool, bool, bool)> {
-    (0..8).map(|bits| (bits & 1 != 0, bits & 2 != 0, bits & 4 != 0))
+/// Whether it is traced, whether it has an init, whose ids it has.
+fn ways() -> impl Iterator<Item = (bool, bool, Users)> {
+    Users::ALL.into_iter().flat_map(|users| (0..4).map(move |bits| (bits & 1 != 0, bits & 2 != 0, users)))
 }
 
 fn an_allocation_is_caught() {
@@ -103,12 +104,12 @@ fn an_allocation_is_caught() {
 
 fn no_primitive_allocates() {
     let image = image();
-    for (traced, init, user) in ways() {
+    for (traced, init, users) in ways() {
         let base = tempfile::tempdir().unwrap();
-        let container = full::container(user, image.path(), &base.path().join("overlay"));
+        let container = full::container(users, image.path(), &base.path().join("overlay"));
         let process = Process { die_with_parent: true, ..full::process(full::script("true & wait; echo ran", init)) };
         let ran = start_on(host(traced), container, process).unwrap().finish();
-        assert_eq!((ran.code, ran.out.as_str()), (0, "ran\n"), "traced {traced}, init {init}, user {user}");
+        assert_eq!((ran.code, ran.out.as_str()), (0, "ran\n"), "traced {traced}, init {init}, {users:?}");
     }
     for (traced, init, _) in ways() {
         let chroot: Box<dyn Primitive> = Box::new(chroot::Chroot::new(image.path()).unwrap());
@@ -119,10 +120,10 @@ fn no_primitive_allocates() {
 
 fn no_failure_allocates() {
     let image = image();
-    for (traced, init, user) in ways() {
+    for (traced, init, users) in ways() {
         for position in 0.. {
             let base = tempfile::tempdir().unwrap();
-            let mut container = full::container(user, image.path(), &base.path().join("overlay"));
+            let mut container = full::container(users, image.path(), &base.path().join("overlay"));
             let mut process = full::process(full::script("exit 0", init));
             let fails = Box::new(Does(|| Err(Errno::EDOM)));
             if position <= container.len() {

@@ -8,6 +8,7 @@ use cgroup::{Cgroup, Controller, DeviceLimit, Limits, Rate};
 use cgroupns::CgroupNamespace;
 use chroot::Chroot;
 use dns::Resolver;
+use idmap::Idmap;
 use ids::Ids;
 use ipc::Ipc;
 use mount::{Mount, Mounts, Source, Target, default_table};
@@ -18,6 +19,7 @@ use overlay::Overlay;
 use pid::PidNamespace;
 use process::{CloneArgs, EXEC, Errno, Inside, Primitive, Process, WorkingDirectory, sys::MountAttr};
 use seccomp::Seccomp;
+use subids::SubIds;
 use tests::{
     cgroups,
     container::{List, command, shell},
@@ -32,10 +34,39 @@ fn map(count: u32) -> User {
     User::ranges(range.clone(), range)
 }
 
+/// Whose ids a container has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Users {
+    /// The host's: it has no user namespace.
+    Hosts,
+    /// The host's numbers in a user namespace; the child mounts the overlay.
+    Mapped,
+    /// Its own, with idmapped layers.
+    Own,
+    /// The same, the layers attached as old kernels want them.
+    OwnAttached,
+}
+
+impl Users {
+    pub(crate) const ALL: [Self; 4] = [Self::Hosts, Self::Mapped, Self::Own, Self::OwnAttached];
+
+    /// The one that is shown so by `Debug`.
+    pub(crate) fn named(name: &str) -> Self {
+        Self::ALL.into_iter().find(|users| format!("{users:?}") == name).unwrap()
+    }
+}
+
 /// All of the container's primitives, over the directory `lower`.
-pub(crate) fn container(user_namespace: bool, lower: &Path, base: &Path) -> List {
-    let user: Option<Box<dyn Primitive>> = user_namespace.then(|| -> Box<dyn Primitive> { Box::new(map(65536)) });
-    let mounts = Mounts::new(base, default_table(64 << 20)).unwrap();
+pub(crate) fn container(users: Users, lower: &Path, base: &Path) -> List {
+    let user: List = match users {
+        Users::Hosts => vec![],
+        Users::Mapped => vec![Box::new(map(65536))],
+        Users::Own | Users::OwnAttached => vec![Box::new(SubIds::own(700_000)), Box::new(Idmap::default())],
+    };
+    let at = if matches!(users, Users::Own | Users::OwnAttached) { Path::new("/") } else { base };
+    let mounts = Mounts::new(at, default_table(64 << 20)).unwrap();
+    let mut overlay = Overlay::new(vec![lower.to_owned()], base.to_owned());
+    overlay.attach_layers = users == Users::OwnAttached;
     let limits = Limits { pids: Some(100), nano_cpus: Some(1_000_000_000), ..Limits::default() };
     let cgroup = Cgroup::new(&cgroups::name(), limits, &[Controller::Memory]).unwrap();
     let rest: List = vec![
@@ -47,7 +78,7 @@ pub(crate) fn container(user_namespace: bool, lower: &Path, base: &Path) -> List
         Box::new(Network),
         Box::new(Resolver::default()),
         Box::new(Time::new(1_000_000_000, 1_000_000_000)),
-        Box::new(Overlay::new(vec![lower.to_owned()], base.to_owned())),
+        Box::new(overlay),
         Box::new(mounts),
     ];
     user.into_iter().chain(rest).collect()
@@ -139,6 +170,8 @@ fn of_containers(image: &Path, scratch: &Path) -> Vec<Failure> {
         fails(chroot(missing), vec![], ("chroot", "chroot(\"/nonexistent\")", Errno::ENOENT)),
         fails(chroot(&file), vec![], ("chroot", "chroot(", Errno::ENOTDIR)),
         fails(vec![Box::new(nobody)], vec![], ("user", "write(\"/proc/", Errno::EINVAL)),
+        fails(vec![Box::new(SubIds::own(u32::MAX))], vec![], ("subids", "uid_map: 0 4294967295 65536", Errno::EINVAL)),
+        fails(vec![Box::new(Idmap::default())], vec![], ("idmap", "find the maps", Errno::EINVAL)),
         fails(vec![Box::new(Uts::new("x".repeat(65)))], vec![], ("uts", "sethostname(\"xxx", Errno::EINVAL)),
         fails(
             vec![Box::new(User::single()), Box::new(WithoutNamespace(Uts::new("stolen")))],

@@ -26,6 +26,7 @@ use super::{
     image::short,
     log,
     monitor::{self, Options, Started, frame},
+    store::Garbage,
 };
 
 /// What waits for a container's end: its monitor's word, or, where that is gone, the process itself.
@@ -116,7 +117,7 @@ impl Engine {
             let Ok(_lock) = self.lock_container(id) else { return Ok(()) };
             // It may have been started in the meantime.
             if self.read_status(id)?.state != State::Running {
-                return self.take_apart(&container.config);
+                return self.take_apart(&container.config)?.clear();
             }
         }
     }
@@ -146,11 +147,12 @@ impl Engine {
         self.container_file(id, "log.json")
     }
 
-    /// Removes what a container has on disk and what its journal still knows of. The caller holds its lock.
-    pub(super) fn take_apart(&self, config: &Config) -> Result<()> {
+    /// Removes a container, its name and what its journal still knows of; what it has on disk is for the caller to clear.
+    /// The caller holds its lock.
+    pub(super) fn take_apart(&self, config: &Config) -> Result<Garbage> {
         self.undo(&config.id)?;
         self.release_name(&config.name, &config.id)?;
-        self.store.discard(&self.store.container(&config.id))
+        self.store.set_aside(&self.store.container(&config.id))
     }
 
     /// Replays the journal of a monitor that died.
@@ -203,7 +205,7 @@ impl Engine {
             "nobody saw it end: its monitor was killed".clone_into(&mut container.status.error);
             self.write_status(&container.config, &container.status)?;
             if container.config.auto_remove {
-                self.take_apart(&container.config)?;
+                self.take_apart(&container.config)?.clear()?;
                 return Err(removed(&id));
             }
         }

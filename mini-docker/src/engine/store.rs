@@ -147,14 +147,15 @@ impl Store {
 
     /// Takes a directory of the store out of sight at once, and then apart. Interrupted, it is garbage for a sweep.
     pub fn discard(&self, path: &Path) -> Result<()> {
+        self.set_aside(path)?.clear()
+    }
+
+    /// Takes a directory of the store out of sight.
+    pub fn set_aside(&self, path: &Path) -> Result<Garbage> {
         let garbage = self.root.join("tmp").join(path.file_name().unwrap_or_default());
         match fs::rename(path, &garbage) {
-            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
-            renamed => renamed.doing("remove", path)?,
-        }
-        match fs::remove_dir_all(&garbage) {
-            Err(e) if e.kind() != ErrorKind::NotFound => Err(e).doing("remove", &garbage),
-            _ => Ok(()),
+            Err(e) if e.kind() != ErrorKind::NotFound => Err(e).doing("remove", path),
+            _ => Ok(Garbage(garbage)),
         }
     }
 
@@ -163,6 +164,21 @@ impl Store {
         let path = self.root.join(directory);
         let entries = fs::read_dir(&path).doing("read", &path)?;
         Ok(entries.flatten().map(|entry| entry.file_name()).collect())
+    }
+}
+
+/// A directory that nobody sees any more, to be taken apart now or by a sweep.
+#[derive(Debug)]
+#[must_use = "it fills the disk until a sweep"]
+pub struct Garbage(PathBuf);
+
+impl Garbage {
+    /// Takes it apart.
+    pub fn clear(self) -> Result<()> {
+        match fs::remove_dir_all(&self.0) {
+            Err(e) if e.kind() != ErrorKind::NotFound => Err(e).doing("remove", &self.0),
+            _ => Ok(()),
+        }
     }
 }
 

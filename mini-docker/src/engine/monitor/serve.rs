@@ -21,6 +21,7 @@ use crate::engine::{
     container::{State, UNSEEN},
     error::{Error, Result},
     log::Stream,
+    store::Garbage,
 };
 
 /// With more than this waiting for somebody, the container waits too: nothing is lost, and nothing grows.
@@ -111,14 +112,15 @@ impl Monitor<'_> {
         }
         let pidfd = self.child.pidfd.as_fd();
         let code = sys::wait_exit(pidfd).ok().or_else(|| adopt::exit_code(pidfd)).unwrap_or(UNSEEN);
-        self.settle(code)?;
+        let garbage = self.settle(code)?;
         for client in &mut clients {
             client.send(Kind::Exit, &code.to_be_bytes());
             // A slow reader gets the rest; there is nothing else left to do.
             let _ = client.stream.set_nonblocking(false);
             client.flush();
         }
-        Ok(())
+        // Nobody has to wait for this.
+        garbage.map_or(Ok(()), Garbage::clear)
     }
 
     /// Waits for something to happen and deals with it. True when the container has ended.
@@ -244,7 +246,7 @@ impl Monitor<'_> {
     }
 
     /// Writes down how it ended, and takes apart what was made for it.
-    fn settle(&mut self, code: i32) -> Result<()> {
+    fn settle(&mut self, code: i32) -> Result<Option<Garbage>> {
         let _ = self.log.finish();
         let engine = self.engine;
         let config = &self.container.config;
@@ -258,8 +260,8 @@ impl Monitor<'_> {
         // What cannot be undone now stays in the journal.
         let _ = std::mem::take(&mut self.journal).undo_all();
         if config.auto_remove {
-            return engine.take_apart(config);
+            return engine.take_apart(config).map(Some);
         }
-        written
+        written.map(|()| None)
     }
 }

@@ -172,7 +172,7 @@ fn result(output: &Output) -> Ran {
 pub fn as_nobody(binary: &str, arguments: &[&OsStr]) -> Ran {
     let place = TempDir::new().unwrap();
     let copy = place.path().join("stage");
-    fs::copy(binary, &copy).unwrap();
+    crate::rootfs::copy_program(binary, &copy);
     for path in [place.path(), &copy] {
         fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
     }

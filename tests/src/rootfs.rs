@@ -25,7 +25,7 @@ pub fn busybox(dir: &Path) {
     }
     fs::create_dir(dir.join("tmp")).expect("mkdir");
     mode(&dir.join("tmp"), 0o1777);
-    fs::copy(program, dir.join("bin/busybox")).expect("copy busybox");
+    copy_program(program, dir.join("bin/busybox"));
     let list = Command::new(program).arg("--list").output().expect("busybox --list");
     let list = String::from_utf8(list.stdout).expect("applets have plain names");
     for applet in list.lines().filter(|name| *name != "busybox") {
@@ -52,4 +52,11 @@ pub fn busybox_tar(archive: &Path) {
     tar.follow_symlinks(false);
     tar.append_dir_all(".", dir.path()).expect("write the archive");
     tar.finish().expect("write the archive");
+}
+
+/// Copies a program that is to be run. By a process of its own: a descriptor that is open to write here would live on for
+/// a moment in what other threads fork, and the kernel runs no program that somebody may write (ETXTBSY).
+pub fn copy_program(from: impl AsRef<Path>, to: impl AsRef<Path>) {
+    let copied = Command::new("cp").arg(from.as_ref()).arg(to.as_ref()).status();
+    assert!(copied.expect("cp").success(), "copy {} to {}", from.as_ref().display(), to.as_ref().display());
 }

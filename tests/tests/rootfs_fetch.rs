@@ -213,7 +213,7 @@ fn busybox_archive_is_the_same_each_time_and_for_everyone() {
     // An ordinary user needs neither root nor the same umask.
     let user = Place::new();
     let script = user.stubs.path().join("rootfs-fetch.sh");
-    fs::copy(SCRIPT, &script).unwrap();
+    tests::rootfs::copy_program(SCRIPT, &script);
     let mut command = Command::new("sh");
     command.args(["-c", "umask 077; exec \"$0\" busybox user.tar"]).arg(&script).current_dir(&user.dir);
     if is_root() {

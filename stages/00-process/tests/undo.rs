@@ -58,7 +58,7 @@ fn kill_spares_a_later_process_of_the_same_pid() {
 fn the_start_time_is_read_past_any_program_name() {
     let dir = tempdir().unwrap();
     let odd = dir.path().join(") R 1 (x");
-    fs::copy("/bin/sleep", &odd).unwrap();
+    tests::rootfs::copy_program("/bin/sleep", &odd);
     let mut plain = Command::new("sleep").arg("20").spawn().unwrap();
     let mut odd = Command::new(&odd).arg("20").spawn().unwrap();
     let time = |child: &std::process::Child| start_time(Pid::from_raw(child.id().cast_signed())).unwrap();

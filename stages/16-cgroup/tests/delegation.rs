@@ -87,7 +87,7 @@ fn a_user_limits_his_containers_where_he_was_given_a_part_of_the_tree() {
     }
     let copy = tempfile::tempdir().unwrap();
     let program = copy.path().join("test");
-    fs::copy(env::current_exe().unwrap(), &program).unwrap();
+    tests::rootfs::copy_program(env::current_exe().unwrap(), &program);
     for path in [copy.path(), &program] {
         fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     }

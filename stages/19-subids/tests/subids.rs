@@ -150,7 +150,7 @@ fn as_alice(entries: [&str; 2], path: &str, script: &str) -> (i32, String) {
     let place = TempDir::new().unwrap();
     let at = |name: &str| place.path().join(name);
     fs::set_permissions(place.path(), Permissions::from_mode(0o755)).unwrap();
-    fs::copy(STAGE, at("stage")).unwrap();
+    tests::rootfs::copy_program(STAGE, at("stage"));
     let passwd = fs::read_to_string("/etc/passwd").unwrap();
     fs::write(at("passwd"), passwd + "alice:x:4242:4242::/:/bin/sh\n").unwrap();
     for (name, text) in [("subuid", entries[0]), ("subgid", entries[1])] {

@@ -134,7 +134,7 @@ fn layers_may_be_on_several_filesystems() {
 fn shell_of_the_container(base: &Path) -> Ran {
     let image = image();
     // A program of the host's, which says who runs it: busybox would give the rights up.
-    fs::copy("/usr/bin/id", image.path().join("id")).unwrap();
+    tests::rootfs::copy_program("/usr/bin/id", image.path().join("id"));
     let make = "cp /id /shell; chmod 4755 /shell; stat -c '%u %a' /shell; echo ready; exec sleep 20";
     let mut running = start(over(&image, base), shell(make)).unwrap();
     running.wait_for("0 4755\nready");

@@ -45,8 +45,9 @@ bench: packages-bench
 soak: packages-test
 	MINI_DOCKER_SOAK=1 $(CARGO) test --release -p mini-docker --test lifecycle -- --nocapture
 
-# Asks apt only for what is missing, so that a prepared machine needs no network.
-packages-%:
+# Asks apt only for what is missing, so that a prepared machine needs no network. Named one by one: make looks for no
+# pattern rule for a phony target.
+packages-demo packages-test packages-bench: packages-%:
 	@missing=$$(for p in $($(shell echo $* | tr a-z A-Z)_PACKAGES); do \
 	    dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
 	if [ -n "$$missing" ]; then \

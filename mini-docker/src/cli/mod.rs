@@ -1,10 +1,9 @@
 //! The command line: what Docker's users type.
 
-mod attach;
-mod containers;
+mod container;
+mod create;
 mod images;
-mod resources;
-mod run;
+mod inspect;
 mod table;
 
 use std::{
@@ -33,27 +32,62 @@ enum Command {
     /// Create and run a new container from an image
     // As in Docker, -h is the host name.
     #[command(disable_help_flag = true)]
-    Run(Box<run::Run>),
+    Run(Box<create::Run>),
+    /// Create a new container
+    #[command(disable_help_flag = true)]
+    Create(Box<create::Create>),
     /// List containers
-    Ps(containers::Ps),
+    Ps(container::Ps),
     /// Remove one or more containers
-    Rm(containers::Rm),
+    Rm(container::Rm),
     /// Stop one or more running containers
-    Stop(containers::Stop),
+    Stop(container::Stop),
     /// Kill one or more running containers
-    Kill(containers::Kill),
+    Kill(container::Kill),
     /// Fetch the logs of a container
-    Logs(containers::Logs),
+    Logs(container::Logs),
     /// Block until one or more containers stop, then print their exit codes
-    Wait(containers::Wait),
+    Wait(container::Wait),
     /// Display detailed information on containers and images, as JSON
-    Inspect(containers::Inspect),
+    Inspect(inspect::Inspect),
     /// Create an image from a root filesystem: a tar archive, gzip or not
     Import(images::Import),
     /// List images
     Images(images::Images),
     /// Remove one or more images
     Rmi(images::Rmi),
+    /// Manage containers
+    #[command(subcommand)]
+    Container(container::Command),
+}
+
+impl Command {
+    fn run(self, engine: &Engine) -> Outcome {
+        match self {
+            Self::Run(command) => command.run(engine),
+            Self::Create(command) => command.run(engine),
+            Self::Ps(command) => command.run(engine),
+            Self::Rm(command) => command.run(engine),
+            Self::Stop(command) => command.run(engine),
+            Self::Kill(command) => command.run(engine),
+            Self::Logs(command) => command.run(engine),
+            Self::Wait(command) => command.run(engine),
+            Self::Inspect(command) => command.run(engine),
+            Self::Import(command) => command.run(engine),
+            Self::Images(command) => command.run(engine),
+            Self::Rmi(command) => command.run(engine),
+            Self::Container(command) => command.run(engine),
+        }
+    }
+
+    /// Whether errors have the exit codes of `run`: 125, 126, 127.
+    fn runs(&self) -> bool {
+        match self {
+            Self::Run(_) => true,
+            Self::Container(command) => command.runs(),
+            _ => false,
+        }
+    }
 }
 
 /// A command's end: an exit code, or the one line that says why not.
@@ -65,25 +99,13 @@ pub fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(e) => return usage(&e),
     };
-    let is_run = matches!(arguments.command, Command::Run(_));
-    let outcome = Engine::open(&arguments.root).and_then(|engine| match arguments.command {
-        Command::Run(command) => command.run(&engine),
-        Command::Ps(command) => command.run(&engine),
-        Command::Rm(command) => command.run(&engine),
-        Command::Stop(command) => command.run(&engine),
-        Command::Kill(command) => command.run(&engine),
-        Command::Logs(command) => command.run(&engine),
-        Command::Wait(command) => command.run(&engine),
-        Command::Inspect(command) => command.run(&engine),
-        Command::Import(command) => command.run(&engine),
-        Command::Images(command) => command.run(&engine),
-        Command::Rmi(command) => command.run(&engine),
-    });
+    let runs = arguments.command.runs();
+    let outcome = Engine::open(&arguments.root).and_then(|engine| arguments.command.run(&engine));
     match outcome {
         Ok(code) => code.into(),
         Err(e) => {
             complain(&e);
-            ExitCode::from(if is_run { e.run_exit_code() } else { 1 })
+            ExitCode::from(if runs { e.run_exit_code() } else { 1 })
         }
     }
 }
@@ -133,4 +155,14 @@ fn each_that(names: &[String], mut act: impl FnMut(&str) -> Result<bool, Error>)
 /// Prints without dying of a closed pipe: `mini-docker ps | head -1`.
 fn print(text: std::fmt::Arguments) {
     let _ = io::stdout().write_fmt(text);
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn flags_do_not_contradict_each_other() {
+        super::Arguments::command().debug_assert();
+    }
 }

@@ -12,12 +12,14 @@ use jiff::Timestamp;
 
 use super::{
     Engine,
-    container::{Config, Container, Status},
+    container::{
+        Config, Container, Status, namespaces::Namespaces, network::Network, rights::Rights, storage::Storage,
+        supervision::Supervision,
+    },
     error::{Context, Error, Result},
     files::{Lock, Locking, write_json},
     image::{Image, short},
     names,
-    rights::Rights,
     store::{make_directory, random_id},
 };
 
@@ -40,8 +42,6 @@ pub struct Request {
     pub user: Option<String>,
     /// The short id where it is missing.
     pub hostname: Option<String>,
-    /// `none` or `host`; `None` is `none`.
-    pub network: Option<String>,
     /// Whether it gets a terminal.
     pub tty: bool,
     /// Whether standard input is kept open.
@@ -64,6 +64,14 @@ pub struct Request {
     pub limits: Limits,
     /// The cgroup above its own; `None`: `/mini-docker`.
     pub cgroup_parent: Option<String>,
+    /// What it is mounted from, beside its layers.
+    pub storage: Storage,
+    /// Which namespaces it shares.
+    pub namespaces: Namespaces,
+    /// How it is connected.
+    pub network: Network,
+    /// What its monitor does for it.
+    pub supervision: Supervision,
 }
 
 /// Docker's wait between TERM and KILL, in seconds.
@@ -182,7 +190,6 @@ fn configure(id: &str, request: &Request, image: &Image) -> Result<Config> {
         )));
     }
     let hostname = request.hostname.clone().unwrap_or_else(|| short(id).to_owned());
-    let network = request.network.clone().unwrap_or_else(|| "none".to_owned());
     let working_dir = request.working_dir.clone().unwrap_or_else(|| defaults.working_dir.clone());
     let mut labels = defaults.labels.clone().unwrap_or_default();
     labels.extend(request.labels.clone());
@@ -204,7 +211,6 @@ fn configure(id: &str, request: &Request, image: &Image) -> Result<Config> {
         working_dir: normalise(&working_dir)?,
         user: request.user.clone().unwrap_or_else(|| defaults.user.clone()),
         hostname,
-        network,
         tty: request.tty,
         open_stdin: request.open_stdin,
         stdin_once: request.stdin_once,
@@ -216,6 +222,10 @@ fn configure(id: &str, request: &Request, image: &Image) -> Result<Config> {
         rights: request.rights.clone(),
         limits: request.limits.clone(),
         cgroup_parent: request.cgroup_parent.clone().unwrap_or_else(|| CGROUP_PARENT.to_owned()),
+        storage: request.storage.clone(),
+        namespaces: request.namespaces.clone(),
+        network: request.network.clone(),
+        supervision: request.supervision.clone(),
     };
     check(&config)?;
     Ok(config)
@@ -229,10 +239,7 @@ fn check(config: &Config) -> Result<()> {
     if config.hostname.is_empty() || config.hostname.len() > 64 {
         return Err(Error::invalid(format!("invalid hostname {:?}: 1 to 64 bytes are allowed", config.hostname)));
     }
-    match config.network.as_str() {
-        "none" | "host" => Ok(()),
-        other => Err(Error::not_found(format!("network {other} not found: there are `none` and `host`"))),
-    }
+    config.network.check()
 }
 
 /// Docker's order: what every container has, the image's, the user's; the last of a name wins, in the first's place.

@@ -46,7 +46,7 @@ impl Engine {
             "Driver": "overlay2",
             "Platform": "linux",
             "HostConfig": {
-                "NetworkMode": config.network,
+                "NetworkMode": config.network.mode,
                 "AutoRemove": config.auto_remove,
                 "Init": config.init,
                 "CapAdd": config.rights.cap_add,

@@ -14,8 +14,8 @@ pub mod log;
 pub mod monitor;
 mod names;
 pub mod reference;
-pub mod rights;
 pub mod signal;
+mod spec;
 pub mod store;
 
 use std::path::Path;

@@ -39,7 +39,7 @@ use super::{
 };
 pub use adopt::adopt;
 
-use crate::runtime::{self, Spec};
+use crate::runtime;
 
 /// A container that has just been started.
 #[derive(Debug)]
@@ -213,7 +213,7 @@ fn start(
     if options.explain {
         host.explain();
     }
-    let child = runtime::start(&spec(engine, container)?, stdio, &mut host);
+    let child = runtime::start(&engine.spec(container)?, stdio, &mut host);
     if options.explain {
         let text = host.trace().to_string();
         frame::write(line, frame::Kind::Explain, text.as_bytes()).doing("report to", run)?;
@@ -267,29 +267,6 @@ fn running(engine: &Engine, child: &Child, streams: &Streams) -> Status {
         started: Some(Timestamp::now()),
         ..Status::created()
     }
-}
-
-fn spec(engine: &Engine, container: &Container) -> Result<Spec> {
-    let config = &container.config;
-    Ok(Spec {
-        lower: config.layers.iter().map(|layer| engine.store.layer(layer).join("fs")).collect(),
-        base: engine.store.container(&config.id),
-        volatile: config.auto_remove,
-        hostname: config.hostname.clone(),
-        host_network: config.network == "host",
-        arguments: config.entrypoint.iter().chain(&config.command).cloned().collect(),
-        environment: config.env.clone(),
-        working_dir: config.working_dir.clone(),
-        user: config.user.clone(),
-        terminal: config.tty,
-        init: config.init,
-        capabilities: config.rights.capabilities()?,
-        new_privileges: config.rights.new_privileges,
-        seccomp: config.rights.seccomp()?,
-        rlimits: config.rights.rlimits()?,
-        cgroup: engine.cgroup_path(config),
-        limits: config.limits.clone(),
-    })
 }
 
 fn explain(error: &process::Error) -> Error {

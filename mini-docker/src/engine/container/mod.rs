@@ -2,139 +2,38 @@
 //!
 //! ```text
 //! containers/ID/
-//!   config.json     what it is: written once, last of all; without it the container was never made
+//!   config.json     what it is: written last of all, replaced whole; without it the container was never made
 //!   status.json     what has become of it: small, replaced whole; missing until it is first started
 //!   lock            held by whoever changes it; holds its id, and is names/NAME by another link
 //!   log.json        what it wrote, one JSON object a line, in the format of Docker's json-file driver; missing until then
 //!   upper work      the writable layer, and the kernel's scratch
 //! ```
 
+mod config;
+pub mod namespaces;
+pub mod network;
+pub mod rights;
+mod status;
+pub mod storage;
+pub mod supervision;
+
 use std::{
-    collections::BTreeMap,
     fs, io,
     path::{Path, PathBuf},
 };
 
-use cgroup::Limits;
-use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+pub use config::Config;
+pub use status::{State, Status};
 
 use super::{
     Engine,
     error::{Context, Error, Kind, Result},
     files::{Durability, Lock, Locking, read_json, write_json},
     image::short,
-    rights::Rights,
 };
 
 /// The exit code of a container whose end nobody saw.
 pub const UNSEEN: i32 = 255;
-
-/// What a container is. Never changes.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Config {
-    /// 64 hexadecimal digits.
-    pub id: String,
-    /// Its name, without a slash.
-    pub name: String,
-    /// When it was made.
-    pub created: Timestamp,
-    /// The image's id: 64 hexadecimal digits.
-    pub image: String,
-    /// The image as the user named it.
-    pub image_name: String,
-    /// The image's layers, the topmost first: `HEX`.
-    pub layers: Vec<String>,
-    /// The program before the command; empty where there is none.
-    pub entrypoint: Vec<String>,
-    /// The command.
-    pub command: Vec<String>,
-    /// `KEY=value`.
-    pub env: Vec<String>,
-    /// Absolute; empty means `/`.
-    pub working_dir: String,
-    /// `NAME|ID[:NAME|ID]`; empty means root.
-    pub user: String,
-    /// The host name inside.
-    pub hostname: String,
-    /// `none`, or `host`.
-    pub network: String,
-    /// Whether it has a terminal.
-    pub tty: bool,
-    /// Whether its standard input is kept open for those who attach.
-    pub open_stdin: bool,
-    /// Whether that closes when the first who attached has left.
-    pub stdin_once: bool,
-    /// Whether an init stands before the program.
-    pub init: bool,
-    /// Whether it goes when it ends.
-    pub auto_remove: bool,
-    /// What `stop` sends.
-    pub stop_signal: i32,
-    /// How long `stop` waits before it kills, in seconds; negative: for ever.
-    pub stop_timeout: i64,
-    /// Free labels.
-    pub labels: BTreeMap<String, String>,
-    /// What its programs may do.
-    pub rights: Rights,
-    /// What it may use.
-    pub limits: Limits,
-    /// The cgroup above its own.
-    pub cgroup_parent: String,
-}
-
-/// Where a container is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum State {
-    /// Never started, or could not be.
-    Created,
-    /// Its process lives.
-    Running,
-    /// It has ended.
-    Exited,
-}
-
-/// What has become of a container.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Status {
-    /// Where it is.
-    pub state: State,
-    /// Its first process on the host; 0 when it does not run.
-    pub pid: i32,
-    /// That process's start, in clock ticks since boot: what tells it from another of the same pid.
-    pub start_time: u64,
-    /// The boot in which it runs.
-    pub boot: String,
-    /// The inodes of the pipes behind its standard output and error; 0 where there is none.
-    #[serde(default)]
-    pub pipes: [u64; 2],
-    /// When it started last.
-    pub started: Option<Timestamp>,
-    /// When it ended last.
-    pub finished: Option<Timestamp>,
-    /// 128 + n after signal n; 255 where nobody saw it end.
-    pub exit_code: i32,
-    /// Why it could not be started.
-    pub error: String,
-}
-
-impl Status {
-    /// Of a container that was never started.
-    pub fn created() -> Self {
-        Self {
-            state: State::Created,
-            pid: 0,
-            start_time: 0,
-            boot: String::new(),
-            pipes: [0; 2],
-            started: None,
-            finished: None,
-            exit_code: 0,
-            error: String::new(),
-        }
-    }
-}
 
 /// A container of the store, as read.
 #[derive(Debug, Clone)]
@@ -143,13 +42,6 @@ pub struct Container {
     pub config: Config,
     /// What had become of it when it was read.
     pub status: Status,
-}
-
-impl Config {
-    /// Whether what is written about it must outlive the machine's death.
-    pub fn durability(&self) -> Durability {
-        if self.auto_remove { Durability::Process } else { Durability::Machine }
-    }
 }
 
 impl Engine {

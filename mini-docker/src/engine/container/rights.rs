@@ -6,7 +6,7 @@ use capabilities::CapabilitySet;
 use seccomp::Seccomp;
 use serde::{Deserialize, Serialize};
 
-use super::error::{Context, Error, Result};
+use crate::engine::error::{Context, Error, Result};
 
 /// Rights beside or below the default ones, in Docker's words.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +30,7 @@ impl Rights {
     /// From the values of `--cap-add`, `--cap-drop`, `--ulimit` and `--security-opt`.
     ///
     /// # Errors
-    /// [`super::error::Kind::Invalid`] for what is unknown here, or makes no sense.
+    /// [`crate::engine::error::Kind::Invalid`] for what is unknown here, or makes no sense.
     pub fn parse(cap_add: &[String], cap_drop: &[String], ulimits: &[String], options: &[String]) -> Result<Self> {
         let mut rights = Self {
             cap_add: cap_add.to_vec(),

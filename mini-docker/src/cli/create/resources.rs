@@ -5,11 +5,11 @@ use std::path::Path;
 use cgroup::{DeviceLimit, Limits, Rate};
 use clap::Args;
 
-use crate::engine::{Error, Result};
+use crate::engine::{Error, Request, Result};
 
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Resources")]
-pub(super) struct Resources {
+pub(super) struct ResourcesFlags {
     /// Memory limit, such as 512m; at least 6m
     #[arg(short, long, value_name = "BYTES", value_parser = bytes)]
     memory: Option<u64>,
@@ -57,16 +57,20 @@ pub(super) struct Resources {
     device_write_iops: Vec<String>,
     /// The cgroup above the container's
     #[arg(long, value_name = "PATH")]
-    pub(super) cgroup_parent: Option<String>,
+    cgroup_parent: Option<String>,
 }
 
 /// A fork bomb's end, far from what programs use; podman's default.
 const PIDS: i64 = 2048;
 
-impl Resources {
-    /// # Errors
-    /// A device that is none.
-    pub(super) fn limits(&self) -> Result<Limits> {
+impl ResourcesFlags {
+    pub(super) fn fill(&self, request: &mut Request) -> Result<()> {
+        request.limits = self.limits()?;
+        request.cgroup_parent.clone_from(&self.cgroup_parent);
+        Ok(())
+    }
+
+    fn limits(&self) -> Result<Limits> {
         let positive = |value: Option<u64>| value.filter(|&value| value > 0);
         Ok(Limits {
             memory: positive(self.memory),

@@ -19,15 +19,17 @@ use nix::{
 use process::sys;
 use tty::RawMode;
 
-use super::Outcome;
-use crate::engine::{
-    Engine, Error,
-    container::Container,
-    monitor::frame::{self, Kind},
+use crate::{
+    cli::Outcome,
+    engine::{
+        Engine, Error,
+        container::Container,
+        monitor::frame::{self, Kind},
+    },
 };
 
 /// Stays with the container until it ends; returns its exit code.
-pub(super) fn attach(
+pub(crate) fn attach(
     engine: &Engine,
     container: &Container,
     line: UnixStream,

@@ -1,0 +1,67 @@
+//! `container`: all that is done with containers. The everyday commands have a short form of their own.
+
+pub(super) mod attach;
+mod logs;
+mod ps;
+mod rm;
+mod stop;
+mod wait;
+
+use clap::Subcommand;
+
+use super::{
+    Outcome,
+    create::{Create, Run},
+};
+use crate::engine::Engine;
+
+pub(super) use logs::Logs;
+pub(super) use ps::Ps;
+pub(super) use rm::Rm;
+pub(super) use stop::{Kill, Stop};
+pub(super) use wait::Wait;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Create a new container
+    #[command(disable_help_flag = true)]
+    Create(Box<Create>),
+    /// Create and run a new container from an image
+    // As in Docker, -h is the host name.
+    #[command(disable_help_flag = true)]
+    Run(Box<Run>),
+    /// List containers
+    #[command(visible_aliases = ["list", "ps"])]
+    Ls(Ps),
+    /// Remove one or more containers
+    #[command(visible_alias = "remove")]
+    Rm(Rm),
+    /// Stop one or more running containers
+    Stop(Stop),
+    /// Kill one or more running containers
+    Kill(Kill),
+    /// Fetch the logs of a container
+    Logs(Logs),
+    /// Block until one or more containers stop, then print their exit codes
+    Wait(Wait),
+}
+
+impl Command {
+    pub(super) fn run(self, engine: &Engine) -> Outcome {
+        match self {
+            Self::Create(command) => command.run(engine),
+            Self::Run(command) => command.run(engine),
+            Self::Ls(command) => command.run(engine),
+            Self::Rm(command) => command.run(engine),
+            Self::Stop(command) => command.run(engine),
+            Self::Kill(command) => command.run(engine),
+            Self::Logs(command) => command.run(engine),
+            Self::Wait(command) => command.run(engine),
+        }
+    }
+
+    /// Whether errors have the exit codes of `run`: 125, 126, 127.
+    pub(super) fn runs(&self) -> bool {
+        matches!(self, Self::Run(_))
+    }
+}

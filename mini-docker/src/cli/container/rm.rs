@@ -1,0 +1,30 @@
+//! `rm`.
+
+use clap::Args;
+
+use crate::{
+    cli::{Outcome, complain, each_that},
+    engine::{Engine, error::Kind},
+};
+
+#[derive(Debug, Args)]
+pub(crate) struct Rm {
+    /// Containers, by name, id, or the beginning of an id
+    #[arg(value_name = "CONTAINER", required = true)]
+    containers: Vec<String>,
+    /// Kill a running container first; a container that is not there is no error
+    #[arg(short, long)]
+    force: bool,
+}
+
+impl Rm {
+    pub(crate) fn run(self, engine: &Engine) -> Outcome {
+        each_that(&self.containers, |name| match engine.container(name) {
+            Err(e) if self.force && e.kind == Kind::NotFound => {
+                complain(&e);
+                Ok(false)
+            }
+            found => engine.remove(&found?, self.force).map(|()| true),
+        })
+    }
+}

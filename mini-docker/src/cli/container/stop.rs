@@ -1,0 +1,66 @@
+//! `stop` and `kill`.
+
+use clap::Args;
+
+use crate::{
+    cli::{Outcome, each},
+    engine::{Engine, container::State, signal},
+};
+
+#[derive(Debug, Args)]
+pub(crate) struct Stop {
+    /// Containers, by name, id, or the beginning of an id
+    #[arg(value_name = "CONTAINER", required = true)]
+    containers: Vec<String>,
+    /// Signal to send first
+    #[arg(short, long)]
+    signal: Option<String>,
+    /// Seconds to wait before killing the container; -1: for ever
+    #[arg(short = 't', long, visible_alias = "time", value_name = "SECONDS", allow_negative_numbers = true)]
+    timeout: Option<i64>,
+}
+
+impl Stop {
+    pub(crate) fn run(self, engine: &Engine) -> Outcome {
+        let signal = self.signal.as_deref().map(signal::parse).transpose()?;
+        // All are asked first, so that they take their time side by side.
+        let mut stopping: Vec<_> = self
+            .containers
+            .iter()
+            .map(|name| Some(engine.container(name).and_then(|c| engine.begin_stop(&c, signal, self.timeout))))
+            .collect();
+        let mut asked = stopping.iter_mut();
+        each(&self.containers, |_| match asked.next().and_then(Option::take) {
+            Some(stopping) => engine.finish_stop(stopping?),
+            None => Ok(()),
+        })
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Kill {
+    /// Containers, by name, id, or the beginning of an id
+    #[arg(value_name = "CONTAINER", required = true)]
+    containers: Vec<String>,
+    /// Signal to send
+    #[arg(short, long, default_value = "KILL")]
+    signal: String,
+}
+
+impl Kill {
+    pub(crate) fn run(self, engine: &Engine) -> Outcome {
+        let signal = signal::parse(&self.signal)?;
+        each(&self.containers, |name| {
+            let container = engine.container(name)?;
+            if signal != libc::SIGKILL {
+                return engine.signal(&container, signal);
+            }
+            // Nothing outlives it: a kill that has returned has happened.
+            if container.status.state != State::Running {
+                return engine.signal(&container, signal);
+            }
+            let stopping = engine.begin_stop(&container, Some(signal), None)?;
+            engine.finish_stop(stopping)
+        })
+    }
+}

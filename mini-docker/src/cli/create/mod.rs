@@ -1,0 +1,124 @@
+//! Making containers: `create`, and `run`, which starts them too. Their flags are one set, in groups by concept.
+
+mod env;
+mod namespaces;
+mod network;
+mod process;
+mod resources;
+mod rights;
+mod run;
+mod storage;
+mod supervision;
+
+use std::{
+    fs,
+    io::{ErrorKind, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+
+use super::{Outcome, print};
+use crate::engine::{Engine, Error, Request, Result, container::Container, error::Context};
+
+pub(super) use run::Run;
+
+/// What `run` and `create` have in common.
+#[derive(Debug, Args)]
+struct Flags {
+    /// Assign a name to the container
+    #[arg(long)]
+    name: Option<String>,
+    /// Set metadata on the container
+    #[arg(short, long, value_name = "KEY[=VALUE]")]
+    label: Vec<String>,
+    /// Write the container ID to a file, which must not exist yet
+    #[arg(long, value_name = "FILE")]
+    cidfile: Option<PathBuf>,
+    #[command(flatten)]
+    process: process::ProcessFlags,
+    #[command(flatten)]
+    network: network::NetworkFlags,
+    #[command(flatten)]
+    storage: storage::StorageFlags,
+    #[command(flatten)]
+    rights: rights::RightsFlags,
+    #[command(flatten)]
+    namespaces: namespaces::NamespacesFlags,
+    #[command(flatten)]
+    supervision: supervision::SupervisionFlags,
+    #[command(flatten)]
+    resources: resources::ResourcesFlags,
+    /// Print help
+    #[arg(long, action = clap::ArgAction::Help)]
+    help: Option<bool>,
+    /// The image, by name or id
+    image: String,
+    /// The command and its arguments
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+impl Flags {
+    /// What they ask the engine for.
+    fn request(&self) -> Result<Request> {
+        let label = |text: &String| {
+            let (key, value) = text.split_once('=').unwrap_or((text, ""));
+            (key.to_owned(), value.to_owned())
+        };
+        let mut request = Request {
+            image: self.image.clone(),
+            command: self.command.clone(),
+            name: self.name.clone(),
+            labels: self.label.iter().map(label).collect(),
+            ..Request::default()
+        };
+        self.process.fill(&mut request)?;
+        self.network.fill(&mut request)?;
+        self.storage.fill(&mut request)?;
+        self.rights.fill(&mut request)?;
+        self.namespaces.fill(&mut request)?;
+        self.supervision.fill(&mut request)?;
+        self.resources.fill(&mut request)?;
+        Ok(request)
+    }
+
+    /// Makes the container, and writes its id where it was asked for.
+    fn create(&self, engine: &Engine, request: &Request) -> Result<Container> {
+        let cidfile = self.cidfile.as_deref().map(new_file).transpose()?;
+        let container = engine.create(request)?;
+        if let (Some(mut file), Some(path)) = (cidfile, &self.cidfile) {
+            file.write_all(container.config.id.as_bytes()).doing("write", path)?;
+        }
+        Ok(container)
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Create {
+    #[command(flatten)]
+    flags: Flags,
+}
+
+impl Create {
+    pub(super) fn run(self, engine: &Engine) -> Outcome {
+        let mut request = self.flags.request()?;
+        // Whoever attaches to it later may bring its input.
+        request.stdin_once = request.open_stdin;
+        let container = self.flags.create(engine, &request)?;
+        print(format_args!("{}\n", container.config.id));
+        Ok(0)
+    }
+}
+
+fn new_file(path: &Path) -> Result<fs::File> {
+    let mut options = fs::OpenOptions::new();
+    match options.write(true).create_new(true).mode(0o644).open(path) {
+        Err(e) if e.kind() == ErrorKind::AlreadyExists => Err(Error::conflict(format!(
+            "container ID file found: {} exists: make sure that the other container is not running, or remove the file",
+            path.display()
+        ))),
+        opened => opened.doing("create", path),
+    }
+}

@@ -1,0 +1,75 @@
+//! `run`.
+
+use std::io::{self, IsTerminal, Write};
+
+use clap::Args;
+
+use super::Flags;
+use crate::{
+    cli::{Outcome, complain, container::attach, print},
+    engine::{
+        Engine, Error,
+        container::Container,
+        monitor::{
+            Options,
+            frame::{INPUT, STREAMS},
+        },
+    },
+};
+
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// Run the container in the background and print its ID
+    #[arg(short, long)]
+    detach: bool,
+    /// Remove the container when it exits
+    #[arg(long)]
+    rm: bool,
+    /// Print each primitive as it acted: what it asked of the kernel, and how long that took
+    #[arg(long)]
+    explain: bool,
+    /// Proxy received signals to the container
+    #[arg(long, default_value = "true", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set)]
+    sig_proxy: bool,
+    #[command(flatten)]
+    flags: Flags,
+}
+
+impl Run {
+    pub(crate) fn run(self, engine: &Engine) -> Outcome {
+        let process = &self.flags.process;
+        if process.tty && process.interactive && !self.detach && !io::stdin().is_terminal() {
+            // Docker's client says so, and its code is 1.
+            complain(&Error::invalid("the input device is not a TTY: leave -t out to pipe input into the container"));
+            return Ok(1);
+        }
+        let mut request = self.flags.request()?;
+        request.auto_remove = self.rm;
+        request.stdin_once = request.open_stdin && !self.detach;
+        let container = self.flags.create(engine, &request)?;
+        let id = &container.config.id;
+        let attach = match (self.detach, process.interactive) {
+            (true, _) => 0,
+            (false, true) => STREAMS | INPUT,
+            (false, false) => STREAMS,
+        };
+        let started = engine.start(id, Options { attach, explain: self.explain });
+        if started.is_err() && self.rm {
+            discard(engine, &container);
+        }
+        let started = started?;
+        // With the program's own output after it.
+        let _ = io::stderr().write_all(started.explanation.as_bytes());
+        if self.detach {
+            print(format_args!("{id}\n"));
+            return Ok(0);
+        }
+        attach::attach(engine, &container, started.line, process.interactive, self.sig_proxy)
+    }
+}
+
+/// A container with --rm that could not be started goes at once.
+fn discard(engine: &Engine, container: &Container) {
+    // The error of the start says more than one of this.
+    let _ = engine.remove(container, true);
+}

@@ -1,0 +1,30 @@
+//! From a container of the store to what the runtime makes.
+
+use super::{Engine, container::Container, error::Result};
+use crate::runtime::Spec;
+
+impl Engine {
+    /// What the runtime is asked for.
+    pub(super) fn spec(&self, container: &Container) -> Result<Spec> {
+        let config = &container.config;
+        Ok(Spec {
+            lower: config.layers.iter().map(|layer| self.store.layer(layer).join("fs")).collect(),
+            base: self.store.container(&config.id),
+            volatile: config.auto_remove,
+            hostname: config.hostname.clone(),
+            host_network: config.network.mode == "host",
+            arguments: config.entrypoint.iter().chain(&config.command).cloned().collect(),
+            environment: config.env.clone(),
+            working_dir: config.working_dir.clone(),
+            user: config.user.clone(),
+            terminal: config.tty,
+            init: config.init,
+            capabilities: config.rights.capabilities()?,
+            new_privileges: config.rights.new_privileges,
+            seccomp: config.rights.seccomp()?,
+            rlimits: config.rights.rlimits()?,
+            cgroup: self.cgroup_path(config),
+            limits: config.limits.clone(),
+        })
+    }
+}

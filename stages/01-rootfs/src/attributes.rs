@@ -24,6 +24,7 @@ use crate::{
     error::{Error, Refusal, shown},
     header::Kind,
     options::{Options, Owners, Summary, Whiteouts},
+    pack::Xattrs,
 };
 
 /// For an open file or directory, but for the time. Nothing is set that is right already.
@@ -84,10 +85,43 @@ fn new_owner(now: &FileStat, entry: &Entry, options: &Options) -> Option<(Uid, G
     wanted.then(|| (Uid::from_raw(entry.uid), Gid::from_raw(entry.gid)))
 }
 
+/// Attributes that tell overlayfs what a file is.
+fn is_overlay(name: &[u8]) -> bool {
+    name.starts_with(b"trusted.overlay.") || name.starts_with(b"user.overlay.")
+}
+
+/// Whether an attribute is on the list of those that archives bring and take.
+fn is_allowed(name: &[u8], options: &Options) -> bool {
+    let matches = |allowed: &[u8]| if allowed.ends_with(b".") { name.starts_with(allowed) } else { name == allowed };
+    options.xattrs.iter().any(|allowed| matches(allowed.as_bytes()))
+}
+
+/// The attributes of a file that go into an archive, by name.
+pub(crate) fn xattrs(fd: BorrowedFd, path: &[u8], options: &Options) -> Result<Xattrs, Error> {
+    let failed = |errno| Error::system("read the extended attributes of", path)(errno);
+    let mut list = match sys::list_xattrs(fd) {
+        Err(Errno::EOPNOTSUPP) => return Ok(Vec::new()),
+        list => list.map_err(failed)?,
+    };
+    list.retain(|name| is_allowed(name.to_bytes(), options) && !is_overlay(name.to_bytes()));
+    list.sort_unstable();
+    let mut xattrs = Vec::with_capacity(list.len());
+    for name in list {
+        // XATTR_SIZE_MAX, xattr(7).
+        let mut value = vec![0; 64 << 10];
+        match sys::get_xattr(fd, &name, &mut value) {
+            // It has just been removed.
+            Err(Errno::ENODATA) => continue,
+            length => value.truncate(length.map_err(failed)?),
+        }
+        xattrs.push((name.into_bytes(), value));
+    }
+    Ok(xattrs)
+}
+
 /// Refuses attributes that no archive may set, before anything is made for the entry.
 pub(crate) fn check_xattrs(entry: &Entry) -> Result<(), Refusal> {
-    let forged = |name: &[u8]| name.starts_with(b"trusted.overlay.") || name.starts_with(b"user.overlay.");
-    match entry.xattrs.iter().find(|(name, _)| forged(name) || name.contains(&0)) {
+    match entry.xattrs.iter().find(|(name, _)| is_overlay(name) || name.contains(&0)) {
         Some((name, _)) => Err(Refusal::Xattr(shown(name))),
         None => Ok(()),
     }
@@ -95,11 +129,7 @@ pub(crate) fn check_xattrs(entry: &Entry) -> Result<(), Refusal> {
 
 fn set_xattrs(fd: BorrowedFd, entry: &Entry, options: &Options, summary: &mut Summary) -> Result<(), Error> {
     for (name, value) in &entry.xattrs {
-        let allowed = options
-            .xattrs
-            .iter()
-            .map(String::as_bytes)
-            .any(|allowed| if allowed.ends_with(b".") { name.starts_with(allowed) } else { name == allowed });
+        let allowed = is_allowed(name, options);
         let Ok(name) = CString::new(name.as_slice()) else {
             continue;
         };

@@ -34,6 +34,12 @@ pub enum Error {
         /// The reader's error.
         cause: io::Error,
     },
+    /// The archive could not be written.
+    #[error("write the archive: {cause}")]
+    Write {
+        /// The writer's error.
+        cause: io::Error,
+    },
     /// The archive ends too early, or a size in it is a lie.
     #[error(
         "the archive ends in the middle of {inside}, after {position} bytes; it is truncated, or its sizes lie: get it again"
@@ -131,6 +137,9 @@ pub enum Refusal {
     /// A whiteout that would delete something else than a name in its directory.
     #[error("its name begins with `.wh.` and is no whiteout of a file beside it")]
     Whiteout,
+    /// A name that would mean something else in a layer.
+    #[error("its name begins with `.wh.`, which in a layer marks a deletion; rename it")]
+    Marker,
     /// An attribute that forges an overlay's own.
     #[error("its extended attribute {0} belongs to overlayfs alone")]
     Xattr(String),
@@ -150,7 +159,9 @@ impl Error {
     pub fn errno(&self) -> Errno {
         match self {
             Self::System { errno, .. } => *errno,
-            Self::Read { cause, .. } => cause.raw_os_error().map_or(Errno::EIO, Errno::from_raw),
+            Self::Read { cause, .. } | Self::Write { cause } => {
+                cause.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
+            }
             Self::Limit { .. } => Errno::EFBIG,
             _ => Errno::EINVAL,
         }
@@ -162,6 +173,16 @@ impl Error {
             Self::Refused { why, .. } => why.of(entry),
             other => other,
         }
+    }
+
+    /// More than a limit allows, in a tree that is packed.
+    pub(crate) fn too_many(entry: &[u8], allowed: u64, unit: &'static str) -> Self {
+        Self::Limit { entry: shown(entry), allowed, unit }
+    }
+
+    /// A file that is packed could not be read.
+    pub(crate) fn reading(entry: &[u8], cause: &io::Error) -> Self {
+        Self::system("read", entry)(cause.raw_os_error().map_or(Errno::EIO, Errno::from_raw))
     }
 
     /// The system call `doing` for `entry` failed.

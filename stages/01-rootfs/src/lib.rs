@@ -12,6 +12,7 @@
 //! | `attributes` | owner, mode, extended attributes, times |
 //! | `name` | which names an entry may have |
 //! | `archive`, `stream` | the entries of a tar stream, and their contents; its bytes, counted |
+//! | [`pack()`], `write` | the way back: a tree becomes an archive, always the same one |
 //! | `header`, `pax`, `sparse` | what a header says |
 //! | [`decompress()`] | gzip or not, by the first bytes |
 //! | [`Options`], [`Error`] | what is wanted, and what went wrong |
@@ -27,14 +28,17 @@ mod header;
 mod name;
 mod node;
 mod options;
+mod pack;
 mod pax;
 mod primitive;
 mod sparse;
 mod stream;
 mod unpack;
+mod write;
 
 pub use decompress::{Decompressed, decompress};
 pub use error::{Error, Refusal};
 pub use options::{AbsoluteNames, Devices, Limits, Options, Owners, Summary, Whiteouts};
+pub use pack::{Packed, Packer, pack};
 pub use primitive::Rootfs;
 pub use unpack::{unpack, unpack_tar};

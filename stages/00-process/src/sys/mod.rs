@@ -1,6 +1,6 @@
 //! Every `unsafe` block of the workspace: system calls that nix does not wrap, or wraps with an allocation.
 //!
-//! All functions here but `receive_fd` and the two of `xattr` may be called between `clone` and `exec`: they make system calls on
+//! All functions here but `receive_fd` and those of `xattr` may be called between `clone` and `exec`: they make system calls on
 //! memory that exists already and do nothing else.
 #![allow(unsafe_code)]
 
@@ -36,7 +36,7 @@ pub use process::{
     pidfd_send_signal, random, reap_any, set_gid, set_groups, set_uid, wait_exit, wait_signal,
 };
 pub use terminal::{pty_peer, pty_unlock, set_controlling_terminal, set_window_size, window_size};
-pub use xattr::{get_xattr, set_xattr};
+pub use xattr::{get_xattr, list_xattrs, set_xattr};
 
 /// Turns a raw system call's return value into a `Result`.
 fn check(value: libc::c_long) -> Result<libc::c_long, Errno> {

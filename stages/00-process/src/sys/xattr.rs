@@ -33,3 +33,27 @@ pub fn get_xattr(fd: BorrowedFd, name: &CStr, buffer: &mut [u8]) -> Result<usize
     let length = unsafe { libc::getxattr(path.as_ptr(), name.as_ptr(), start, size) };
     check(length as i64).map(|length| length as usize)
 }
+
+/// The names of all attributes of the file behind `fd`, which may be an `O_PATH` descriptor. Allocates.
+pub fn list_xattrs(fd: BorrowedFd) -> Result<Vec<CString>, Errno> {
+    let path = fd_path(fd);
+    // Most files have none, or few.
+    let mut buffer = [0; 1024];
+    match list(&path, &mut buffer) {
+        Err(Errno::ERANGE) => {}
+        length => return length.map(|length| split(&buffer[..length])),
+    }
+    // XATTR_LIST_MAX, xattr(7).
+    let mut buffer = vec![0; 64 << 10];
+    list(&path, &mut buffer).map(|length| split(&buffer[..length]))
+}
+
+fn list(path: &CStr, buffer: &mut [u8]) -> Result<usize, Errno> {
+    let (start, size) = (buffer.as_mut_ptr().cast(), buffer.len());
+    // SAFETY: the path is null-terminated; the kernel writes at most `size` bytes to the buffer.
+    check(unsafe { libc::listxattr(path.as_ptr(), start, size) } as i64).map(|length| length as usize)
+}
+
+fn split(names: &[u8]) -> Vec<CString> {
+    names.split(|&b| b == 0).filter(|name| !name.is_empty()).filter_map(|name| CString::new(name).ok()).collect()
+}

@@ -12,6 +12,7 @@ pub mod inspect;
 pub mod lifecycle;
 pub mod log;
 pub mod monitor;
+mod mounts;
 mod names;
 pub mod reference;
 pub mod signal;

@@ -3,6 +3,9 @@
 use super::{Engine, container::Container, error::Result};
 use crate::runtime::Spec;
 
+/// Docker's /dev/shm, in bytes.
+const SHM_SIZE: u64 = 64 << 20;
+
 impl Engine {
     /// What the runtime is asked for.
     pub(super) fn spec(&self, container: &Container) -> Result<Spec> {
@@ -25,6 +28,9 @@ impl Engine {
             rlimits: config.rights.rlimits()?,
             cgroup: self.cgroup_path(config),
             limits: config.limits.clone(),
+            mounts: self.mounts(config)?,
+            shm_size: config.storage.shm_size.unwrap_or(SHM_SIZE),
+            read_only: config.storage.read_only,
         })
     }
 }

@@ -4,13 +4,20 @@
 
 mod user;
 
-use std::{os::fd::AsFd, os::fd::OwnedFd, path::PathBuf};
+use std::{
+    ffi::{CStr, NulError},
+    os::fd::{AsFd, OwnedFd},
+    path::PathBuf,
+};
 
 use capabilities::{Capabilities, CapabilitySet};
 use cgroup::{Cgroup, Controller, Limits, Version};
 use cgroupns::CgroupNamespace;
+use mount::{Mount, Source, Target};
 use no_new_privs::NoNewPrivs;
-use process::{Child, Container, Errno, Error, Host, Primitive, Process, Program, Result, WorkingDirectory, spawn};
+use process::{
+    Child, Container, Errno, Error, Host, Primitive, Process, Program, Result, WorkingDirectory, spawn, sys::MountAttr,
+};
 use seccomp::Seccomp;
 
 /// What to run, and in what.
@@ -50,10 +57,14 @@ pub struct Spec {
     pub cgroup: PathBuf,
     /// What it may use.
     pub limits: Limits,
+    /// What is mounted beside what every container has, parents before children; in the place of that where it has the
+    /// same path.
+    pub mounts: Vec<Mount>,
+    /// Bytes of /dev/shm.
+    pub shm_size: u64,
+    /// Whether the root can only be read.
+    pub read_only: bool,
 }
-
-/// Bytes of /dev/shm, as Docker's default.
-const SHM_SIZE: u64 = 64 << 20;
 
 /// Starts the container. `stdio` is not used with a terminal, whose controlling end the child carries.
 pub fn start(spec: &Spec, stdio: [Option<OwnedFd>; 3], host: &mut Host) -> Result<Child> {
@@ -82,8 +93,7 @@ pub fn start(spec: &Spec, stdio: [Option<OwnedFd>; 3], host: &mut Host) -> Resul
 /// What lives as long as the container, in the order in which the child enters it.
 fn container(spec: &Spec, overlay: overlay::Overlay) -> Result<Container> {
     let cgroup = Cgroup::new(&spec.cgroup, spec.limits.clone(), &[Controller::Pids])?;
-    let mut table = mount::default_table(SHM_SIZE);
-    table.extend(cgroup_mounts(&cgroup));
+    let table = table(spec, cgroup_mounts(&cgroup)).map_err(|_| null_byte("a path"))?;
     let mounts = mount::Mounts::new(&spec.base, table).map_err(|_| null_byte("the store's path"))?;
     let mut list: Vec<Box<dyn Primitive>> = vec![
         // First: limited before anything can be used up.
@@ -139,8 +149,33 @@ fn process_list(spec: &Spec, ids: ids::Ids) -> Result<Vec<Box<dyn Primitive>>> {
 }
 // ANCHOR_END: order
 
+/// All that is mounted, in its order: what the user mounts may cover what every container has, and nothing uncovers what
+/// is masked.
+fn table(spec: &Spec, cgroups: Vec<Mount>) -> Result<Vec<Mount>, NulError> {
+    let covered = |path: &CStr| spec.mounts.iter().any(|mount| *mount.path == *path);
+    let mut table = mount::filesystems(spec.shm_size);
+    if !covered(c"/dev") {
+        table.extend(mount::devices());
+    }
+    if !covered(c"/sys/fs/cgroup") {
+        table.extend(cgroups);
+    }
+    table.retain(|mount| !covered(&mount.path));
+    table.extend(spec.mounts.iter().cloned());
+    table.extend(mount::masks());
+    if spec.read_only {
+        let directory = |path: &str, source, attr| Mount::new(path.as_ref(), Target::Directory, source, attr);
+        if !spec.working_dir.is_empty() {
+            // Nobody could make it later.
+            table.push(directory(&spec.working_dir, Source::Directory, MountAttr::default())?);
+        }
+        table.push(directory("/", Source::Seal, MountAttr::READ_ONLY)?);
+    }
+    Ok(table)
+}
+
 /// What shows the container its cgroup.
-fn cgroup_mounts(cgroup: &Cgroup) -> Vec<mount::Mount> {
+fn cgroup_mounts(cgroup: &Cgroup) -> Vec<Mount> {
     let (v1, v2): (Vec<_>, Vec<_>) = cgroup.hierarchies().partition(|hierarchy| hierarchy.version == Version::V1);
     let controllers: Vec<_> = v1.into_iter().map(|hierarchy| hierarchy.controllers.clone()).collect();
     mount::cgroup_table(&controllers, !v2.is_empty())

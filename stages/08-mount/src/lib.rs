@@ -10,29 +10,31 @@
 //! lead to.
 #![forbid(unsafe_code)]
 
+mod attach;
+mod entry;
+mod place;
 mod table;
 
 use std::{
     cell::Cell,
     ffi::{CStr, CString, NulError},
     os::{
-        fd::{AsFd, BorrowedFd},
+        fd::{AsFd, BorrowedFd, OwnedFd},
         unix::ffi::OsStrExt,
     },
     path::Path,
 };
 
+pub use entry::{Mount, Source, Target, Tree};
 use nix::{
-    fcntl::{OFlag, open},
     mount::{MntFlags, MsFlags, mount, umount2},
-    sys::stat::{Mode, mode_t},
-    unistd::{chdir, fchdir, mkdir, pivot_root, symlinkat},
+    unistd::{chdir, fchdir, pivot_root},
 };
 use process::{
     CloneArgs, Errno, Host, Inside, Primitive, Result,
     sys::{self, OpenTree},
 };
-pub use table::{Mount, Source, Target, cgroup_table, default_table};
+pub use table::{cgroup_table, default_table, devices, filesystems, masks};
 
 // ANCHOR: mounts
 /// A mount namespace with the container's root and the mounts in it.
@@ -41,8 +43,8 @@ pub struct Mounts {
     /// Where the root is attached for the moment before it becomes the root.
     at: CString,
     table: Vec<Mount>,
-    /// Symbolic links to make in it: target, path.
-    links: Vec<(CString, CString)>,
+    /// The mounts of the table that were made in the parent.
+    made: Vec<Option<OwnedFd>>,
     /// The mounts of the table that stand nowhere yet.
     detached: Vec<Cell<Option<BorrowedFd<'static>>>>,
 }
@@ -55,9 +57,8 @@ const PRIVATE: usize = 0;
 const ROOT: usize = 1;
 const PIVOT: usize = 2;
 const LEAVE: usize = 3;
-const LINKS: usize = 4;
 /// From here on two steps a mount: made, attached.
-const TABLE: usize = 5;
+const TABLE: usize = 4;
 
 impl Mounts {
     /// The container's root is what an earlier primitive made, attached for a moment at `at`: any directory that the
@@ -68,15 +69,7 @@ impl Mounts {
     /// A path with a null byte in it.
     pub fn new(at: &Path, table: Vec<Mount>) -> Result<Self, NulError> {
         let detached = table.iter().map(|_| Cell::new(None)).collect();
-        let links = [
-            (c"/proc/self/fd", c"/dev/fd"),
-            (c"/proc/self/fd/0", c"/dev/stdin"),
-            (c"/proc/self/fd/1", c"/dev/stdout"),
-            (c"/proc/self/fd/2", c"/dev/stderr"),
-            (c"pts/ptmx", c"/dev/ptmx"),
-        ];
-        let links = links.map(|(target, path)| (target.to_owned(), path.to_owned())).into();
-        Ok(Self { at: CString::new(at.as_os_str().as_bytes())?, table, links, detached })
+        Ok(Self { at: CString::new(at.as_os_str().as_bytes())?, table, made: Vec::new(), detached })
     }
 
     // ANCHOR: pivot
@@ -112,6 +105,12 @@ impl Primitive for Mounts {
                 mount.source.drop_option(c"gid");
             }
         }
+        // What is shared with the host has to be taken from the host's mounts themselves, and only the host's root may.
+        let early = !host.unprivileged;
+        for entry in &self.table {
+            let is_early = early && matches!(entry.source, Source::Open(_));
+            self.made.push(is_early.then(|| host.act(|| entry.making(), || entry.make())).transpose()?);
+        }
         Ok(())
     }
 
@@ -125,7 +124,8 @@ impl Primitive for Mounts {
         inside.at(PRIVATE);
         mount(None::<&CStr>, c"/", None::<&CStr>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&CStr>)?;
         for (number, (entry, detached)) in self.table.iter().zip(&self.detached).enumerate() {
-            if entry.source.is_made() {
+            let made = self.made.get(number).and_then(Option::as_ref);
+            if made.is_none() && entry.source.is_made() {
                 inside.at(TABLE + 2 * number);
                 detached.set(Some(sys::keep_until_exec(entry.make()?)));
             }
@@ -133,15 +133,8 @@ impl Primitive for Mounts {
         self.change_root(inside)?;
         for (number, (entry, detached)) in self.table.iter().zip(&self.detached).enumerate() {
             inside.at(TABLE + 2 * number + 1);
-            attach(entry, detached.get())?;
-        }
-        inside.at(LINKS);
-        for (target, path) in &self.links {
-            match symlinkat(target.as_c_str(), nix::fcntl::AT_FDCWD, path.as_c_str()) {
-                // The image has its own; ENOENT: it has no /dev, which nothing was mounted on either.
-                Ok(()) | Err(Errno::EEXIST | Errno::ENOENT) => {}
-                Err(errno) => return Err(errno),
-            }
+            let made = self.made.get(number).and_then(Option::as_ref);
+            attach::attach(entry, made.map(AsFd::as_fd).or(detached.get()))?;
         }
         Ok(())
     }
@@ -153,7 +146,6 @@ impl Primitive for Mounts {
             ROOT => format!("move_mount(root, {:?})", self.at),
             PIVOT => "pivot_root(\".\", \".\")".to_owned(),
             LEAVE => "umount2(\".\", MNT_DETACH)".to_owned(),
-            LINKS => "symlink /dev/{fd,stdin,stdout,stderr,ptmx}".to_owned(),
             n => self.table.get((n - TABLE) / 2).map_or_else(String::new, |mount| {
                 if (n - TABLE).is_multiple_of(2) { mount.making() } else { mount.attaching() }
             }),
@@ -165,61 +157,11 @@ impl Primitive for Mounts {
             (ROOT, Errno::ENOENT | Errno::ENOTDIR) => {
                 Some("the root filesystem is no directory: make one with ./rootfs-fetch.sh".to_owned())
             }
-            (TABLE.., Errno::EPERM) => {
-                Some("in a user namespace this needs a host whose /proc and /sys are not covered in part".to_owned())
-            }
-            (step @ TABLE.., Errno::EINVAL | Errno::ELOOP) if !(step - TABLE).is_multiple_of(2) => {
-                Some("the image has a symbolic link there; nothing is mounted through links".to_owned())
+            (step @ TABLE.., errno) => {
+                let entry = self.table.get((step - TABLE) / 2)?;
+                attach::hint(entry, !(step - TABLE).is_multiple_of(2), errno).map(str::to_owned)
             }
             _ => None,
-        }
-    }
-}
-
-/// Puts one mount in its place, which is made where the image lacks it.
-fn attach(entry: &Mount, detached: Option<BorrowedFd>) -> Result<(), Errno> {
-    match &entry.source {
-        Source::Link(target) => return symlinkat(target.as_c_str(), nix::fcntl::AT_FDCWD, entry.path.as_c_str()),
-        Source::Seal => {
-            let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-            let here = open(entry.path.as_c_str(), flags, Mode::empty())?;
-            return sys::mount_setattr(here.as_fd(), entry.attr, false);
-        }
-        _ => {}
-    }
-    let Some(detached) = detached else {
-        return match sys::open_tree(None, &entry.path, OpenTree::Clone) {
-            // A file of another kernel's /proc: nothing to protect.
-            Err(Errno::ENOENT) => Ok(()),
-            tree => {
-                let tree = tree?;
-                sys::mount_setattr(tree.as_fd(), entry.attr, false)?;
-                sys::move_mount(tree.as_fd(), None, &entry.path)
-            }
-        };
-    };
-    match sys::move_mount(detached, None, &entry.path) {
-        Err(Errno::ENOENT) => {
-            make_target(entry)?;
-            sys::move_mount(detached, None, &entry.path)
-        }
-        moved => moved,
-    }
-}
-
-fn make_target(entry: &Mount) -> Result<(), Errno> {
-    const DIRECTORY: mode_t = 0o755;
-    for parent in &entry.parents {
-        match mkdir(parent.as_c_str(), Mode::from_bits_truncate(DIRECTORY)) {
-            Ok(()) | Err(Errno::EEXIST) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
-    match entry.target {
-        Target::Directory => mkdir(entry.path.as_c_str(), Mode::from_bits_truncate(DIRECTORY)),
-        Target::File => {
-            let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-            open(entry.path.as_c_str(), flags, Mode::from_bits_truncate(0o644)).map(drop)
         }
     }
 }

@@ -1,18 +1,23 @@
 //! A root that has no outside, with /proc, /sys and /dev of its own.
 
 use std::{
+    ffi::CString,
     fs,
-    os::unix::fs::symlink,
+    os::unix::fs::{OpenOptionsExt, symlink},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use ipc::Ipc;
-use mount::{Mount, Mounts, Source, Target, default_table};
+use mount::{Mount, Mounts, Source, Target, Tree, default_table};
 use network::Network;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use pid::PidNamespace;
-use process::sys::MountAttr;
+use process::{
+    Errno,
+    sys::{MountAttr, Propagation},
+};
 use tests::{
     breakout::Breakout,
     container::{List, image, namespace, own_namespace, run, script_as_nobody, sh, shell, start, with_init},
@@ -191,7 +196,7 @@ fn a_link_on_the_way_stays_in_the_container() {
 fn a_bind_shows_a_directory_of_the_host_with_the_rights_asked_for() {
     let (image, shared) = (image(), tempfile::tempdir().unwrap());
     fs::write(shared.path().join("file"), "of the host").unwrap();
-    let source = std::ffi::CString::new(shared.path().to_str().unwrap()).unwrap();
+    let source = CString::new(shared.path().to_str().unwrap()).unwrap();
     let bind = |attr| {
         let path = Path::new("/made/on/the/way");
         vec![Mount::new(path, Target::Directory, Source::Bind(source.clone()), attr).unwrap()]
@@ -202,6 +207,102 @@ fn a_bind_shows_a_directory_of_the_host_with_the_rights_asked_for() {
     assert!(!shared.path().join("new").exists());
     assert_eq!(sh(with(image.path(), bind(MountAttr::default())), script), "of the host");
     assert!(shared.path().join("new").exists());
+}
+
+/// A directory of the host with a file `mark`, bound at `path` in the way of a user's volume.
+fn volume(path: &str) -> (tempfile::TempDir, Mount) {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("mark"), "").unwrap();
+    let mount = volume_of(dir.path(), path, Target::Directory);
+    (dir, mount)
+}
+
+fn volume_of(source: &Path, path: &str, target: Target) -> Mount {
+    let fd = fs::OpenOptions::new().read(true).custom_flags(nix::libc::O_PATH).open(source).unwrap();
+    let tree = Tree {
+        path: CString::new(source.to_str().unwrap()).unwrap(),
+        fd: Arc::new(fd.into()),
+        recursive: true,
+        attr_recursive: true,
+        propagation: Propagation::Private,
+        propagation_recursive: true,
+    };
+    Mount::new(Path::new(path), target, Source::Open(tree), MountAttr::default()).unwrap().following()
+}
+
+#[test]
+fn a_volume_is_where_the_links_of_the_image_lead_to() {
+    let image = image();
+    fs::create_dir(image.path().join("run")).unwrap();
+    for (link, to) in [("var/run", "/run"), ("var/deep", "../../../../run"), ("var/new", "../not/yet/there")] {
+        symlink(to, image.path().join(link)).unwrap();
+    }
+    let paths = [
+        ("/var/run/a", "/run/a"),
+        ("/var/deep/b/c", "/run/b/c"),
+        ("/var/new", "/not/yet/there"),
+        ("/var/new/sub", "/not/yet/there/sub"),
+        ("/made/on/the/way", "/made/on/the/way"),
+        ("//tmp/./x/../y/", "/tmp/y"),
+    ];
+    for (path, is) in paths {
+        let (_dir, mount) = volume(path);
+        let script = format!("ls {is}; grep -c ' {is} ' /proc/self/mountinfo");
+        assert_eq!(
+            sh(with(image.path(), [default_table(1 << 20), vec![mount]].concat()), &script),
+            "mark\n1\n",
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn a_file_is_mounted_on_a_file() {
+    let (image, dir) = (image(), tempfile::tempdir().unwrap());
+    let file = dir.path().join("file");
+    fs::write(&file, "of the host\n").unwrap();
+    symlink("real", image.path().join("etc/link")).unwrap();
+    for (path, is) in [("/etc/passwd", "/etc/passwd"), ("/new/file", "/new/file"), ("/etc/link", "/etc/real")] {
+        let list = with(image.path(), vec![volume_of(&file, path, Target::File)]);
+        assert_eq!(sh(list, &format!("cat {is}")), "of the host\n", "{path}");
+    }
+    for (source, path) in [(file.as_path(), "/tmp"), (dir.path(), "/etc/passwd")] {
+        let mount = volume_of(source, path, Target::Directory);
+        let error = start(with(image.path(), vec![mount]), shell("true")).map(drop).unwrap_err();
+        assert!(error.to_string().contains("vice-versa"), "{error}");
+    }
+}
+
+#[test]
+fn no_link_leads_a_volume_out_of_the_container_or_into_proc() {
+    let (image, victim) = (image(), tempfile::tempdir().unwrap());
+    let out = |name: &str, to: &Path| symlink(to, image.path().join(name)).unwrap();
+    out("absolute", victim.path());
+    out("climbing", &Path::new("../../../../../../..").join(victim.path().strip_prefix("/").unwrap()));
+    for name in ["absolute", "climbing"] {
+        let (_dir, mount) = volume(&format!("/{name}/below"));
+        // Inside there is a directory of the same name, which has nothing to do with the host's.
+        let script = format!("ls {}/below", victim.path().display());
+        assert_eq!(sh(with(image.path(), vec![mount]), &script), "mark\n");
+    }
+    assert_eq!(fs::read_dir(victim.path()).unwrap().count(), 0, "nothing is made on the host");
+    out("magic", Path::new("/proc/self/root"));
+    out("magic-fd", Path::new("/proc/self/fd/0"));
+    out("attr", Path::new("/proc/self/attr"));
+    out("whole", Path::new("/proc"));
+    out("circle", Path::new("circle"));
+    let paths = ["/magic", "/magic-fd/x", "/attr", "/whole", "/whole/sys", "/proc", "/proc/sys", "/proc/1", "/circle"];
+    for path in paths {
+        let (_dir, mount) = volume(path);
+        let list = with(image.path(), [default_table(1 << 20), vec![mount]].concat());
+        let error = start(list, shell("true")).map(drop).unwrap_err();
+        assert!(matches!(error.errno, Errno::EACCES | Errno::ELOOP) && error.hint.is_some(), "{path}: {error}");
+    }
+    // What a container's own view of the machine replaces is no such thing.
+    let file = image.path().join("etc/passwd");
+    let list =
+        with(image.path(), [default_table(1 << 20), vec![volume_of(&file, "/proc/uptime", Target::File)]].concat());
+    assert!(sh(list, "cat /proc/uptime").starts_with("root:"));
 }
 
 #[test]

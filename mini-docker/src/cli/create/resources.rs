@@ -111,7 +111,7 @@ fn device(text: &str, rate: Rate) -> Result<DeviceLimit> {
 }
 
 /// Docker's sizes: a number, a fraction if need be, and b, k, m, g, t or p, powers of 1024, with or without `b` or `ib`.
-fn bytes(text: &str) -> Result<u64, String> {
+pub(super) fn bytes(text: &str) -> Result<u64, String> {
     let invalid = || format!("invalid size {text:?}: use a number with b, k, m, g or t, such as 512m");
     let split = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(split);

@@ -1,4 +1,4 @@
-//! Descriptors that travel between processes.
+//! Descriptors: what they carry between processes, and what is behind one.
 
 use std::{
     io::IoSliceMut,
@@ -54,4 +54,13 @@ pub fn receive_fd(socket: BorrowedFd, buffer: &mut [u8]) -> Result<(usize, Optio
         }
     }
     Ok((message.bytes, received))
+}
+
+/// readlinkat(2): the target of the symbolic link `fd`, opened with `O_PATH | O_NOFOLLOW`, into `buffer`. Returns its length
+/// in bytes, which is the buffer's where that is too short.
+pub fn read_link(fd: BorrowedFd, buffer: &mut [u8]) -> Result<usize, Errno> {
+    let (start, size) = (buffer.as_mut_ptr().cast(), buffer.len());
+    // SAFETY: the path is empty, which means `fd` itself; the kernel writes at most `size` bytes to the buffer.
+    let length = unsafe { libc::readlinkat(fd.as_raw_fd(), c"".as_ptr(), start, size) };
+    check(length as i64).map(|length| length as usize)
 }

@@ -19,10 +19,10 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use nix::errno::Errno;
 
 pub use datagram::{BATCH, receive_many, send_many};
-pub use descriptor::{receive_fd, send_fd};
+pub use descriptor::{read_link, receive_fd, send_fd};
 pub use mount::{
-    MountAttr, OpenTree, fsconfig_create, fsconfig_fd, fsconfig_flag, fsconfig_string, fsmount, fsopen, mount_id,
-    mount_idmapped, mount_setattr, move_mount, open_tree,
+    MountAttr, OpenTree, Propagation, fsconfig_create, fsconfig_fd, fsconfig_flag, fsconfig_string, fsmount, fsopen,
+    mount_id, mount_idmapped, mount_propagation, mount_setattr, move_mount, open_tree,
 };
 pub use net::{interface_index, loopback_up, network_cookie};
 pub use netlink::netlink_socket;

@@ -140,6 +140,29 @@ pub fn mount_setattr(fd: BorrowedFd, set: MountAttr, recursive: bool) -> Result<
     set_attributes(fd, &attr, recursive)
 }
 
+/// Which mounts that are made or unmounted later the copies of a mount tell each other of (mount_namespaces(7)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Propagation {
+    /// None.
+    #[default]
+    Private,
+    /// Those made in the original appear here.
+    Slave,
+    /// Both ways, where the original is shared.
+    Shared,
+}
+
+/// mount_setattr(2): sets the propagation of the mount `fd`, and of all below it if `recursive`.
+pub fn mount_propagation(fd: BorrowedFd, propagation: Propagation, recursive: bool) -> Result<(), Errno> {
+    let propagation = match propagation {
+        Propagation::Private => libc::MS_PRIVATE,
+        Propagation::Slave => libc::MS_SLAVE,
+        Propagation::Shared => libc::MS_SHARED,
+    };
+    let attr = libc::mount_attr { attr_set: 0, attr_clr: 0, propagation, userns_fd: 0 };
+    set_attributes(fd, &attr, recursive)
+}
+
 /// mount_setattr(2): shows what the mount `fd`, attached nowhere yet, holds with the owners that the maps of the user
 /// namespace `maps` make of them. Needs `CAP_SYS_ADMIN` in the user namespace of its filesystem.
 ///

@@ -1,0 +1,121 @@
+//! Putting one mount in its place, after the pivot.
+
+use std::os::fd::{AsFd, BorrowedFd};
+
+use nix::{
+    fcntl::{AT_FDCWD, OFlag, open},
+    sys::stat::{Mode, mode_t},
+    unistd::{mkdir, symlinkat},
+};
+use process::{
+    Errno,
+    sys::{self, OpenTree},
+};
+
+use crate::{
+    entry::{Mount, Source, Target},
+    place,
+};
+
+/// The files of /proc that may be covered, as runc has them: what a container's own view of the machine replaces.
+const COVERABLE: [&str; 11] = [
+    "/proc/cpuinfo",
+    "/proc/diskstats",
+    "/proc/loadavg",
+    "/proc/meminfo",
+    "/proc/net/dev",
+    "/proc/slabinfo",
+    "/proc/stat",
+    "/proc/swaps",
+    "/proc/sys/crypto/fips_enabled",
+    "/proc/sys/kernel/ns_last_pid",
+    "/proc/uptime",
+];
+
+/// Puts one mount in its place, which is made where the image lacks it.
+pub(crate) fn attach(entry: &Mount, detached: Option<BorrowedFd>) -> Result<(), Errno> {
+    match &entry.source {
+        Source::Link(target) => return symlinkat(target.as_c_str(), AT_FDCWD, entry.path.as_c_str()),
+        Source::Directory => return place::find(&entry.path, Target::Directory).map(drop),
+        Source::Seal => {
+            let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+            let here = open(entry.path.as_c_str(), flags, Mode::empty())?;
+            return sys::mount_setattr(here.as_fd(), entry.attr, false);
+        }
+        _ => {}
+    }
+    let attached = match detached {
+        Some(detached) if entry.follows => attach_following(entry, detached),
+        Some(detached) => attach_fixed(entry, detached),
+        None => attach_itself(entry),
+    };
+    match attached {
+        // A file of another kernel's /proc: nothing to protect.
+        Err(Errno::ENOENT) if entry.target == Target::Present => Ok(()),
+        attached => attached,
+    }
+}
+
+fn attach_following(entry: &Mount, detached: BorrowedFd) -> Result<(), Errno> {
+    let place = place::find(&entry.path, entry.target)?;
+    if place::is_proc(&place)? {
+        let path = entry.path.to_bytes();
+        let is_proc_itself = path == b"/proc" && place::is_proc(detached)?;
+        if !is_proc_itself && !COVERABLE.iter().any(|coverable| coverable.as_bytes() == path) {
+            return Err(Errno::EACCES);
+        }
+    }
+    sys::move_mount(detached, Some(place.as_fd()), c"")
+}
+
+fn attach_fixed(entry: &Mount, detached: BorrowedFd) -> Result<(), Errno> {
+    match sys::move_mount(detached, None, &entry.path) {
+        Err(Errno::ENOENT) => {
+            make_target(entry)?;
+            sys::move_mount(detached, None, &entry.path)
+        }
+        moved => moved,
+    }
+}
+
+fn attach_itself(entry: &Mount) -> Result<(), Errno> {
+    let tree = sys::open_tree(None, &entry.path, OpenTree::Clone)?;
+    sys::mount_setattr(tree.as_fd(), entry.attr, false)?;
+    sys::move_mount(tree.as_fd(), None, &entry.path)
+}
+
+fn make_target(entry: &Mount) -> Result<(), Errno> {
+    const DIRECTORY: mode_t = 0o755;
+    if entry.target == Target::Present {
+        return Err(Errno::ENOENT);
+    }
+    for parent in &entry.parents {
+        match mkdir(parent.as_c_str(), Mode::from_bits_truncate(DIRECTORY)) {
+            Ok(()) | Err(Errno::EEXIST) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    if entry.target == Target::Directory {
+        return mkdir(entry.path.as_c_str(), Mode::from_bits_truncate(DIRECTORY));
+    }
+    let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    open(entry.path.as_c_str(), flags, Mode::from_bits_truncate(0o644)).map(drop)
+}
+
+/// What the user can do about `errno`.
+pub(crate) fn hint(entry: &Mount, attaching: bool, errno: Errno) -> Option<&'static str> {
+    match errno {
+        Errno::EACCES if attaching && entry.follows => Some("nothing is mounted inside /proc, by whatever links"),
+        Errno::ENOTDIR | Errno::EINVAL if attaching && entry.follows => Some(
+            "are you trying to mount a directory onto a file (or vice-versa)? Check if the specified host path exists and is the expected type",
+        ),
+        Errno::ELOOP if attaching && entry.follows => {
+            Some("the image has links there that lead in a circle, or into /proc")
+        }
+        Errno::EINVAL | Errno::ELOOP if attaching => {
+            Some("the image has a symbolic link there; nothing is mounted through links")
+        }
+        Errno::EPERM => Some("in a user namespace this needs a host whose /proc and /sys are not covered in part"),
+        _ => None,
+    }
+}

@@ -1,9 +1,9 @@
 //! `inspect`.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::Value;
 
-use super::{Outcome, complain, print};
+use super::{Outcome, format};
 use crate::engine::{
     Engine,
     error::{Error, Kind, Result},
@@ -15,41 +15,47 @@ pub(crate) struct Inspect {
     /// Containers or images, by name or id
     #[arg(value_name = "NAME|ID", required = true)]
     names: Vec<String>,
+    /// Format output using a custom template: 'json', or a Go template
+    #[arg(short, long, value_name = "FORMAT")]
+    format: Option<String>,
+    /// Only inspect objects of this type
+    #[arg(long, value_enum, value_name = "TYPE")]
+    r#type: Option<Type>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Type {
+    Container,
+    Image,
 }
 
 impl Inspect {
     pub(crate) fn run(self, engine: &Engine) -> Outcome {
-        let mut objects = Vec::new();
-        let mut code = 0;
-        for name in &self.names {
-            match inspect(engine, name) {
-                Ok(object) => objects.push(object),
-                Err(e) => {
-                    complain(&e);
-                    code = 1;
-                }
-            }
-        }
-        let text = serde_json::to_string_pretty(&objects).map_err(|e| Error::system("print", &e.into()))?;
-        print(format_args!("{text}\n"));
-        Ok(code)
+        format::inspect(self.format.as_deref(), &self.names, |name| match self.r#type {
+            None => any(engine, name),
+            Some(Type::Container) => Ok(engine.inspect_container(&engine.container(name)?)),
+            Some(Type::Image) => image(engine, name),
+        })
     }
 }
 
-fn inspect(engine: &Engine, name: &str) -> Result<Value> {
+/// A container, or else an image.
+fn any(engine: &Engine, name: &str) -> Result<Value> {
     match engine.container(name) {
         Err(e) if e.kind == Kind::NotFound => {}
         found => return Ok(engine.inspect_container(&found?)),
     }
-    match engine.image(name) {
+    match image(engine, name) {
         Err(e) if e.kind == Kind::NotFound || Reference::parse(name).is_err() => {
             Err(Error::not_found(format!("no such object: {name}; see `mini-docker ps -a` and `mini-docker images`")))
         }
-        found => {
-            let image = found?;
-            let names = engine.images()?.into_iter().find(|(other, _)| other.id == image.id);
-            let names: Vec<_> = names.iter().flat_map(|(_, names)| names).map(Reference::to_string).collect();
-            Ok(engine.inspect_image(&image, &names))
-        }
+        found => found,
     }
+}
+
+fn image(engine: &Engine, name: &str) -> Result<Value> {
+    let image = engine.image(name)?;
+    let names = engine.images()?.into_iter().find(|(other, _)| other.id == image.id);
+    let names: Vec<_> = names.iter().flat_map(|(_, names)| names).map(Reference::to_string).collect();
+    Ok(engine.inspect_image(&image, &names))
 }

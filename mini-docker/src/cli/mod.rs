@@ -2,9 +2,12 @@
 
 mod container;
 mod create;
+mod format;
 mod images;
 mod inspect;
 mod table;
+mod template;
+mod units;
 
 use std::{
     io::{self, Write},

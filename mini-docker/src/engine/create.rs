@@ -242,17 +242,21 @@ fn check(config: &Config) -> Result<()> {
     config.network.check()
 }
 
-/// Docker's order: what every container has, the image's, the user's; the last of a name wins, in the first's place.
+/// Docker's order: the user's, where the last of a name wins; the image's; and what every container has.
 fn environment(image: &[String], request: &Request, hostname: &str) -> Vec<String> {
-    let mut env = vec![format!("PATH={}", process::DEFAULT_PATH), format!("HOSTNAME={hostname}")];
-    if request.tty {
-        env.push("TERM=xterm".to_owned());
-    }
-    for variable in image.iter().chain(&request.env) {
-        let key = variable.split('=').next().unwrap_or_default();
-        match env.iter_mut().find(|other| other.split('=').next() == Some(key)) {
+    let key = |variable: &str| variable.split('=').next().unwrap_or_default().to_owned();
+    let mut env: Vec<String> = Vec::new();
+    for variable in &request.env {
+        match env.iter_mut().find(|other| key(other) == key(variable)) {
             Some(other) => other.clone_from(variable),
             None => env.push(variable.clone()),
+        }
+    }
+    let terminal = request.tty.then(|| "TERM=xterm".to_owned());
+    let defaults = [format!("PATH={}", process::DEFAULT_PATH), format!("HOSTNAME={hostname}")];
+    for variable in image.iter().cloned().chain(defaults).chain(terminal) {
+        if !env.iter().any(|other| key(other) == key(&variable)) {
+            env.push(variable);
         }
     }
     env

@@ -4,5 +4,6 @@
 #![forbid(unsafe_code)]
 
 pub mod cli;
+pub mod compose;
 pub mod engine;
 pub mod runtime;

@@ -1,5 +1,6 @@
 //! The command line: what Docker's users type.
 
+mod compose;
 mod container;
 mod create;
 mod format;
@@ -59,6 +60,8 @@ enum Command {
     Images(images::Images),
     /// Remove one or more images
     Rmi(images::Rmi),
+    /// Define and run multi-container applications
+    Compose(compose::Compose),
     /// Manage containers
     #[command(subcommand)]
     Container(container::Command),
@@ -79,6 +82,7 @@ impl Command {
             Self::Import(command) => command.run(engine),
             Self::Images(command) => command.run(engine),
             Self::Rmi(command) => command.run(engine),
+            Self::Compose(command) => command.run(engine),
             Self::Container(command) => command.run(engine),
         }
     }

@@ -2,8 +2,7 @@
 
 use clap::Args;
 
-use super::resources::bytes;
-use crate::engine::{Request, Result};
+use crate::engine::{Request, Result, bytes::parse as bytes};
 
 #[derive(Debug, Args)]
 pub(super) struct StorageFlags {

@@ -1,0 +1,111 @@
+//! `compose config`.
+
+use std::{fs, path::PathBuf};
+
+use clap::Args;
+use serde_json::Value;
+
+use super::{load, print_lines};
+use crate::{
+    cli::{Outcome, print},
+    compose::{Options, Project},
+    engine::error::{Context, Error, Result},
+};
+
+#[derive(Debug, Args)]
+pub(super) struct Config {
+    /// Format the output: yaml or json
+    #[arg(long, default_value = "yaml", value_parser = ["yaml", "json"])]
+    format: String,
+    /// Only validate the configuration, don't print anything
+    #[arg(short, long)]
+    quiet: bool,
+    /// Print the service names, one per line
+    #[arg(long)]
+    services: bool,
+    /// Print the volume names, one per line
+    #[arg(long)]
+    volumes: bool,
+    /// Print the network names, one per line
+    #[arg(long)]
+    networks: bool,
+    /// Print the image names, one per line
+    #[arg(long)]
+    images: bool,
+    /// Print the profile names, one per line
+    #[arg(long)]
+    profiles: bool,
+    /// Print the variables that interpolation uses, with their values
+    #[arg(long)]
+    environment: bool,
+    /// Don't interpolate environment variables
+    #[arg(long)]
+    no_interpolate: bool,
+    /// Don't check that the parts of the model fit together
+    #[arg(long)]
+    no_consistency: bool,
+    /// Save to file (default to stdout)
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+impl Config {
+    pub(super) fn run(self, options: &mut Options) -> Outcome {
+        options.no_interpolate = self.no_interpolate;
+        options.no_consistency = self.no_consistency;
+        let project = load(options)?;
+        let names = |section: &str| project.model.get(section).and_then(Value::as_object).into_iter().flatten();
+        if self.quiet {
+            return Ok(0);
+        }
+        if self.services {
+            print_lines(names("services").map(|(name, _)| name));
+        } else if self.volumes {
+            print_lines(names("volumes").map(|(name, _)| name));
+        } else if self.networks {
+            print_lines(names("networks").map(|(name, _)| name));
+        } else if self.images {
+            print_lines(images(&project));
+        } else if self.profiles {
+            print_lines(profiles(&project));
+        } else if self.environment {
+            print_lines(project.environment.0.iter().map(|(key, value)| format!("{key}={value}")));
+        } else {
+            let text = render(&project.model, &self.format)?;
+            match &self.output {
+                Some(path) => fs::write(path, text).doing("write", path)?,
+                None => print(format_args!("{text}")),
+            }
+        }
+        Ok(0)
+    }
+}
+
+fn images(project: &Project) -> Vec<String> {
+    let image = |(name, service): (&String, &Value)| {
+        let given = service.get("image").and_then(Value::as_str).map(str::to_owned);
+        given.unwrap_or_else(|| format!("{}-{name}", project.name))
+    };
+    let mut images: Vec<_> = project.services().map(image).collect();
+    images.sort();
+    images.dedup();
+    images
+}
+
+fn profiles(project: &Project) -> Vec<String> {
+    let disabled = project.disabled.as_object().into_iter().flatten();
+    let lists = project.services().chain(disabled).filter_map(|(_, service)| service.get("profiles")?.as_array());
+    let mut names: Vec<_> = lists.flatten().filter_map(Value::as_str).map(str::to_owned).collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn render(model: &Value, format: &str) -> Result<String> {
+    let failed = |e: std::io::Error| Error::system("print the model", &e);
+    if format == "json" {
+        let text = serde_json::to_string_pretty(model).map_err(|e| failed(e.into()))?;
+        return Ok(format!("{text}\n"));
+    }
+    serde_yaml::to_string(model).map_err(|e| failed(std::io::Error::other(e)))
+}

@@ -1,0 +1,137 @@
+//! Files to one model: read, fill in, include, extend, merge, check, write out.
+
+use std::path::{Path as FilePath, PathBuf};
+
+use serde_json::{Value, json};
+
+use super::{
+    canonical::canonical,
+    complete,
+    document::{self, clear},
+    extends, include,
+    interpolate::interpolate,
+    merge, paths,
+    position::locate,
+    shape::{self, PROJECT},
+    tree::{Mapping, Path},
+    unique,
+};
+use crate::engine::error::{Context as _, Error, Result};
+
+/// Variables by name.
+#[derive(Debug, Clone, Default)]
+pub struct Environment(pub std::collections::BTreeMap<String, String>);
+
+impl Environment {
+    /// A variable's value.
+    pub fn get(&self, name: &str) -> Option<String> {
+        self.0.get(name).cloned()
+    }
+}
+
+/// A file, as it was read.
+#[derive(Debug, Clone)]
+pub(super) struct Source {
+    /// Absolute; `-` for standard input.
+    pub(super) path: PathBuf,
+    pub(super) text: String,
+}
+
+impl Source {
+    pub(super) fn read(path: &FilePath) -> Result<Self> {
+        let text = std::fs::read_to_string(path).doing("read", path)?;
+        Ok(Self { path: path.to_owned(), text })
+    }
+}
+
+/// What files are read with.
+#[derive(Debug, Clone)]
+pub(super) struct Context {
+    /// What relative paths begin at; absolute.
+    pub(super) directory: PathBuf,
+    pub(super) environment: Environment,
+    /// Whether variables are filled in.
+    pub(super) interpolate: bool,
+}
+
+/// A model, and what its last document cleared.
+pub(super) struct Loaded {
+    pub(super) model: Mapping,
+    pub(super) cleared: Vec<Path>,
+}
+
+/// The files over each other, with defaults and absolute paths. `included` are the files whose `include` led here.
+pub(super) fn load(sources: &[Source], context: &Context, included: &[PathBuf]) -> Result<Mapping> {
+    let mut model = Mapping::new();
+    for source in sources {
+        model = add(source, context, model, included)?;
+    }
+    complete::defaults(&mut model);
+    complete::check(&model)?;
+    paths::resolve(&mut model, &context.directory);
+    complete::environment(&mut model, &context.environment);
+    Ok(model)
+}
+
+/// Merges one file over the model so far.
+fn add(source: &Source, context: &Context, mut model: Mapping, included: &[PathBuf]) -> Result<Mapping> {
+    let file = source.path.display().to_string();
+    for document in document::read(&file, &source.text)? {
+        let mut own = document.model;
+        prepare(&mut own, context)?;
+        include::apply(&mut own, &document.cleared, source, context, included)?;
+        clear(&mut model, &document.cleared);
+        extends::apply(&mut own, &document.cleared, &source.path, context)?;
+        model = merge::merge(model, own)?;
+        unique::enforce(&mut model)?;
+        check(&model, source)?;
+        model.remove("version");
+        canonical(&mut model)?;
+        omit_empty(&mut model);
+        unique::enforce(&mut model)?;
+    }
+    Ok(model)
+}
+
+/// A file that a service extends: its own services, not checked yet, with absolute paths.
+pub(super) fn load_extended(path: &FilePath, context: &Context) -> Result<Loaded> {
+    let source = Source::read(path)?;
+    let mut loaded = Loaded { model: Mapping::new(), cleared: Vec::new() };
+    for document in document::read(&path.display().to_string(), &source.text)? {
+        let mut own = document.model;
+        prepare(&mut own, context)?;
+        clear(&mut loaded.model, &document.cleared);
+        loaded.model = merge::merge(loaded.model, own)?;
+        unique::enforce(&mut loaded.model)?;
+        canonical(&mut loaded.model)?;
+        omit_empty(&mut loaded.model);
+        loaded.cleared = document.cleared;
+    }
+    paths::resolve(&mut loaded.model, path.parent().unwrap_or(FilePath::new("/")));
+    Ok(loaded)
+}
+
+fn prepare(model: &mut Mapping, context: &Context) -> Result<()> {
+    if context.interpolate {
+        interpolate(model, &|name| context.environment.get(name))?;
+    }
+    Ok(())
+}
+
+fn check(model: &Mapping, source: &Source) -> Result<()> {
+    shape::check(&Value::Object(model.clone()), &PROJECT, &Path::default()).map_err(|mistake| {
+        let place = locate(&source.text, mistake.path.keys());
+        let place = place.map_or(String::new(), |(line, column)| format!(":{line}:{column}"));
+        Error::invalid(format!("{}{place}: {} {}", source.path.display(), mistake.path, mistake.why))
+    })
+}
+
+/// Empty entries that would be no servers.
+fn omit_empty(model: &mut Mapping) {
+    let Some(Value::Object(services)) = model.get_mut("services") else { return };
+    for service in services.values_mut() {
+        if let Some(Value::Array(servers)) = service.get_mut("dns") {
+            servers.retain(|server| *server != json!("") && !server.is_null());
+        }
+    }
+}

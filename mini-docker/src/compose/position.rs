@@ -1,0 +1,148 @@
+//! Where a key stands in a file.
+
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+/// The line and column, from 1, of the value at `path` in the first document that has it.
+///
+/// The parser knows a place only when it fails there: so it is led along the path, and made to fail at its end.
+pub(super) fn locate(text: &str, path: &[String]) -> Option<(usize, usize)> {
+    for document in serde_yaml::Deserializer::from_str(text) {
+        let error = Seek(path).deserialize(document).err()?;
+        if error.to_string().contains(FOUND) {
+            return error.location().map(|location| (location.line(), location.column()));
+        }
+    }
+    None
+}
+
+const FOUND: &str = "found what was sought";
+
+struct Seek<'a>(&'a [String]);
+
+impl<'de> DeserializeSeed<'de> for Seek<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Seek<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str("anything")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let Some((first, rest)) = self.0.split_first() else { return Err(A::Error::custom(FOUND)) };
+        while let Some(key) = map.next_key::<serde_yaml::Value>()? {
+            if key.as_str() == Some(first) {
+                if rest.is_empty() {
+                    return map.next_value_seed(Fail);
+                }
+                map.next_value_seed(Seek(rest))?;
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        let Some((first, rest)) = self.0.split_first() else { return Err(A::Error::custom(FOUND)) };
+        let wanted = first.trim_matches(['[', ']']).parse::<usize>().ok();
+        for at in 0.. {
+            let more = if Some(at) != wanted {
+                list.next_element::<IgnoredAny>()?.is_some()
+            } else if rest.is_empty() {
+                list.next_element_seed(Fail)?.is_some()
+            } else {
+                list.next_element_seed(Seek(rest))?.is_some()
+            };
+            if !more {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+}
+
+/// Fails at whatever comes.
+struct Fail;
+
+impl<'de> DeserializeSeed<'de> for Fail {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(FailVisitor)
+    }
+}
+
+struct FailVisitor;
+
+macro_rules! fail {
+    ($($method:ident($type:ty)),*) => {
+        $(fn $method<E: serde::de::Error>(self, _: $type) -> Result<(), E> { Err(E::custom(FOUND)) })*
+    };
+}
+
+impl<'de> Visitor<'de> for FailVisitor {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str("anything")
+    }
+
+    fail!(visit_bool(bool), visit_i64(i64), visit_u64(u64), visit_f64(f64), visit_str(&str));
+
+    fn visit_unit<E: serde::de::Error>(self) -> Result<(), E> {
+        Err(E::custom(FOUND))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<(), A::Error> {
+        Err(A::Error::custom(FOUND))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<(), A::Error> {
+        Err(A::Error::custom(FOUND))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_found_where_they_stand() {
+        let text = "services:\n  web:\n    image: x\n    ports:\n      - 80\n      - bad: 1\n";
+        let at = |path: &[&str]| locate(text, &path.iter().map(|&key| key.to_owned()).collect::<Vec<_>>());
+        assert_eq!(at(&["services", "web", "image"]).map(|(line, _)| line), Some(3));
+        assert_eq!(at(&["services", "web", "ports", "[1]", "bad"]).map(|(line, _)| line), Some(6));
+        assert_eq!(at(&["services", "db"]), None);
+    }
+}

@@ -1,0 +1,294 @@
+//! A project: what a command works on.
+
+use std::{
+    io::Read,
+    path::{Path as FilePath, PathBuf},
+};
+
+use serde_json::{Value, json};
+
+use super::{
+    complete, consistency, dotenv,
+    encode::encode,
+    include::with_files,
+    interpolate,
+    load::{Context, Environment, Source, load},
+    paths::absolute,
+    shape::{self, PROJECT},
+    template::substitute,
+    tree::{Mapping, Path, section, text_of},
+};
+use crate::engine::error::{Context as _, Error, Result};
+
+/// What the command line and the environment say.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The files; none: looked for.
+    pub files: Vec<PathBuf>,
+    /// The project's name.
+    pub name: Option<String>,
+    /// Profiles to enable; `*` is all of them.
+    pub profiles: Vec<String>,
+    /// Files of variables; none: `.env` of the project's directory.
+    pub env_files: Vec<PathBuf>,
+    /// What relative paths begin at; the first file's directory where it is missing.
+    pub directory: Option<PathBuf>,
+    /// Whether variables are left alone.
+    pub no_interpolate: bool,
+    /// Whether the parts need not fit together.
+    pub no_consistency: bool,
+}
+
+/// A whole project.
+#[derive(Debug, Clone)]
+pub struct Project {
+    /// Its name.
+    pub name: String,
+    /// What its relative paths began at.
+    pub directory: PathBuf,
+    /// The files that it came from.
+    pub files: Vec<PathBuf>,
+    /// The canonical model, with the services that are enabled.
+    pub model: Value,
+    /// The services that no profile asks for.
+    pub disabled: Value,
+    /// All its variables.
+    pub environment: Environment,
+}
+
+const NAMES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
+const OVERRIDES: [&str; 4] =
+    ["compose.override.yml", "compose.override.yaml", "docker-compose.override.yml", "docker-compose.override.yaml"];
+
+impl Project {
+    /// Reads the project that the options name.
+    pub fn load(options: &Options) -> Result<Self> {
+        let here = std::env::current_dir().map_err(|e| Error::system("find the current directory", &e))?;
+        let process = Environment(std::env::vars().collect());
+        let first = options.files.iter().find(|file| file.as_os_str() != "-");
+        let beside = first.map(|file| here.join(file)).and_then(|file| file.parent().map(FilePath::to_owned));
+        let directory = options.directory.as_ref().map(|directory| here.join(directory)).or(beside);
+        let env_files: Vec<_> = if options.env_files.is_empty() {
+            let default = directory.as_deref().unwrap_or(&here).join(".env");
+            let disabled = process.get("COMPOSE_DISABLE_ENV_FILE").is_some_and(|v| v == "1" || v == "true");
+            Some(default).into_iter().filter(|file| file.is_file() && !disabled).collect()
+        } else {
+            options.env_files.iter().map(|file| here.join(file)).collect()
+        };
+        let mut environment = with_files(&process, &env_files)?;
+        let files = find_files(options, &environment, &here)?;
+        let directory = directory
+            .or_else(|| files.iter().find(|f| f.as_os_str() != "-")?.parent().map(FilePath::to_owned))
+            .unwrap_or(here);
+        let directory = PathBuf::from(absolute(&directory.to_string_lossy(), FilePath::new("/")));
+        let sources = files.iter().map(|file| read(file)).collect::<Result<Vec<_>>>()?;
+        let name = project_name(options, &environment, &sources, &directory)?;
+        environment.0.insert("COMPOSE_PROJECT_NAME".to_owned(), name.clone());
+        let context = Context { directory, environment, interpolate: !options.no_interpolate };
+        let model = load(&sources, &context, &[])?;
+        if model.is_empty() {
+            return Err(Error::invalid("empty compose file"));
+        }
+        Self::complete(model, name, context, files, options)
+    }
+
+    fn complete(
+        mut model: Mapping,
+        name: String,
+        context: Context,
+        files: Vec<PathBuf>,
+        options: &Options,
+    ) -> Result<Self> {
+        complete::normalise(&mut model, &name, &context.environment);
+        let extensions: Vec<_> = shape::extensions(&model).map(|(key, value)| (key.clone(), value.clone())).collect();
+        model.insert("name".to_owned(), json!(name));
+        let encoded = encode(Value::Object(model), &PROJECT, &Path::default())?;
+        let Some(Value::Object(mut model)) = encoded else { return Err(Error::invalid("empty compose file")) };
+        model.extend(extensions);
+        let profiles = profiles(options, &context.environment);
+        let all = match model.remove("services") {
+            Some(Value::Object(services)) => services,
+            _ => Mapping::new(),
+        };
+        let (services, disabled): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|(_, service)| is_enabled(service, &profiles));
+        let disabled: Mapping = disabled.into_iter().collect();
+        model.insert("services".to_owned(), Value::Object(services.into_iter().collect()));
+        if !options.no_consistency {
+            consistency::check(&model, &disabled)?;
+        }
+        if let Some(Value::Object(services)) = model.get_mut("services") {
+            for (name, service) in services {
+                if let Value::Object(service) = service {
+                    resolve_files(service, &context.environment)
+                        .map_err(|e| Error::new(e.kind, format!("services.{name}: {e}")))?;
+                }
+            }
+        }
+        hide_contents(&mut model);
+        Ok(Self {
+            name,
+            directory: context.directory,
+            files,
+            model: Value::Object(model),
+            disabled: Value::Object(disabled),
+            environment: context.environment,
+        })
+    }
+
+    /// The enabled services by name.
+    pub fn services(&self) -> impl Iterator<Item = (&String, &Value)> {
+        self.model.as_object().and_then(|model| section(model, "services")).into_iter().flatten()
+    }
+}
+
+/// The files named, or those that are there by custom, upwards from here.
+fn find_files(options: &Options, environment: &Environment, here: &FilePath) -> Result<Vec<PathBuf>> {
+    if !options.files.is_empty() {
+        let place = |file: &PathBuf| if file.as_os_str() == "-" { file.clone() } else { here.join(file) };
+        return Ok(options.files.iter().map(place).collect());
+    }
+    if let Some(list) = environment.get("COMPOSE_FILE") {
+        let separator = environment.get("COMPOSE_PATH_SEPARATOR").filter(|s| !s.is_empty());
+        let separator = separator.unwrap_or_else(|| ":".to_owned());
+        return Ok(list.split(&separator).map(|file| here.join(file)).collect());
+    }
+    let start = options.directory.as_ref().map_or_else(|| here.to_owned(), |directory| here.join(directory));
+    for directory in start.ancestors() {
+        let found = |names: &[&str]| names.iter().map(|name| directory.join(name)).find(|file| file.exists());
+        if let Some(file) = found(&NAMES) {
+            return Ok([Some(file), found(&OVERRIDES)].into_iter().flatten().collect());
+        }
+    }
+    Err(Error::not_found(format!(
+        "no configuration file provided: there is no {} in {} or above it; name one with -f",
+        NAMES[0],
+        start.display()
+    )))
+}
+
+fn read(file: &FilePath) -> Result<Source> {
+    if file.as_os_str() != "-" {
+        return Source::read(file);
+    }
+    let mut text = String::new();
+    std::io::stdin().read_to_string(&mut text).doing("read standard input as", file)?;
+    Ok(Source { path: file.to_owned(), text })
+}
+
+/// `-p`, the environment, the files' own `name`, the directory's.
+fn project_name(
+    options: &Options,
+    environment: &Environment,
+    sources: &[Source],
+    directory: &FilePath,
+) -> Result<String> {
+    let given = options.name.clone().or_else(|| environment.get("COMPOSE_PROJECT_NAME").filter(|n| !n.is_empty()));
+    if let Some(name) = given {
+        if normal_name(&name) != name || name.is_empty() {
+            return Err(Error::invalid(format!(
+                "invalid project name {name:?}: must consist only of lowercase alphanumeric characters, hyphens, and underscores as well as start with a letter or number"
+            )));
+        }
+        return Ok(name);
+    }
+    let mut own = String::new();
+    for source in sources {
+        let documents = super::document::read(&source.path.display().to_string(), &source.text)?;
+        let names = documents.iter().filter_map(|document| document.model.get("name"));
+        own = names.map(text_of).rfind(|name| !name.is_empty()).unwrap_or(own);
+    }
+    let filled = substitute(&own, &|name| environment.get(name));
+    let own = normal_name(&filled.map_err(|e| Error::invalid(format!("name: {e}")))?);
+    let base = directory.file_name().map_or_else(String::new, |name| normal_name(&name.to_string_lossy()));
+    match [own, base].into_iter().find(|name| !name.is_empty()) {
+        Some(name) => Ok(name),
+        None => Err(Error::invalid("project name must not be empty: give one with -p")),
+    }
+}
+
+/// What of a name a project's may consist of.
+fn normal_name(name: &str) -> String {
+    let good = |c: &char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(*c);
+    let kept: String = name.to_lowercase().chars().filter(good).collect();
+    kept.trim_start_matches(['_', '-']).to_owned()
+}
+
+fn profiles(options: &Options, environment: &Environment) -> Vec<String> {
+    if !options.profiles.is_empty() {
+        return options.profiles.clone();
+    }
+    let all = environment.get("COMPOSE_PROFILES").unwrap_or_default();
+    all.split(',').map(|profile| profile.trim().to_owned()).collect()
+}
+
+fn is_enabled(service: &Value, enabled: &[String]) -> bool {
+    let its = service.get("profiles").and_then(Value::as_array);
+    its.is_none_or(|its| its.is_empty() || its.iter().any(|p| enabled.iter().any(|e| e == "*" || *p == **e)))
+}
+
+/// Puts what the files of variables and labels say into the service, below what it says itself.
+fn resolve_files(service: &mut Mapping, environment: &Environment) -> Result<()> {
+    let own = match service.get("environment") {
+        Some(Value::Object(own)) => own.clone(),
+        _ => Mapping::new(),
+    };
+    let own_value = |name: &str| own.get(name).filter(|value| !value.is_null()).map(text_of);
+    let mut variables = Vec::new();
+    for file in list(service.remove("env_file")) {
+        let path = PathBuf::from(file.get("path").map(text_of).unwrap_or_default());
+        let required = file.get("required").map(text_of).is_none_or(|text| interpolate::boolean(&text) != Some(false));
+        if !path.exists() {
+            if required {
+                return Err(Error::not_found(format!("env file {} not found", path.display())));
+            }
+            continue;
+        }
+        let lookup = |name: &str| environment.get(name).or_else(|| own_value(name));
+        let text = std::fs::read_to_string(&path).doing("read", &path)?;
+        let parsed = match file.get("format").map(text_of).as_deref() {
+            None | Some("") => dotenv::parse(&text, &mut variables, &lookup),
+            Some("raw") => dotenv::parse_raw(&text, &mut variables, &lookup),
+            Some(other) => Err(format!("unsupported env_file format {other:?}: there is `raw`")),
+        };
+        parsed.map_err(|why| Error::invalid(format!("failed to read {}: {why}", path.display())))?;
+    }
+    let mut merged: Mapping = variables.into_iter().map(|(key, value)| (key, json!(value))).collect();
+    merged.extend(own.clone());
+    if !merged.is_empty() {
+        service.insert("environment".to_owned(), Value::Object(merged));
+    }
+    let mut labels = Vec::new();
+    for file in list(service.remove("label_file")) {
+        let path = PathBuf::from(text_of(&file));
+        let text = std::fs::read_to_string(&path).doing("read the labels in", &path)?;
+        dotenv::parse(&text, &mut labels, &|_| None)
+            .map_err(|why| Error::invalid(format!("failed to read {}: {why}", path.display())))?;
+    }
+    if !labels.is_empty() {
+        let mut merged: Mapping = labels.into_iter().map(|(key, value)| (key, json!(value))).collect();
+        if let Some(Value::Object(own)) = service.get("labels") {
+            merged.extend(own.clone());
+        }
+        service.insert("labels".to_owned(), Value::Object(merged));
+    }
+    Ok(())
+}
+
+fn list(value: Option<Value>) -> Vec<Value> {
+    match value {
+        Some(Value::Array(items)) => items,
+        Some(Value::Null) | None => Vec::new(),
+        Some(one) => vec![one],
+    }
+}
+
+/// What comes from the environment is not printed.
+fn hide_contents(model: &mut Mapping) {
+    let Some(Value::Object(configs)) = model.get_mut("configs") else { return };
+    for config in configs.values_mut().filter_map(Value::as_object_mut) {
+        if config.contains_key("environment") {
+            config.remove("content");
+        }
+    }
+}

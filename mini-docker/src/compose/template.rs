@@ -1,0 +1,149 @@
+//! `$NAME`, `${NAME}` and its six forms with a default, a replacement or an error.
+
+/// Why a text cannot be filled in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TemplateError {
+    /// `${` is not followed by what may follow it.
+    #[error("invalid interpolation format: {0:?}; you may need to escape any $ with another $")]
+    Invalid(String),
+    /// `${NAME:?why}` of a variable without a value.
+    #[error("required variable {name} is missing a value{}{why}", if why.is_empty() { "" } else { ": " })]
+    Required {
+        /// The variable.
+        name: String,
+        /// As the text says.
+        why: String,
+    },
+}
+
+/// Deeper nesting is no template of a person.
+const DEEPEST: usize = 50;
+
+/// Fills in the variables of `text`; `$$` is a dollar. A variable that is not set is empty.
+pub fn substitute(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<String, TemplateError> {
+    fill(text, lookup, 0)
+}
+
+fn fill(text: &str, lookup: &dyn Fn(&str) -> Option<String>, depth: usize) -> Result<String, TemplateError> {
+    let invalid = || TemplateError::Invalid(text.to_owned());
+    if depth > DEEPEST {
+        return Err(invalid());
+    }
+    let mut filled = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('$') {
+        filled.push_str(&rest[..at]);
+        let after = &rest[at + 1..];
+        let name = name(after);
+        if let Some(after) = after.strip_prefix('$') {
+            filled.push('$');
+            rest = after;
+        } else if !name.is_empty() {
+            filled.push_str(&lookup(name).unwrap_or_default());
+            rest = &after[name.len()..];
+        } else if after.starts_with('{') {
+            let (inside, after) = braced(after).ok_or_else(invalid)?;
+            filled.push_str(&expression(inside, lookup, depth).ok_or_else(invalid)??);
+            rest = after;
+        } else {
+            filled.push('$');
+            rest = after;
+        }
+    }
+    filled.push_str(rest);
+    Ok(filled)
+}
+
+/// The name of a variable that `text` begins with.
+fn name(text: &str) -> &str {
+    let is_first = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+    let end = text.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len());
+    if is_first { &text[..end] } else { "" }
+}
+
+/// What is between `{` and its `}`, and what comes after.
+fn braced(text: &str) -> Option<(&str, &str)> {
+    let line = text.split('\n').next().unwrap_or_default();
+    let last = line.rfind('}')?;
+    let mut open = 0usize;
+    for (at, byte) in line.bytes().enumerate() {
+        match byte {
+            b'{' => open += 1,
+            b'}' if open == 1 => return Some((&text[1..at], &text[at + 1..])),
+            b'}' => open = open.saturating_sub(1),
+            _ => {}
+        }
+    }
+    // More braces were opened than closed: then the last one ends it.
+    Some((&text[1..last], &text[last + 1..]))
+}
+
+/// The value of what stands in braces; `None` where it is no expression.
+fn expression(
+    inside: &str,
+    lookup: &dyn Fn(&str) -> Option<String>,
+    depth: usize,
+) -> Option<Result<String, TemplateError>> {
+    let name = name(inside);
+    if name.is_empty() {
+        return None;
+    }
+    let value = lookup(name);
+    let operator = &inside[name.len()..];
+    if operator.is_empty() {
+        return Some(Ok(value.unwrap_or_default()));
+    }
+    let (counts_empty, operator) = match operator.strip_prefix(':') {
+        Some(operator) => (true, operator),
+        None => (false, operator),
+    };
+    let is_set = value.as_ref().is_some_and(|value| !counts_empty || !value.is_empty());
+    let body = operator.get(1..).unwrap_or_default();
+    let filled = || fill(body, lookup, depth + 1);
+    Some(match (operator.as_bytes().first()?, is_set) {
+        (b'-', false) | (b'+', true) => filled(),
+        (b'-' | b'?', true) | (b'+', false) => Ok(value.unwrap_or_default()),
+        (b'?', false) => filled().and_then(|why| Err(TemplateError::Required { name: name.to_owned(), why })),
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filled(text: &str) -> Result<String, TemplateError> {
+        substitute(text, &|name| match name {
+            "FOO" => Some("first".to_owned()),
+            "EMPTY" => Some(String::new()),
+            _ => None,
+        })
+    }
+
+    #[test]
+    fn every_form_is_filled_in() {
+        for (text, value) in [
+            ("$FOO-$$FOO", "first-$FOO"),
+            ("${FOO}x", "firstx"),
+            ("${NO:-a}${NO-b}${EMPTY:-c}${EMPTY-d}", "abc"),
+            ("${FOO:+a}${EMPTY:+b}${EMPTY+c}${NO+d}", "ac"),
+            ("${NO:-${NOT:-${FOO}}}!", "first!"),
+            ("${NO-a?b}", "a?b"),
+            ("$1 $ %$", "$1 $ %$"),
+            ("${NO:-{\"a\":1}}", "{\"a\":1}"),
+        ] {
+            assert_eq!(filled(text).unwrap(), value, "{text}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_said() {
+        for text in ["${", "${}", "${ FOO}", "${FOO", "${FOO!x}", "${FOO:x}", "${1}"] {
+            assert!(matches!(filled(text), Err(TemplateError::Invalid(_))), "{text}");
+        }
+        let error = filled("${NO:?set ${FOO}}").unwrap_err().to_string();
+        assert_eq!(error, "required variable NO is missing a value: set first");
+        assert_eq!(filled("${EMPTY?x}").unwrap(), "");
+        assert!(filled("${EMPTY:?}").is_err());
+    }
+}

@@ -1,0 +1,97 @@
+//! `compose config`: what the files come to, and what is wrong with them.
+
+use std::fs;
+
+use serde_json::{Value, json};
+use tests::engine::{Engine, Said};
+
+/// Runs `compose ARGUMENTS` in a directory with these files.
+fn compose(files: &[(&str, &str)], arguments: &[&str]) -> Said {
+    let engine = Engine::empty(env!("CARGO_BIN_EXE_mini-docker"));
+    let directory = engine.path("shop");
+    for (name, text) in files {
+        let path = directory.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    let directory = directory.to_str().unwrap();
+    engine.run(&[&["compose", "--project-directory", directory], arguments].concat())
+}
+
+fn model(files: &[(&str, &str)]) -> Value {
+    let text = compose(files, &["config", "--format", "json"]).ok();
+    serde_json::from_str(&text).unwrap()
+}
+
+#[test]
+fn short_forms_are_written_out() {
+    let file = "services:\n  web:\n    image: x\n    command: a 'b c'\n    ports: ['127.0.0.1:8080:80']\n    volumes: ['data:/d:ro']\n    mem_limit: 1m\nvolumes:\n  data:\n";
+    let model = model(&[("compose.yaml", file)]);
+    let web = &model["services"]["web"];
+    assert_eq!(web["command"], json!(["a", "b c"]));
+    assert_eq!(
+        web["ports"],
+        json!([{ "mode": "ingress", "host_ip": "127.0.0.1", "target": 80, "published": "8080", "protocol": "tcp" }])
+    );
+    assert_eq!(web["volumes"][0]["read_only"], json!(true));
+    assert_eq!(web["mem_limit"], json!("1048576"));
+    assert_eq!(web["networks"], json!({ "default": null }));
+    assert_eq!(model["name"], "shop");
+    assert_eq!(model["volumes"]["data"]["name"], "shop_data");
+    assert_eq!(model["networks"]["default"]["name"], "shop_default");
+}
+
+#[test]
+fn later_files_variables_and_extended_services_are_merged() {
+    let model = model(&[
+        (".env", "TAG=7\n"),
+        (
+            "compose.yaml",
+            "services:\n  a:\n    extends: {file: base/b.yaml, service: b}\n    image: i:${TAG:-1}\n    environment: {B: own}\n",
+        ),
+        ("compose.override.yaml", "services:\n  a:\n    environment: [C=late]\n    command: !reset null\n"),
+        ("base/b.yaml", "services:\n  b:\n    command: run\n    env_file: vars\n    environment: {A: base, B: base}\n"),
+        ("base/vars", "D=\"file $TAG\"\nB=file\n"),
+    ]);
+    let a = &model["services"]["a"];
+    assert_eq!(a["image"], "i:7");
+    assert_eq!(a["environment"], json!({ "D": "file 7", "B": "own", "A": "base", "C": "late" }));
+    assert_eq!(a["command"], Value::Null);
+}
+
+#[test]
+fn a_mistake_has_a_file_a_line_and_a_key() {
+    let file = "services:\n  web:\n    image: x\n    port: [80]\n";
+    let said = compose(&[("compose.yaml", file)], &["config"]).refused(1);
+    assert!(said.contains("compose.yaml:4:"), "{said}");
+    assert!(said.contains("services.web.port") && said.contains("did you mean ports?"), "{said}");
+}
+
+#[test]
+fn what_does_not_fit_together_is_refused() {
+    for (file, words) in [
+        ("services:\n  a: {image: i, depends_on: [b]}\n", "undefined service \"b\""),
+        ("services:\n  a: {image: i, depends_on: [b]}\n  b: {image: i, depends_on: [a]}\n", "cycle"),
+        ("services:\n  a: {image: i, volumes: ['v:/v']}\n", "undefined volume v"),
+        ("services:\n  a: {image: \"${NOPE:?is not set}\"}\n", "is not set"),
+        ("services:\n  a: {extends: {service: a}, image: i}\n", "circular"),
+        ("include: [compose.yaml]\n", "include cycle"),
+        ("services:\n  a: {}\n", "neither an image nor a build"),
+        ("services:\n  a: [\n", "failed to parse"),
+        ("- a\n", "top-level object must be a mapping"),
+        ("x: &x [*x]\n", "compose.yaml"),
+    ] {
+        let said = compose(&[("compose.yaml", file)], &["config", "-q"]);
+        assert_eq!(said.code, 1, "{file}: {said:?}");
+        assert!(said.err.contains(words), "{file}: {said:?}");
+    }
+    assert!(compose(&[], &["config"]).refused(1).contains("no configuration file provided"));
+}
+
+#[test]
+fn profiles_choose_services() {
+    let files = &[("compose.yaml", "services:\n  a: {image: i}\n  b: {image: i, profiles: [debug]}\n")];
+    assert_eq!(compose(files, &["config", "--services"]).ok(), "a\n");
+    assert_eq!(compose(files, &["--profile", "debug", "config", "--services"]).ok(), "a\nb\n");
+    assert_eq!(compose(files, &["config", "--profiles"]).ok(), "debug\n");
+}

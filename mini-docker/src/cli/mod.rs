@@ -3,6 +3,7 @@
 mod compose;
 mod container;
 mod create;
+mod debug_parse;
 mod format;
 mod images;
 mod inspect;
@@ -65,6 +66,9 @@ enum Command {
     /// Manage containers
     #[command(subcommand)]
     Container(container::Command),
+    /// Read Dockerfiles from standard input, one JSON request a line
+    #[command(hide = true)]
+    DebugParse(debug_parse::DebugParse),
 }
 
 impl Command {
@@ -84,6 +88,7 @@ impl Command {
             Self::Rmi(command) => command.run(engine),
             Self::Compose(command) => command.run(engine),
             Self::Container(command) => command.run(engine),
+            Self::DebugParse(_) => debug_parse::DebugParse::run(),
         }
     }
 
@@ -107,7 +112,11 @@ pub fn main() -> ExitCode {
         Err(e) => return usage(&e),
     };
     let runs = arguments.command.runs();
-    let outcome = Engine::open(&arguments.root).and_then(|engine| arguments.command.run(&engine));
+    let outcome = match arguments.command {
+        // Needs no store.
+        Command::DebugParse(_) => debug_parse::DebugParse::run(),
+        command => Engine::open(&arguments.root).and_then(|engine| command.run(&engine)),
+    };
     match outcome {
         Ok(code) => code.into(),
         Err(e) => {

@@ -4,7 +4,6 @@ use std::{
     collections::BTreeMap,
     fs,
     io::{self, Write},
-    path::{Component, Path},
 };
 
 use cgroup::Limits;
@@ -18,9 +17,9 @@ use super::{
     },
     error::{Context, Error, Result},
     files::{Lock, Locking, write_json},
-    image::{Image, short},
-    names,
-    store::{make_directory, random_id},
+    image::{Image, RunConfig, short},
+    mounts, names,
+    store::{Garbage, make_directory, random_id},
 };
 
 /// What the user asks for, over what the image says.
@@ -105,7 +104,17 @@ impl Engine {
             lock.file().write_all(config.id.as_bytes()).doing("write", &path)?;
         }
         self.take_name(config, name)?;
-        write_json(&self.container_file(&config.id, "config.json"), config, config.durability())
+        // Until the configuration says which volumes it uses, none of them may go.
+        let volumes = if config.storage.is_plain() { None } else { Some(self.lock_volumes(Locking::Shared)?) };
+        let resolved = self.resolve_mounts(config);
+        let path = self.container_file(&config.id, "config.json");
+        let made = resolved.and_then(|()| write_json(&path, config, config.durability()));
+        drop(volumes);
+        if made.is_err() {
+            // The error says what to do; this leaves nothing to do about it.
+            let _ = self.set_own_volumes_aside(config).map(Garbage::clear);
+        }
+        made
     }
 
     fn take_name(&self, config: &mut Config, name: Option<&str>) -> Result<()> {
@@ -222,13 +231,20 @@ fn configure(id: &str, request: &Request, image: &Image) -> Result<Config> {
         rights: request.rights.clone(),
         limits: request.limits.clone(),
         cgroup_parent: request.cgroup_parent.clone().unwrap_or_else(|| CGROUP_PARENT.to_owned()),
-        storage: request.storage.clone(),
+        storage: storage(request, defaults),
         namespaces: request.namespaces.clone(),
         network: request.network.clone(),
         supervision: request.supervision.clone(),
     };
     check(&config)?;
     Ok(config)
+}
+
+/// What the user asks for, and the places where the image wants volumes.
+fn storage(request: &Request, defaults: &RunConfig) -> Storage {
+    let mut storage = request.storage.clone();
+    storage.anonymous.extend(defaults.volumes.iter().flatten().map(|(path, _)| path.clone()));
+    storage
 }
 
 fn check(config: &Config) -> Result<()> {
@@ -272,13 +288,5 @@ fn normalise(path: &str) -> Result<String> {
             "the working directory {path:?} is invalid, it needs to be an absolute path"
         )));
     }
-    let mut parts = Vec::new();
-    for component in Path::new(path).components() {
-        match component {
-            Component::Normal(part) => parts.push(part.to_string_lossy().into_owned()),
-            Component::ParentDir => drop(parts.pop()),
-            _ => {}
-        }
-    }
-    Ok(format!("/{}", parts.join("/")))
+    Ok(mounts::clean(path))
 }

@@ -63,6 +63,9 @@ pub struct RunConfig {
     /// The working directory.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub working_dir: String,
+    /// Where a volume is wanted, by its path.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub volumes: Option<BTreeMap<String, serde_json::Value>>,
     /// Free labels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub labels: Option<BTreeMap<String, String>>,

@@ -6,6 +6,7 @@ use super::{
     Engine,
     container::{Container, State},
     image::Image,
+    mounts,
 };
 
 /// Docker's zero time.
@@ -21,7 +22,7 @@ impl Engine {
         let time = |at: Option<jiff::Timestamp>| at.map_or_else(|| NEVER.to_owned(), |at| at.to_string());
         let running = status.state == State::Running;
         let file = |name| self.container_file(&config.id, name).display().to_string();
-        json!({
+        let mut document = json!({
             "Id": config.id,
             "Created": config.created.to_string(),
             "Path": path,
@@ -75,6 +76,7 @@ impl Engine {
                     "WorkDir": file("work"),
                 },
             },
+            "Mounts": self.inspect_mounts(config),
             "Config": {
                 "Hostname": config.hostname,
                 "User": config.user,
@@ -84,13 +86,18 @@ impl Engine {
                 "Env": config.env,
                 "Cmd": config.command,
                 "Image": config.image_name,
+                "Volumes": mounts::volumes(config),
                 "WorkingDir": config.working_dir,
                 "Entrypoint": if config.entrypoint.is_empty() { Value::Null } else { json!(config.entrypoint) },
                 "Labels": config.labels,
                 "StopSignal": config.stop_signal.to_string(),
                 "StopTimeout": config.stop_timeout,
             },
-        })
+        });
+        if let Some(host) = document["HostConfig"].as_object_mut() {
+            host.extend(mounts::host_config(config));
+        }
+        document
     }
 
     /// The image as `docker inspect` prints it.

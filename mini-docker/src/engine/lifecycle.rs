@@ -54,7 +54,7 @@ impl Engine {
             return Err(Error::conflict(format!("container {} is running already", container.config.name)));
         }
         // Of a monitor that died on its way.
-        self.undo(id)?;
+        self.undo(&container.config)?;
         monitor::launch(self, &container, lock, options)
     }
 
@@ -105,8 +105,8 @@ impl Engine {
         Ok(code.unwrap_or_else(|| self.past_end(&container.config.id)))
     }
 
-    /// Removes a container; with `force` a running one, which is killed.
-    pub fn remove(&self, container: &Container, force: bool) -> Result<()> {
+    /// Removes a container; with `force` a running one, which is killed; with `volumes` those that were made for it alone.
+    pub fn remove(&self, container: &Container, force: bool, volumes: bool) -> Result<()> {
         let id = &container.config.id;
         loop {
             // One with --rm goes by itself when it ends.
@@ -117,7 +117,7 @@ impl Engine {
             let Ok(_lock) = self.lock_container(id) else { return Ok(()) };
             // It may have been started in the meantime.
             if self.read_status(id)?.state != State::Running {
-                return self.take_apart(&container.config)?.clear();
+                return self.take_apart(&container.config, volumes)?.clear();
             }
         }
     }
@@ -148,16 +148,18 @@ impl Engine {
     }
 
     /// Removes a container, its name and what its journal still knows of; what it has on disk is for the caller to clear.
-    /// The caller holds its lock.
-    pub(super) fn take_apart(&self, config: &Config) -> Result<Garbage> {
-        self.undo(&config.id)?;
+    /// With `volumes`, those that were made for it alone go too. The caller holds its lock.
+    pub(super) fn take_apart(&self, config: &Config, volumes: bool) -> Result<Garbage> {
+        self.undo(config)?;
+        // First: without the container nobody would know of them.
+        let own = if volumes { self.set_own_volumes_aside(config)? } else { Garbage::default() };
         self.release_name(&config.name, &config.id)?;
-        self.store.set_aside(&self.store.container(&config.id))
+        Ok(own.and(self.store.set_aside(&self.store.container(&config.id))?))
     }
 
     /// Replays the journal of a monitor that died.
-    fn undo(&self, id: &str) -> Result<()> {
-        let run = self.store.run(id);
+    fn undo(&self, config: &Config) -> Result<()> {
+        let run = self.store.run(&config.id);
         if !run.exists() {
             return Ok(());
         }
@@ -167,7 +169,8 @@ impl Engine {
             Err(e) if e.kind() != ErrorKind::NotFound => Err(e),
             _ => Ok(()),
         });
-        undone.map_err(|e| Error::system(format_args!("clean up after container {}", short(id)), &e))
+        undone.map_err(|e| Error::system(format_args!("clean up after container {}", short(&config.id)), &e))?;
+        self.release_volumes(config)
     }
 
     /// Settles what has become of a container whose monitor died, on its way to start it or later: one that still runs
@@ -205,11 +208,11 @@ impl Engine {
             "nobody saw it end: its monitor was killed".clone_into(&mut container.status.error);
             self.write_status(&container.config, &container.status)?;
             if container.config.auto_remove {
-                self.take_apart(&container.config)?.clear()?;
+                self.take_apart(&container.config, true)?.clear()?;
                 return Err(removed(&id));
             }
         }
-        self.undo(&id)
+        self.undo(&container.config)
     }
 
     /// The exit code of a container that has ended, by its status.

@@ -20,6 +20,7 @@ pub mod reference;
 pub mod signal;
 mod spec;
 pub mod store;
+pub mod volume;
 
 use std::path::Path;
 

@@ -4,7 +4,7 @@ use super::{Engine, container::Container, error::Result};
 use crate::runtime::Spec;
 
 /// Docker's /dev/shm, in bytes.
-const SHM_SIZE: u64 = 64 << 20;
+pub(super) const SHM_SIZE: u64 = 64 << 20;
 
 impl Engine {
     /// What the runtime is asked for.

@@ -7,6 +7,8 @@
 //!   images/HEX.json              an image's OCI configuration; HEX is its digest
 //!   layers/HEX/{fs,layer.json}   a layer, unpacked; HEX is the digest of its uncompressed archive
 //!   containers/ID/               see `container`
+//!   volumes/NAME/                see `volume`
+//!   volumes.lock                 shared while containers with volumes are made, exclusive to remove volumes
 //!   names/NAME                   a container's name, taken by link(2) of its lock; holds its id
 //!   tmp/                         on its way in or out; an entry that nobody locks is garbage
 //!   tmp.lock                     shared while an entry is made, exclusive to sweep
@@ -52,7 +54,7 @@ impl Store {
         if root.to_str().is_none() {
             return Err(Error::invalid(format!("the root {} is not UTF-8: choose another --root", root.display())));
         }
-        for name in ["refs", "images", "layers", "containers", "names", "tmp"] {
+        for name in ["refs", "images", "layers", "containers", "names", "volumes", "tmp"] {
             make_directory(&root.join(name), 0o700)?;
         }
         let boot = Path::new("/proc/sys/kernel/random/boot_id");
@@ -91,6 +93,11 @@ impl Store {
     /// A container's directory.
     pub fn container(&self, id: &str) -> PathBuf {
         self.root.join("containers").join(id)
+    }
+
+    /// A volume's directory.
+    pub fn volume(&self, name: &str) -> PathBuf {
+        self.root.join("volumes").join(name)
     }
 
     /// A container's name.
@@ -152,10 +159,11 @@ impl Store {
 
     /// Takes a directory of the store out of sight.
     pub fn set_aside(&self, path: &Path) -> Result<Garbage> {
-        let garbage = self.root.join("tmp").join(path.file_name().unwrap_or_default());
+        // Another of the same name may still be on its way out.
+        let garbage = self.root.join("tmp").join(random_id()?);
         match fs::rename(path, &garbage) {
             Err(e) if e.kind() != ErrorKind::NotFound => Err(e).doing("remove", path),
-            _ => Ok(Garbage(garbage)),
+            _ => Ok(Garbage(vec![garbage])),
         }
     }
 
@@ -167,18 +175,24 @@ impl Store {
     }
 }
 
-/// A directory that nobody sees any more, to be taken apart now or by a sweep.
-#[derive(Debug)]
+/// Directories that nobody sees any more, to be taken apart now or by a sweep.
+#[derive(Debug, Default)]
 #[must_use = "it fills the disk until a sweep"]
-pub struct Garbage(PathBuf);
+pub struct Garbage(Vec<PathBuf>);
 
 impl Garbage {
+    /// Both.
+    pub fn and(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+
     /// Takes it apart.
     pub fn clear(self) -> Result<()> {
-        match fs::remove_dir_all(&self.0) {
-            Err(e) if e.kind() != ErrorKind::NotFound => Err(e).doing("remove", &self.0),
+        self.0.iter().try_for_each(|path| match fs::remove_dir_all(path) {
+            Err(e) if e.kind() != ErrorKind::NotFound => Err(e).doing("remove", path),
             _ => Ok(()),
-        }
+        })
     }
 }
 

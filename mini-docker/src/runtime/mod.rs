@@ -160,7 +160,8 @@ fn table(spec: &Spec, cgroups: Vec<Mount>) -> Result<Vec<Mount>, NulError> {
     if !covered(c"/sys/fs/cgroup") {
         table.extend(cgroups);
     }
-    table.retain(|mount| !covered(&mount.path));
+    // Nothing but a /proc may cover /proc, which only one that is there can tell.
+    table.retain(|mount| *mount.path == *c"/proc" || !covered(&mount.path));
     table.extend(spec.mounts.iter().cloned());
     table.extend(mount::masks());
     if spec.read_only {

@@ -3,8 +3,8 @@
 use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::{
-    fcntl::{AT_FDCWD, OFlag, open},
-    sys::stat::{Mode, mode_t},
+    fcntl::{AT_FDCWD, OFlag, open, openat},
+    sys::stat::{Mode, fchmod, fstat, mode_t},
     unistd::{mkdir, symlinkat},
 };
 use process::{
@@ -18,12 +18,11 @@ use crate::{
 };
 
 /// The files of /proc that may be covered, as runc has them: what a container's own view of the machine replaces.
-const COVERABLE: [&str; 11] = [
+const COVERABLE: [&str; 10] = [
     "/proc/cpuinfo",
     "/proc/diskstats",
     "/proc/loadavg",
     "/proc/meminfo",
-    "/proc/net/dev",
     "/proc/slabinfo",
     "/proc/stat",
     "/proc/swaps",
@@ -58,14 +57,20 @@ pub(crate) fn attach(entry: &Mount, detached: Option<BorrowedFd>) -> Result<(), 
 
 fn attach_following(entry: &Mount, detached: BorrowedFd) -> Result<(), Errno> {
     let place = place::find(&entry.path, entry.target)?;
-    if place::is_proc(&place)? {
+    if place::is_proc(&place.fd)? {
         let path = entry.path.to_bytes();
         let is_proc_itself = path == b"/proc" && place::is_proc(detached)?;
         if !is_proc_itself && !COVERABLE.iter().any(|coverable| coverable.as_bytes() == path) {
             return Err(Errno::EACCES);
         }
     }
-    sys::move_mount(detached, Some(place.as_fd()), c"")
+    if !place.is_new && entry.source.is_tmpfs_of_any_mode() {
+        // As runc has it: /tmp stays open to all, and /root to none.
+        let mode = Mode::from_bits_truncate(fstat(&place.fd)?.st_mode);
+        let root = openat(detached, c".", OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
+        fchmod(&root, mode)?;
+    }
+    sys::move_mount(detached, Some(place.fd.as_fd()), c"")
 }
 
 fn attach_fixed(entry: &Mount, detached: BorrowedFd) -> Result<(), Errno> {
@@ -109,9 +114,7 @@ pub(crate) fn hint(entry: &Mount, attaching: bool, errno: Errno) -> Option<&'sta
         Errno::ENOTDIR | Errno::EINVAL if attaching && entry.follows => Some(
             "are you trying to mount a directory onto a file (or vice-versa)? Check if the specified host path exists and is the expected type",
         ),
-        Errno::ELOOP if attaching && entry.follows => {
-            Some("the image has links there that lead in a circle, or into /proc")
-        }
+        Errno::ELOOP if attaching && entry.follows => Some("the image has links there that lead in a circle"),
         Errno::EINVAL | Errno::ELOOP if attaching => {
             Some("the image has a symbolic link there; nothing is mounted through links")
         }

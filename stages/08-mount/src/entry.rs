@@ -59,6 +59,11 @@ impl Source {
         matches!(self, Self::Filesystem(..) | Self::Bind(_) | Self::BindAll(_) | Self::Open(_))
     }
 
+    /// Whether nobody has said what mode it is to have.
+    pub(crate) fn is_tmpfs_of_any_mode(&self) -> bool {
+        matches!(self, Self::Filesystem(kind, options) if *kind == c"tmpfs" && options.iter().all(|(key, _)| *key != c"mode"))
+    }
+
     pub(crate) fn drop_option(&mut self, name: &CStr) {
         if let Self::Filesystem(_, options) = self {
             options.retain(|(key, _)| *key != name);

@@ -27,12 +27,19 @@ const MOST_LINKS: usize = 40;
 const LONGEST: usize = PATH_MAX as usize;
 const LONGEST_NAME: usize = 255;
 
+/// A place to mount something at.
+pub(crate) struct Place {
+    pub(crate) fd: OwnedFd,
+    /// Whether it had to be made.
+    pub(crate) is_new: bool,
+}
+
 /// Opens the place at `path`, an absolute path, and makes what is missing on the way.
-pub(crate) fn find(path: &CStr, target: Target) -> Result<OwnedFd, Errno> {
+pub(crate) fn find(path: &CStr, target: Target) -> Result<Place, Errno> {
     let mut rest = Rest::new(path.to_bytes())?;
     let (mut name, mut link) = ([0; LONGEST_NAME + 1], [0; LONGEST]);
     let mut links = 0;
-    let mut here = root()?;
+    let (mut here, mut is_new) = (root()?, false);
     while let Some(name) = rest.next(&mut name)? {
         if name == c"." || name == c".." {
             here = openat(&here, name, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
@@ -40,6 +47,7 @@ pub(crate) fn find(path: &CStr, target: Target) -> Result<OwnedFd, Errno> {
         }
         let found = match step(&here, name) {
             Err(Errno::ENOENT) if target != Target::Present => {
+                is_new = true;
                 make(&here, name, if rest.is_empty() { target } else { Target::Directory })?;
                 step(&here, name)?
             }
@@ -50,8 +58,11 @@ pub(crate) fn find(path: &CStr, target: Target) -> Result<OwnedFd, Errno> {
             continue;
         }
         links += 1;
-        if links > MOST_LINKS || is_proc(&found)? {
+        if links > MOST_LINKS {
             return Err(Errno::ELOOP);
+        }
+        if is_proc(&found)? {
+            return Err(Errno::EACCES);
         }
         let length = sys::read_link(found.as_fd(), &mut link)?;
         let to = link.get(..length).ok_or(Errno::ENAMETOOLONG)?;
@@ -60,7 +71,7 @@ pub(crate) fn find(path: &CStr, target: Target) -> Result<OwnedFd, Errno> {
         }
         rest.prepend(to)?;
     }
-    Ok(here)
+    Ok(Place { fd: here, is_new })
 }
 
 /// Whether it is in a /proc.

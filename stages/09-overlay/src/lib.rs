@@ -200,6 +200,24 @@ fn finish(context: BorrowedFd, flags: &[&CStr], attr: MountAttr) -> Result<Owned
     sys::fsmount(context, attr)
 }
 
+/// A look at what an overlay over `lower`, the topmost first, would show: to read from, attached nowhere.
+pub fn view(lower: &[PathBuf]) -> Result<OwnedFd, Errno> {
+    let directory =
+        |path: &PathBuf| open(path.as_path(), OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty());
+    let opened = lower.iter().map(directory).collect::<Result<Vec<_>, _>>()?;
+    // An overlay takes two.
+    if let [only] = opened.as_slice() {
+        return only.try_clone().map_err(|_| Errno::EMFILE);
+    }
+    let c_string = |text: String| CString::new(text).map_err(|_| Errno::EINVAL);
+    let numbers: Vec<_> = opened.iter().map(|fd| fd.as_raw_fd().to_string()).collect();
+    let names = numbers.iter().map(|number| c_string(format!("/proc/self/fd/{number}")));
+    let names = names.collect::<Result<Vec<_>, _>>()?;
+    let context = sys::fsopen(c"overlay")?;
+    add_lower(context.as_fd(), &names, &c_string(numbers.join(":"))?)?;
+    finish(context.as_fd(), &[], MountAttr::READ_ONLY)
+}
+
 /// One option a directory; before Linux 6.7 one for all, of 255 bytes: there they are named by descriptor, so that
 /// some 80 fit.
 fn add_lower(context: BorrowedFd, lower: &[CString], joined: &CStr) -> Result<(), Errno> {

@@ -15,6 +15,9 @@ pub(crate) struct Rm {
     /// Kill a running container first; a container that is not there is no error
     #[arg(short, long)]
     force: bool,
+    /// Remove anonymous volumes associated with the container
+    #[arg(short, long)]
+    volumes: bool,
 }
 
 impl Rm {
@@ -24,7 +27,7 @@ impl Rm {
                 complain(&e);
                 Ok(false)
             }
-            found => engine.remove(&found?, self.force).map(|()| true),
+            found => engine.remove(&found?, self.force, self.volumes).map(|()| true),
         })
     }
 }

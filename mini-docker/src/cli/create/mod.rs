@@ -1,6 +1,7 @@
 //! Making containers: `create`, and `run`, which starts them too. Their flags are one set, in groups by concept.
 
 mod env;
+mod mount;
 mod namespaces;
 mod network;
 mod process;

@@ -71,5 +71,5 @@ impl Run {
 /// A container with --rm that could not be started goes at once.
 fn discard(engine: &Engine, container: &Container) {
     // The error of the start says more than one of this.
-    let _ = engine.remove(container, true);
+    let _ = engine.remove(container, true, true);
 }

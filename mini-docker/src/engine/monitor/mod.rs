@@ -160,6 +160,7 @@ fn begin<'a>(
         Err(e) => {
             // What cannot be undone now stays in the journal, for whoever removes the container.
             let _ = journal.undo_all();
+            let _ = engine.release_volumes(&container.config);
             let mut status = container.status.clone();
             status.exit_code = i32::from(e.run_exit_code());
             status.error = e.to_string();

@@ -259,8 +259,9 @@ impl Monitor<'_> {
         let written = if config.auto_remove { Ok(()) } else { engine.write_status(config, &self.status) };
         // What cannot be undone now stays in the journal.
         let _ = std::mem::take(&mut self.journal).undo_all();
+        let _ = engine.release_volumes(config);
         if config.auto_remove {
-            return engine.take_apart(config).map(Some);
+            return engine.take_apart(config, true).map(Some);
         }
         written.map(|()| None)
     }

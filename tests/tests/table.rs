@@ -28,7 +28,10 @@ const LONGER: &[(&str, &str)] = &[
 ];
 
 /// Libraries with another number of primitives than one, each with its reason.
-const SEVERAL: &[(&str, usize, &str)] = &[("10-tty", 2, "a session without a terminal is the first half of one with")];
+const SEVERAL: &[(&str, usize, &str)] = &[
+    ("00-process", 2, "a working directory, and all the namespaces of a container that runs"),
+    ("10-tty", 2, "a session without a terminal is the first half of one with"),
+];
 
 fn workspace() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))

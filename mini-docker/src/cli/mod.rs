@@ -49,6 +49,8 @@ enum Command {
     Stop(container::Stop),
     /// Kill one or more running containers
     Kill(container::Kill),
+    /// Execute a command in a running container
+    Exec(container::Exec),
     /// Fetch the logs of a container
     Logs(container::Logs),
     /// Block until one or more containers stop, then print their exit codes
@@ -80,6 +82,7 @@ impl Command {
             Self::Rm(command) => command.run(engine),
             Self::Stop(command) => command.run(engine),
             Self::Kill(command) => command.run(engine),
+            Self::Exec(command) => command.run(engine),
             Self::Logs(command) => command.run(engine),
             Self::Wait(command) => command.run(engine),
             Self::Inspect(command) => command.run(engine),

@@ -262,12 +262,7 @@ fn check(config: &Config) -> Result<()> {
 fn environment(image: &[String], request: &Request, hostname: &str) -> Vec<String> {
     let key = |variable: &str| variable.split('=').next().unwrap_or_default().to_owned();
     let mut env: Vec<String> = Vec::new();
-    for variable in &request.env {
-        match env.iter_mut().find(|other| key(other) == key(variable)) {
-            Some(other) => other.clone_from(variable),
-            None => env.push(variable.clone()),
-        }
-    }
+    override_variables(&mut env, &request.env);
     let terminal = request.tty.then(|| "TERM=xterm".to_owned());
     let defaults = [format!("PATH={}", process::DEFAULT_PATH), format!("HOSTNAME={hostname}")];
     for variable in image.iter().cloned().chain(defaults).chain(terminal) {
@@ -276,6 +271,17 @@ fn environment(image: &[String], request: &Request, hostname: &str) -> Vec<Strin
         }
     }
     env
+}
+
+/// The last of a name wins, in the first's place.
+pub(super) fn override_variables(env: &mut Vec<String>, over: &[String]) {
+    for variable in over {
+        let key = variable.split('=').next().unwrap_or_default();
+        match env.iter_mut().find(|other| other.split('=').next() == Some(key)) {
+            Some(other) => other.clone_from(variable),
+            None => env.push(variable.clone()),
+        }
+    }
 }
 
 /// An absolute path without `.` and `..`.

@@ -273,7 +273,7 @@ impl Engine {
 }
 
 /// A handle on the first process of a container, if it lives.
-fn first_process(container: &Container) -> Option<OwnedFd> {
+pub(super) fn first_process(container: &Container) -> Option<OwnedFd> {
     let status = &container.status;
     if status.pid <= 0 || status.state != State::Running {
         return None;

@@ -8,6 +8,7 @@ pub mod bytes;
 pub mod container;
 mod create;
 pub mod error;
+pub mod exec;
 pub mod files;
 pub mod image;
 pub mod inspect;

@@ -2,6 +2,7 @@
 //!
 //! Knows nothing of stores, images or names: an engine's container and an OCI bundle are both a [`Spec`].
 
+mod exec;
 mod user;
 
 use std::{
@@ -33,26 +34,10 @@ pub struct Spec {
     pub hostname: String,
     /// Whether the container shares the host's network.
     pub host_network: bool,
-    /// The program and its arguments.
-    pub arguments: Vec<String>,
-    /// `KEY=value`; `HOME` is added where it is missing.
-    pub environment: Vec<String>,
-    /// Absolute; empty means `/`.
-    pub working_dir: String,
-    /// `NAME|ID[:NAME|ID]`; empty means root.
-    pub user: String,
-    /// Whether the program gets a terminal of the container's own.
-    pub terminal: bool,
+    /// Its first process.
+    pub process: ProcessSpec,
     /// Whether an init stands before the program.
     pub init: bool,
-    /// What root may do.
-    pub capabilities: CapabilitySet,
-    /// Whether executing a program may bring new rights.
-    pub new_privileges: bool,
-    /// Which system calls reach the kernel; `None`: all.
-    pub seccomp: Option<Seccomp>,
-    /// Limits of each process.
-    pub rlimits: rlimits::Limits,
     /// The path of its cgroup in every hierarchy: see [`cgroup::Cgroup::new`].
     pub cgroup: PathBuf,
     /// What it may use.
@@ -66,6 +51,33 @@ pub struct Spec {
     pub read_only: bool,
 }
 
+/// A process in a container: its first one, or one that joins it.
+#[derive(Clone)]
+pub struct ProcessSpec {
+    /// The program and its arguments.
+    pub arguments: Vec<String>,
+    /// `KEY=value`; `HOME` is added where it is missing.
+    pub environment: Vec<String>,
+    /// Absolute; empty means `/`.
+    pub working_dir: String,
+    /// `NAME|ID[:NAME|ID]`; empty means root.
+    pub user: String,
+    /// Whether the program gets a terminal of the container's own.
+    pub terminal: bool,
+    /// The terminal's rows and columns, where they are known.
+    pub size: Option<(u16, u16)>,
+    /// What root may do.
+    pub capabilities: CapabilitySet,
+    /// Whether executing a program may bring new rights.
+    pub new_privileges: bool,
+    /// Which system calls reach the kernel; `None`: all.
+    pub seccomp: Option<Seccomp>,
+    /// Limits of each process.
+    pub rlimits: rlimits::Limits,
+}
+
+pub use exec::{Running, exec};
+
 /// Starts the container. `stdio` is not used with a terminal, whose controlling end the child carries.
 pub fn start(spec: &Spec, stdio: [Option<OwnedFd>; 3], host: &mut Host) -> Result<Child> {
     let mut overlay = overlay::Overlay::new(spec.lower.clone(), spec.base.clone());
@@ -73,20 +85,31 @@ pub fn start(spec: &Spec, stdio: [Option<OwnedFd>; 3], host: &mut Host) -> Resul
     // The root comes first: it says who the user is.
     host.prepare(&mut overlay)?;
     let root = host.root.as_ref().ok_or_else(|| Error::new("overlay", "find the root", Errno::ENOENT))?;
-    let user = user::find(root.as_fd(), &spec.user)?;
+    let user = user::find(root.as_fd(), &spec.process.user)?;
+    let mut container = container(spec, overlay)?;
+    let mut process = Process { init: spec.init, ..Process::new(program(&spec.process, &user, stdio)?) };
+    process.primitives = process_list(&spec.process, user.ids, Place::First)?;
+    let child = spawn(&mut container, &mut process, host);
+    // The container has its own; this one would keep the mount alive.
+    host.root = None;
+    child.map_err(|e| explain_exec(e, &spec.process))
+}
+
+/// What the process becomes, as that user.
+fn program(spec: &ProcessSpec, user: &user::User, stdio: [Option<OwnedFd>; 3]) -> Result<Program> {
     let mut environment = spec.environment.clone();
     if !environment.iter().any(|variable| variable.starts_with("HOME=")) {
         environment.push(format!("HOME={}", user.home));
     }
     let program = Program::new(&spec.arguments, &environment).map_err(|_| null_byte("the command or environment"))?;
-    let program = if spec.terminal { program } else { program.stdio(stdio) };
-    let mut container = container(spec, overlay)?;
-    let mut process = Process { init: spec.init, ..Process::new(program) };
-    process.primitives = process_list(spec, user.ids)?;
-    let child = spawn(&mut container, &mut process, host);
-    // The container has its own; this one would keep the mount alive.
-    host.root = None;
-    child.map_err(|e| explain_exec(e, spec))
+    Ok(if spec.terminal { program } else { program.stdio(stdio) })
+}
+
+/// Which process of a container it is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    First,
+    Later,
 }
 
 // ANCHOR: order
@@ -119,15 +142,17 @@ fn container(spec: &Spec, overlay: overlay::Overlay) -> Result<Container> {
 }
 
 /// What belongs to the process, after all of the above.
-fn process_list(spec: &Spec, ids: ids::Ids) -> Result<Vec<Box<dyn Primitive>>> {
+fn process_list(spec: &ProcessSpec, ids: ids::Ids, place: Place) -> Result<Vec<Box<dyn Primitive>>> {
+    let first = place == Place::First;
     // The terminal comes from the container's /dev/pts, and takes root to put on /dev/console.
-    let session: Box<dyn Primitive> =
-        if spec.terminal { Box::new(tty::Terminal::default()) } else { Box::new(tty::Session) };
+    let terminal = tty::Terminal { size: spec.size, console: first };
+    let session: Box<dyn Primitive> = if spec.terminal { Box::new(terminal) } else { Box::new(tty::Session) };
     let mut list = vec![session];
     if !spec.working_dir.is_empty() {
-        // Root makes the directory where it is missing.
         let directory = WorkingDirectory::new(spec.working_dir.as_ref());
-        list.push(Box::new(directory.ok_or_else(|| null_byte("the working directory"))?));
+        let directory = directory.ok_or_else(|| null_byte("the working directory"))?;
+        // Root makes the container's own where it is missing.
+        list.push(Box::new(if first { directory } else { directory.existing() }));
     }
     // Before ids: a hard limit is root's to raise.
     list.push(Box::new(spec.rlimits.clone()));
@@ -166,9 +191,9 @@ fn table(spec: &Spec, cgroups: Vec<Mount>) -> Result<Vec<Mount>, NulError> {
     table.extend(mount::masks());
     if spec.read_only {
         let directory = |path: &str, source, attr| Mount::new(path.as_ref(), Target::Directory, source, attr);
-        if !spec.working_dir.is_empty() {
+        if !spec.process.working_dir.is_empty() {
             // Nobody could make it later.
-            table.push(directory(&spec.working_dir, Source::Directory, MountAttr::default())?);
+            table.push(directory(&spec.process.working_dir, Source::Directory, MountAttr::default())?);
         }
         table.push(directory("/", Source::Seal, MountAttr::READ_ONLY)?);
     }
@@ -187,7 +212,7 @@ fn null_byte(what: &str) -> Error {
 }
 
 /// Docker's words for the two most common mistakes.
-fn explain_exec(error: Error, spec: &Spec) -> Error {
+fn explain_exec(error: Error, spec: &ProcessSpec) -> Error {
     if error.primitive != process::EXEC {
         return error;
     }

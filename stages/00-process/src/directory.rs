@@ -15,6 +15,7 @@ use crate::primitive::{Inside, Primitive};
 pub struct WorkingDirectory {
     /// The path and all its parents, shortest first.
     prefixes: Vec<CString>,
+    make: bool,
 }
 
 const MKDIR: usize = 0;
@@ -26,7 +27,13 @@ impl WorkingDirectory {
         let mut prefixes: Vec<_> = path.ancestors().map(Path::as_os_str).map(OsStr::as_bytes).collect();
         prefixes.reverse();
         let prefixes = prefixes.into_iter().map(CString::new).collect::<Result<_, _>>().ok()?;
-        Some(Self { prefixes })
+        Some(Self { prefixes, make: true })
+    }
+
+    /// The same for a directory that has to be there: ENOENT where it is not.
+    #[must_use]
+    pub fn existing(self) -> Self {
+        Self { make: false, ..self }
     }
 }
 
@@ -41,7 +48,7 @@ impl Primitive for WorkingDirectory {
         };
         inside.at(CHDIR);
         match chdir(path.as_c_str()) {
-            Err(Errno::ENOENT) => {}
+            Err(Errno::ENOENT) if self.make => {}
             changed => return changed,
         }
         inside.at(MKDIR);

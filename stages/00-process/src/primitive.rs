@@ -65,6 +65,8 @@ pub struct CloneArgs {
     pub flags: u64,
     /// The v2 cgroup that the child starts in (`CLONE_INTO_CGROUP`, Linux 5.7).
     pub cgroup: Option<OwnedFd>,
+    /// A pidfd of a process whose pid namespace the child is born in: the one namespace that nobody can join alive.
+    pub pid_namespace: Option<OwnedFd>,
 }
 
 impl CloneArgs {

@@ -7,7 +7,13 @@ use std::{
 
 use nix::{
     errno::Errno,
-    sys::{prctl, signal::Signal},
+    fcntl::{OFlag, open},
+    sched::{CloneFlags, setns},
+    sys::{
+        prctl,
+        signal::Signal,
+        stat::{Mode, umask},
+    },
 };
 
 use crate::{
@@ -38,12 +44,15 @@ pub struct Process {
     pub init: bool,
     /// Kills the process when its parent dies: for containers that nobody could find again.
     pub die_with_parent: bool,
+    /// Makes the program a child's child, whose parent leaves it at once: in a joined pid namespace it is process 1's to
+    /// reap then, instead of a process's outside that may end before it.
+    pub orphan: bool,
 }
 
 impl Process {
     /// A process that is nothing but `program`.
     pub fn new(program: Program) -> Self {
-        Self { primitives: Vec::new(), program, init: false, die_with_parent: false }
+        Self { primitives: Vec::new(), program, init: false, die_with_parent: false, orphan: false }
     }
 }
 
@@ -84,7 +93,7 @@ fn make(container: &mut Container, process: &mut Process, host: &mut Host) -> Re
     let (root, traced) = (host.root.take(), host.trace.enabled());
     let cloned = host.act(
         || format!("clone3({})", flag_names(args.flags)),
-        || match sys::clone3(args.flags, cgroup)? {
+        || match clone(&args, cgroup)? {
             Cloned::Child => {
                 drop(ours);
                 child(container, process, &theirs, root.as_ref().map(AsFd::as_fd), traced)
@@ -107,6 +116,19 @@ fn make(container: &mut Container, process: &mut Process, host: &mut Host) -> Re
     started.map(|()| child)
 }
 // ANCHOR_END: spawn
+
+/// Clones, in another pid namespace if that is asked for: setns(2) with `CLONE_NEWPID` moves not the caller but the
+/// children that it gets from then on, and is taken back at once.
+fn clone(args: &CloneArgs, cgroup: Option<BorrowedFd>) -> Result<Cloned, Errno> {
+    let Some(there) = &args.pid_namespace else { return sys::clone3(args.flags, cgroup) };
+    let here = open(c"/proc/self/ns/pid", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
+    setns(there, CloneFlags::CLONE_NEWPID)?;
+    let cloned = sys::clone3(args.flags, cgroup);
+    if !matches!(cloned, Ok(Cloned::Child)) {
+        setns(here, CloneFlags::CLONE_NEWPID)?;
+    }
+    cloned
+}
 
 /// In the parent: attaches, opens the gate, and listens until the program runs or something failed.
 fn start(
@@ -168,6 +190,9 @@ fn child(container: &Container, process: &Process, channel: &Channel, root: Opti
     if process.init {
         init::run(&process.program, &inside);
     }
+    if process.orphan {
+        init::leave(&process.program, &inside);
+    }
     let errno = process.program.become_it(&inside);
     inside.fail(errno);
     sys::exit_now(127)
@@ -175,6 +200,8 @@ fn child(container: &Container, process: &Process, channel: &Channel, root: Opti
 
 fn enter(container: &Container, process: &Process, channel: &Channel, inside: &Inside) -> Result<(), Errno> {
     sys::default_signals()?;
+    // The caller's would decide what the image's programs and our own directories may be read by.
+    umask(Mode::from_bits_truncate(0o022));
     channel.wait_at_gate()?;
     let exec = (container.0.len() + process.primitives.len()) as u16;
     let mut number = 0;

@@ -43,10 +43,18 @@ impl Primitive for Session {
 
 // ANCHOR: terminal
 /// A session with a new pseudo-terminal of the container's /dev/pts.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Terminal {
     /// Rows and columns in characters, where they are known at the start.
     pub size: Option<(u16, u16)>,
+    /// Whether it is /dev/console: the container's first process has that, and no other.
+    pub console: bool,
+}
+
+impl Default for Terminal {
+    fn default() -> Self {
+        Self { size: None, console: true }
+    }
 }
 
 const STEPS: [&str; 6] = [
@@ -78,8 +86,10 @@ impl Primitive for Terminal {
         inside.at(3);
         setsid()?;
         sys::set_controlling_terminal(terminal.as_fd())?;
-        inside.at(4);
-        console(&terminal)?;
+        if self.console {
+            inside.at(4);
+            console(&terminal)?;
+        }
         inside.at(5);
         for target in 0..3 {
             sys::duplicate_to(terminal.as_fd(), target)?;

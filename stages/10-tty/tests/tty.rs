@@ -30,7 +30,7 @@ struct OnTerminal {
 
 impl OnTerminal {
     fn start(root: &Path, size: Option<(u16, u16)>, script: &str) -> Self {
-        let mut process = Process { primitives: vec![Box::new(Terminal { size })], ..shell(script) };
+        let mut process = Process { primitives: vec![Box::new(Terminal { size, console: true })], ..shell(script) };
         let mut host = Host::new(Journal::in_memory());
         let mut child = spawn(&mut Container(list(root)), &mut process, &mut host).unwrap();
         let controller: OwnedFd = child.take_descriptor(process::TERMINAL).expect("a terminal");

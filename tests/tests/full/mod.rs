@@ -87,7 +87,7 @@ pub(crate) fn container(users: Users, lower: &Path, base: &Path) -> List {
 /// All primitives of a process.
 pub(crate) fn process(process: Process) -> Process {
     let primitives: List = vec![
-        Box::new(Terminal { size: Some((24, 80)) }),
+        Box::new(Terminal { size: Some((24, 80)), console: true }),
         Box::new(WorkingDirectory::new(Path::new("/made/for/it")).unwrap()),
         Box::new(rlimits::Limits(vec!["nofile=512:1024".parse().unwrap()])),
         Box::new(Ids { uid: 1000, gid: 1000, groups: vec![1, 2, 3], keep_capabilities: true }),

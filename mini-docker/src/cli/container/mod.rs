@@ -1,7 +1,9 @@
 //! `container`: all that is done with containers. The everyday commands have a short form of their own.
 
 pub(super) mod attach;
+mod exec;
 mod logs;
+mod proxy;
 mod ps;
 mod rm;
 mod stop;
@@ -15,6 +17,7 @@ use super::{
 };
 use crate::engine::Engine;
 
+pub(super) use exec::Exec;
 pub(super) use logs::Logs;
 pub(super) use ps::Ps;
 pub(super) use rm::Rm;
@@ -40,6 +43,8 @@ pub(super) enum Command {
     Stop(Stop),
     /// Kill one or more running containers
     Kill(Kill),
+    /// Execute a command in a running container
+    Exec(Exec),
     /// Fetch the logs of a container
     Logs(Logs),
     /// Block until one or more containers stop, then print their exit codes
@@ -55,6 +60,7 @@ impl Command {
             Self::Rm(command) => command.run(engine),
             Self::Stop(command) => command.run(engine),
             Self::Kill(command) => command.run(engine),
+            Self::Exec(command) => command.run(engine),
             Self::Logs(command) => command.run(engine),
             Self::Wait(command) => command.run(engine),
         }

@@ -1,11 +1,29 @@
 //! Environment variables, from the command line and from files.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use crate::engine::{Error, Result, error::Context};
 
+/// The variables of the files and then those of `variables`, as `--env-file` and `--env` name them.
+pub(in crate::cli) fn collect(files: &[PathBuf], variables: &[String]) -> Result<Vec<String>> {
+    let mut env = Vec::new();
+    for path in files {
+        env.extend(env_file(path)?);
+    }
+    for variable in variables {
+        if variable.is_empty() || variable.starts_with('=') {
+            return Err(Error::invalid(format!("invalid environment variable: {variable:?}: it has no name")));
+        }
+        env.extend(with_value(variable));
+    }
+    Ok(env)
+}
+
 /// `KEY=value` as it is; `KEY` with the caller's value, or not at all where the caller has none.
-pub(super) fn with_value(variable: &str) -> Option<String> {
+fn with_value(variable: &str) -> Option<String> {
     if variable.contains('=') {
         return Some(variable.to_owned());
     }
@@ -13,7 +31,7 @@ pub(super) fn with_value(variable: &str) -> Option<String> {
 }
 
 /// Docker's format: a variable a line, `#` before a comment, no quotes, no expansion.
-pub(super) fn env_file(path: &Path) -> Result<Vec<String>> {
+fn env_file(path: &Path) -> Result<Vec<String>> {
     let text = fs::read_to_string(path).doing("read", path)?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     let mut variables = Vec::new();

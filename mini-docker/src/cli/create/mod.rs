@@ -1,6 +1,6 @@
 //! Making containers: `create`, and `run`, which starts them too. Their flags are one set, in groups by concept.
 
-mod env;
+pub(super) mod env;
 mod mount;
 mod namespaces;
 mod network;

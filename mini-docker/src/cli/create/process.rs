@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::env::{env_file, with_value};
-use crate::engine::{Error, Request, Result, signal};
+use super::env;
+use crate::engine::{Request, Result, signal};
 
 #[derive(Debug, Args)]
 pub(super) struct ProcessFlags {
@@ -43,15 +43,7 @@ pub(super) struct ProcessFlags {
 
 impl ProcessFlags {
     pub(super) fn fill(&self, request: &mut Request) -> Result<()> {
-        for path in &self.env_file {
-            request.env.extend(env_file(path)?);
-        }
-        for variable in &self.env {
-            if variable.is_empty() || variable.starts_with('=') {
-                return Err(Error::invalid(format!("invalid environment variable: {variable:?}: it has no name")));
-            }
-            request.env.extend(with_value(variable));
-        }
+        request.env = env::collect(&self.env_file, &self.env)?;
         request.entrypoint.clone_from(&self.entrypoint);
         request.working_dir.clone_from(&self.workdir);
         request.user.clone_from(&self.user);

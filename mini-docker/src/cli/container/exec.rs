@@ -1,0 +1,87 @@
+//! `exec`: a further process in a running container, with this command as its parent.
+
+use std::{
+    io::{self, IsTerminal},
+    os::fd::AsFd,
+    path::PathBuf,
+};
+
+use clap::Args;
+use process::sys;
+
+use super::proxy;
+use crate::{
+    cli::{Outcome, complain, create::env},
+    engine::{Engine, Error, error::Kind, exec},
+};
+
+/// Signals that this command gets are passed on to the process, which ends with the container at the latest.
+#[derive(Debug, Args)]
+pub(crate) struct Exec {
+    /// Detached mode: run the command in the background, where the container's first process inherits it
+    #[arg(short, long)]
+    detach: bool,
+    /// Set environment variables; without a value, pass the caller's
+    #[arg(short, long, value_name = "KEY[=VALUE]")]
+    env: Vec<String>,
+    /// Read environment variables from a file
+    #[arg(long, value_name = "FILE")]
+    env_file: Vec<PathBuf>,
+    /// Keep standard input open
+    #[arg(short, long)]
+    interactive: bool,
+    /// Give the command all capabilities; system calls are filtered as for the container
+    #[arg(long)]
+    privileged: bool,
+    /// Give the command a terminal
+    #[arg(short, long)]
+    tty: bool,
+    /// Username or UID, by the container's own list of users
+    #[arg(short, long, value_name = "NAME|UID[:GROUP|GID]")]
+    user: Option<String>,
+    /// Working directory inside the container
+    #[arg(short, long, value_name = "DIR")]
+    workdir: Option<String>,
+    /// The container, by name or id
+    container: String,
+    /// The command and its arguments
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+impl Exec {
+    pub(crate) fn run(self, engine: &Engine) -> Outcome {
+        match self.execute(engine) {
+            // The codes of the command itself; everything else is Docker's 1.
+            Err(e) if matches!(e.kind, Kind::CommandNotFound | Kind::CannotExecute) => {
+                complain(&e);
+                Ok(e.run_exit_code())
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn execute(self, engine: &Engine) -> Outcome {
+        if self.tty && self.interactive && !self.detach && !io::stdin().is_terminal() {
+            return Err(Error::invalid("the input device is not a TTY: leave -t out to pipe input into the command"));
+        }
+        if self.detach && self.tty {
+            return Err(Error::invalid("-d cannot be combined with -t yet: nobody would hold the terminal"));
+        }
+        let request = exec::Exec {
+            env: env::collect(&self.env_file, &self.env)?,
+            command: self.command,
+            working_dir: self.workdir.filter(|directory| !directory.is_empty()),
+            user: self.user.filter(|user| !user.is_empty()),
+            privileged: self.privileged,
+            tty: self.tty,
+            size: sys::window_size(io::stdout().as_fd()).ok().filter(|size| *size != (0, 0)),
+            stdin: self.interactive,
+        };
+        let container = engine.container(&self.container)?;
+        if self.detach {
+            return engine.exec_detached(&container, &request).map(|()| 0);
+        }
+        proxy::run(self.tty, self.interactive, || engine.exec(&container, &request))
+    }
+}

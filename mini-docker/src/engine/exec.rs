@@ -1,0 +1,198 @@
+//! Further processes in a running container. No monitor has a part in it: the command that runs one is its parent.
+
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+};
+
+use nix::{
+    errno::Errno,
+    fcntl::{FcntlArg, OFlag, fcntl, open},
+    sys::stat::Mode,
+    unistd::{Pid, pipe2},
+};
+use process::{Child, Host, Journal, sys};
+
+use super::{
+    Engine,
+    container::{Container, State},
+    error::{Error, Kind, Result},
+    lifecycle::first_process,
+};
+use crate::runtime::{self, ProcessSpec, Running};
+
+/// What to run in a container, over what the container says.
+#[derive(Debug, Clone, Default)]
+pub struct Exec {
+    /// The command and its arguments.
+    pub command: Vec<String>,
+    /// `KEY=value`, over the container's.
+    pub env: Vec<String>,
+    /// Over the container's; absolute, and it must exist.
+    pub working_dir: Option<String>,
+    /// Over the container's.
+    pub user: Option<String>,
+    /// With all capabilities. The filter of system calls stays.
+    pub privileged: bool,
+    /// On a terminal of its own, with these rows and columns where they are known.
+    pub tty: bool,
+    /// Rows and columns of that.
+    pub size: Option<(u16, u16)>,
+    /// Whether it gets an input; else it has /dev/null.
+    pub stdin: bool,
+}
+
+/// A process that was started in a container.
+#[derive(Debug)]
+pub struct Executed {
+    child: Child,
+    /// What it reads; with a terminal, the terminal. Does not block.
+    pub stdin: Option<OwnedFd>,
+    /// What it writes; with a terminal, the terminal. Does not block.
+    pub stdout: Option<OwnedFd>,
+    /// What it writes as errors; not with a terminal. Does not block.
+    pub stderr: Option<OwnedFd>,
+}
+
+impl Executed {
+    /// Readable when it has ended.
+    pub fn pidfd(&self) -> BorrowedFd<'_> {
+        self.child.pidfd.as_fd()
+    }
+
+    /// Waits for its end and returns its exit code: 128 + n after signal n.
+    pub fn wait(&self) -> Result<i32> {
+        sys::wait_exit(self.pidfd()).map_err(|e| Error::system("wait for the process", &e.into()))
+    }
+
+    /// Sends it a signal, unless it has ended.
+    pub fn signal(&self, signal: i32) {
+        // ESRCH is the only error there is.
+        let _ = sys::pidfd_send_signal(self.pidfd(), signal);
+    }
+}
+
+impl Engine {
+    /// Starts a process in a running container. The caller has one thread.
+    ///
+    /// # Errors
+    /// [`Kind::Conflict`] where it does not run; [`Kind::CommandNotFound`] or [`Kind::CannotExecute`] where the process
+    /// could not be made.
+    pub fn exec(&self, container: &Container, request: &Exec) -> Result<Executed> {
+        let failed = |e: Errno| Error::system("make pipes", &io::Error::from(e));
+        let mut streams = Executed::streams(request).map_err(failed)?;
+        let stdio = std::mem::take(&mut streams.theirs);
+        let mut child = self.exec_with(container, request, stdio, false)?;
+        if let Some(terminal) = child.take_descriptor(process::TERMINAL) {
+            let copy = terminal.try_clone().map_err(|e| Error::system("copy the terminal", &e))?;
+            (streams.stdin, streams.stdout) = (Some(terminal), Some(copy));
+        }
+        for stream in [&streams.stdin, &streams.stdout, &streams.stderr].into_iter().flatten() {
+            fcntl(stream, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(failed)?;
+        }
+        let Streams { stdin, stdout, stderr, .. } = streams;
+        Ok(Executed { child, stdin, stdout, stderr })
+    }
+
+    /// Starts a process in a running container and leaves it there, with /dev/null for its streams.
+    ///
+    /// Process 1 of the container inherits it: it ends with the container at the latest, whatever becomes of the caller.
+    pub fn exec_detached(&self, container: &Container, request: &Exec) -> Result<()> {
+        let null = || open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()).map(Some);
+        let streams = (|| Ok([null()?, null()?, null()?]))();
+        let streams = streams.map_err(|e: Errno| Error::system("open /dev/null", &e.into()))?;
+        let child = self.exec_with(container, request, streams, true)?;
+        // The one between, which ends at once.
+        sys::wait_exit(child.pidfd.as_fd()).map(drop).map_err(|e| Error::system("wait for the process", &e.into()))
+    }
+
+    fn exec_with(
+        &self,
+        container: &Container,
+        request: &Exec,
+        stdio: [Option<OwnedFd>; 3],
+        orphan: bool,
+    ) -> Result<Child> {
+        let running = self.running(container)?;
+        let spec = exec_spec(container, request)?;
+        let mut host = Host::new(Journal::in_memory());
+        let child = runtime::exec(&spec, &running, stdio, orphan, &mut host);
+        child.map_err(|e| match (process::stage::exit_code(&e), e.errno) {
+            (_, Errno::ESRCH) if e.primitive == "join" => not_running(container),
+            (127, _) => Error::new(Kind::CommandNotFound, e.to_string()),
+            // As Docker has it: whatever else kept it from running.
+            _ => Error::new(Kind::CannotExecute, e.to_string()),
+        })
+    }
+
+    /// The container for the runtime to join.
+    fn running(&self, container: &Container) -> Result<Running> {
+        if container.status.state != State::Running {
+            return Err(not_running(container));
+        }
+        let pidfd = first_process(container).ok_or_else(|| not_running(container))?;
+        let cgroup = self.cgroup_path(&container.config);
+        Ok(Running { pid: Pid::from_raw(container.status.pid), pidfd, cgroup })
+    }
+}
+
+struct Streams {
+    theirs: [Option<OwnedFd>; 3],
+    stdin: Option<OwnedFd>,
+    stdout: Option<OwnedFd>,
+    stderr: Option<OwnedFd>,
+}
+
+impl Executed {
+    /// Pipes, and never the caller's own streams: a terminal among them could be read and typed on from inside.
+    fn streams(request: &Exec) -> nix::Result<Streams> {
+        if request.tty {
+            return Ok(Streams { theirs: [None, None, None], stdin: None, stdout: None, stderr: None });
+        }
+        let (input, stdin) = if request.stdin {
+            let (input, stdin) = pipe2(OFlag::O_CLOEXEC)?;
+            (input, Some(stdin))
+        } else {
+            (open("/dev/null", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?, None)
+        };
+        let (stdout, out) = pipe2(OFlag::O_CLOEXEC)?;
+        let (stderr, err) = pipe2(OFlag::O_CLOEXEC)?;
+        Ok(Streams { theirs: [Some(input), Some(out), Some(err)], stdin, stdout: Some(stdout), stderr: Some(stderr) })
+    }
+}
+
+/// The container's own process with the request's wishes over it.
+fn exec_spec(container: &Container, request: &Exec) -> Result<ProcessSpec> {
+    let strings = request.command.iter().chain(&request.env).chain(&request.working_dir).chain(&request.user);
+    if strings.into_iter().any(|text| text.contains('\0')) {
+        return Err(Error::invalid("an argument has a null byte in it, which the kernel cannot take"));
+    }
+    let mut spec = Engine::process_spec(container)?;
+    spec.arguments.clone_from(&request.command);
+    if request.tty && !spec.environment.iter().any(|variable| variable.starts_with("TERM=")) {
+        spec.environment.push("TERM=xterm".to_owned());
+    }
+    super::create::override_variables(&mut spec.environment, &request.env);
+    if let Some(directory) = &request.working_dir {
+        if !directory.starts_with('/') {
+            let message = format!("the working directory {directory:?} is invalid, it needs to be an absolute path");
+            return Err(Error::new(Kind::CannotExecute, message));
+        }
+        spec.working_dir.clone_from(directory);
+    }
+    if let Some(user) = &request.user {
+        spec.user.clone_from(user);
+    }
+    if request.privileged {
+        let all = capabilities::CapabilitySet::available();
+        spec.capabilities = all.map_err(|e| Error::system("read the bounding set", &e.into()))?;
+    }
+    spec.terminal = request.tty;
+    spec.size = request.size;
+    Ok(spec)
+}
+
+fn not_running(container: &Container) -> Error {
+    let name = &container.config.name;
+    Error::conflict(format!("container {name} is not running: start it first (mini-docker start {name})"))
+}

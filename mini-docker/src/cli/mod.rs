@@ -53,6 +53,10 @@ enum Command {
     Exec(container::Exec),
     /// Fetch the logs of a container
     Logs(container::Logs),
+    /// Display a live stream of container(s) resource usage statistics
+    Stats(container::Stats),
+    /// Display the running processes of a container
+    Top(container::Top),
     /// Block until one or more containers stop, then print their exit codes
     Wait(container::Wait),
     /// Display detailed information on containers and images, as JSON
@@ -84,6 +88,8 @@ impl Command {
             Self::Kill(command) => command.run(engine),
             Self::Exec(command) => command.run(engine),
             Self::Logs(command) => command.run(engine),
+            Self::Stats(command) => command.run(engine),
+            Self::Top(command) => command.run(engine),
             Self::Wait(command) => command.run(engine),
             Self::Inspect(command) => command.run(engine),
             Self::Import(command) => command.run(engine),

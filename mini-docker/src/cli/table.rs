@@ -11,6 +11,11 @@ const LEAST: usize = 10;
 
 /// Lays lines out whose cells end in tabs: a column is what follows one another, line by line.
 pub(super) fn align(text: &str) -> String {
+    align_to(text, LEAST)
+}
+
+/// As [`align`], with another least width of a column.
+pub(super) fn align_to(text: &str, least: usize) -> String {
     let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split('\t').collect()).collect();
     let width = |cell: &str| cell.chars().count();
     let mut widths: Vec<Vec<usize>> = lines.iter().map(|cells| vec![0; cells.len() - 1]).collect();
@@ -20,7 +25,7 @@ pub(super) fn align(text: &str) -> String {
                 continue;
             }
             let block = lines[line..].iter().take_while(|cells| cells.len() > column + 1);
-            let widest = block.clone().map(|cells| width(cells[column]) + PADDING).max().unwrap_or(0).max(LEAST);
+            let widest = block.clone().map(|cells| width(cells[column]) + PADDING).max().unwrap_or(0).max(least);
             let end = line + block.count();
             widths[line..end].iter_mut().for_each(|widths| widths[column] = widest);
         }

@@ -45,7 +45,6 @@ pub(super) fn exact_size(bytes: u64) -> String {
 }
 
 /// In powers of 1024, as memory is: `1.234MiB`.
-#[allow(dead_code)] // `stats` is to come.
 pub(super) fn memory(bytes: u64) -> String {
     scaled(bytes, 1024.0, &["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"], 4)
 }

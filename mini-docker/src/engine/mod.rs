@@ -17,9 +17,11 @@ pub mod log;
 pub mod monitor;
 mod mounts;
 mod names;
+pub mod processes;
 pub mod reference;
 pub mod signal;
 mod spec;
+pub mod stats;
 pub mod store;
 pub mod volume;
 

@@ -59,7 +59,11 @@ pub(crate) fn plan(
         let here = |all: &[Controller]| -> Vec<Controller> {
             all.iter().copied().filter(|controller| hierarchies.of(*controller) == Some(hierarchy)).collect()
         };
-        let (required, wanted) = (here(&required), here(accounting));
+        let (required, mut wanted) = (here(&required), here(accounting));
+        if hierarchy.version == Version::V2 {
+            // There they cost nothing: no move, no other directory.
+            wanted.extend(here(&[Controller::Memory, Controller::Io, Controller::Pids]));
+        }
         // v2 in any case: it kills and freezes.
         if required.is_empty() && wanted.is_empty() && hierarchy.version == Version::V1 {
             continue;

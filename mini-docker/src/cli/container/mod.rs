@@ -6,7 +6,9 @@ mod logs;
 mod proxy;
 mod ps;
 mod rm;
+mod stats;
 mod stop;
+mod top;
 mod wait;
 
 use clap::Subcommand;
@@ -21,7 +23,9 @@ pub(super) use exec::Exec;
 pub(super) use logs::Logs;
 pub(super) use ps::Ps;
 pub(super) use rm::Rm;
+pub(super) use stats::Stats;
 pub(super) use stop::{Kill, Stop};
+pub(super) use top::Top;
 pub(super) use wait::Wait;
 
 #[derive(Debug, Subcommand)]
@@ -47,6 +51,10 @@ pub(super) enum Command {
     Exec(Exec),
     /// Fetch the logs of a container
     Logs(Logs),
+    /// Display a live stream of container(s) resource usage statistics
+    Stats(Stats),
+    /// Display the running processes of a container
+    Top(Top),
     /// Block until one or more containers stop, then print their exit codes
     Wait(Wait),
 }
@@ -62,6 +70,8 @@ impl Command {
             Self::Kill(command) => command.run(engine),
             Self::Exec(command) => command.run(engine),
             Self::Logs(command) => command.run(engine),
+            Self::Stats(command) => command.run(engine),
+            Self::Top(command) => command.run(engine),
             Self::Wait(command) => command.run(engine),
         }
     }

@@ -49,3 +49,53 @@ fn inspect_prints_what_is_there_and_complains_of_the_rest() {
     assert!(inspect(&["--type", "image", "c1"]).err.contains("no such image"));
     assert_eq!(inspect(&["--type", "container", "-f", "{{.Name}}", "c1"]).ok(), "/c1\n");
 }
+
+#[test]
+fn ps_filters_containers() {
+    let engine = engine();
+    engine.run(&["run", "--name", "zero", "-l", "k=a", "bb", "true"]).ok();
+    assert_eq!(engine.run(&["run", "--name", "three", "-l", "k=b", "bb", "sh", "-c", "exit 3"]).code, 3);
+    engine.run(&["create", "--name", "made", "-l", "k=b", "bb", "true"]).ok();
+    engine.run(&["run", "-d", "--name", "up", "bb", "sleep", "1000"]).ok();
+    let ps = |arguments: &[&str]| {
+        let said = engine.run(&[&["ps", "--format", "{{.Names}}"], arguments].concat()).ok();
+        said.lines().map(str::to_owned).collect::<Vec<_>>().join(" ")
+    };
+    for (arguments, names) in [
+        (&[][..], "up"),
+        (&["-a"], "up made three zero"),
+        (&["-n", "2"], "up made"),
+        (&["-l"], "up"),
+        (&["-n", "-1"], "up"),
+        (&["-f", "status=exited"], "three zero"),
+        (&["-f", "status=exited", "-f", "status=created"], "made three zero"),
+        (&["-a", "-f", "exited=3"], "three"),
+        (&["-a", "-f", "label=k=b"], "made three"),
+        (&["-a", "-f", "label=k", "-f", "label=k=a"], "zero"),
+        (&["-a", "-f", "name=^/?t.*e$"], "three"),
+        (&["-a", "-f", "before=three"], "zero"),
+        (&["-a", "-f", "since=three"], "up made"),
+        (&["-a", "-f", "since=zero", "-f", "before=up", "-f", "status=exited"], "three"),
+        (&["-a", "-f", "ancestor=bb", "-f", "name=zero"], "zero"),
+        (&["-a", "-f", "ancestor=nosuch"], ""),
+        (&["-a", "-f", "health=healthy"], ""),
+        (&["-n", "1", "-f", "label=k=b"], "made"),
+    ] {
+        assert_eq!(ps(arguments), names, "{arguments:?}");
+    }
+    let id = engine.run(&["ps", "-aq", "--no-trunc", "-f", "name=zero"]).ok();
+    assert_eq!(ps(&["-a", "-f", &format!("id={}", &id[..12])]), "zero");
+    assert!(engine.run(&["ps", "-f", "status=rubbish"]).refused(1).contains("invalid filter 'status=rubbish'"));
+    assert!(engine.run(&["ps", "-f", "nosuch=1"]).refused(1).contains("invalid filter 'nosuch'"));
+    assert!(engine.run(&["ps", "-f", "name"]).refused(1).contains("bad format of filter"));
+    assert!(engine.run(&["ps", "-f", "before=nosuch"]).refused(1).contains("no such container"));
+}
+
+#[test]
+fn ps_counts_what_was_written() {
+    let engine = engine();
+    engine.run(&["run", "--name", "c1", "bb", "sh", "-c", "head -c 2000 /dev/zero > /x; ln /x /y; ln -s /x /z"]).ok();
+    let size = engine.run(&["ps", "-as", "--format", "{{.Size}}"]).ok();
+    assert!(size.starts_with("2kB (virtual "), "{size}");
+    assert!(engine.run(&["ps", "-as"]).ok().lines().next().expect("a heading").ends_with("SIZE"));
+}

@@ -3,6 +3,7 @@
 pub(super) mod attach;
 mod exec;
 mod logs;
+mod ports;
 mod proxy;
 mod ps;
 mod rm;

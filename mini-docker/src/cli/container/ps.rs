@@ -1,8 +1,10 @@
 //! `ps`.
 
 use clap::Args;
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::TimeZone};
+use serde_json::Value;
 
+use super::ports;
 use crate::{
     cli::{
         Outcome,
@@ -12,7 +14,10 @@ use crate::{
     engine::{
         Engine,
         container::{Container, State},
+        error::Result,
+        filter::Filters,
         image::short,
+        select::{KEYS, Selected},
     },
 };
 
@@ -21,15 +26,27 @@ pub(crate) struct Ps {
     /// Show all containers (default shows just running)
     #[arg(short, long)]
     all: bool,
-    /// Only display container IDs
+    /// Filter output based on conditions provided: `KEY=VALUE`
+    #[arg(short, long, value_name = "FILTER")]
+    filter: Vec<String>,
+    /// Format output: 'table', 'table TEMPLATE', 'json', 'raw', or a Go template
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<String>,
+    /// Show n last created containers (includes all states)
+    #[arg(short = 'n', long, value_name = "N", allow_negative_numbers = true)]
+    last: Option<i64>,
+    /// Show the latest created container (includes all states)
     #[arg(short, long)]
-    quiet: bool,
+    latest: bool,
     /// Don't truncate output
     #[arg(long)]
     no_trunc: bool,
-    /// Format output: 'table', 'table TEMPLATE', 'json', or a Go template
-    #[arg(long, value_name = "FORMAT")]
-    format: Option<String>,
+    /// Only display container IDs
+    #[arg(short, long)]
+    quiet: bool,
+    /// Display total file sizes
+    #[arg(short, long)]
+    size: bool,
 }
 
 const LISTING: Listing = Listing {
@@ -48,42 +65,88 @@ const LISTING: Listing = Listing {
         ("Mounts", "MOUNTS"),
         ("LocalVolumes", "LOCAL VOLUMES"),
         ("Networks", "NETWORKS"),
+        ("Platform", "PLATFORM"),
     ],
     table: "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}",
     quiet: "{{.ID}}",
-    raw: None,
+    raw: Some(
+        "container_id: {{.ID}}\nimage: {{.Image}}\ncommand: {{.Command}}\ncreated_at: {{.CreatedAt}}\n\
+         state: {{.State}}\nstatus: {{.Status}}\nnames: {{.Names}}\nlabels: {{.Labels}}\nports: {{.Ports}}\n",
+    ),
+};
+
+const WITH_SIZES: Listing = Listing {
+    table: "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t{{.Ports}}\t{{.Names}}\t{{.Size}}",
+    ..LISTING
 };
 
 impl Ps {
     pub(crate) fn run(self, engine: &Engine) -> Outcome {
-        let containers = engine.containers()?;
-        let shown = containers.iter().filter(|c| self.all || c.status.state == State::Running);
-        LISTING.print(self.format.as_deref(), self.quiet, shown.map(|container| self.row(container)))
+        let filters = Filters::parse(&self.filter, &KEYS)?;
+        let last = self.last.or(self.latest.then_some(1));
+        let limit = last.and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0);
+        let sizes = self.size || self.format.as_ref().is_some_and(|format| format.contains(".Size"));
+        let selected = engine.select(&filters, self.all, limit)?;
+        let rows: Result<Vec<_>> = selected.iter().map(|it| self.row(engine, it, sizes)).collect();
+        let listing = if self.size { &WITH_SIZES } else { &LISTING };
+        listing.print(self.format.as_deref(), self.quiet, rows?)
     }
 
-    fn row(&self, container: &Container) -> Row {
+    fn row(&self, engine: &Engine, selected: &Selected, sizes: bool) -> Result<Row> {
+        let Selected { container, document } = selected;
         let config = &container.config;
-        let id = if self.no_trunc { &config.id } else { short(&config.id) };
-        Row::new([
-            ("ID", id.into()),
+        let mounts: Vec<_> = document["Mounts"].as_array().into_iter().flatten().collect();
+        let networks = document["NetworkSettings"]["Networks"].as_object().into_iter().flatten();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let names = mounts.iter().map(|mount| {
+            let name = if mount["Name"].is_string() { &mount["Name"] } else { &mount["Source"] };
+            if self.no_trunc { text(name) } else { ellipsis(&text(name), 15) }
+        });
+        let size = if sizes { size(engine, container)? } else { "0B".to_owned() };
+        let row = Row::new([
+            ("ID", if self.no_trunc { &config.id } else { short(&config.id) }.into()),
             ("Names", config.name.as_str().into()),
-            ("Image", config.image_name.as_str().into()),
+            ("Image", self.image(container).into()),
             ("Command", command(container, self.no_trunc).into()),
+            ("CreatedAt", created_at(config.created).into()),
             ("RunningFor", units::ago(config.created).into()),
-            ("Ports", "".into()),
-            ("State", state(container.status.state).into()),
-            ("Status", status(container).into()),
-        ])
-        .labels(&config.labels)
+            ("Ports", ports::shown(&document["NetworkSettings"]["Ports"]).into()),
+            ("State", container.status.state.name().into()),
+            ("Status", status(container, document).into()),
+            ("Size", size.into()),
+            ("Mounts", names.collect::<Vec<_>>().join(",").into()),
+            ("LocalVolumes", mounts.iter().filter(|m| m["Driver"] == "local").count().to_string().into()),
+            ("Networks", networks.map(|(name, _)| name.clone()).collect::<Vec<_>>().join(",").into()),
+        ]);
+        Ok(row.labels(&config.labels))
+    }
+
+    /// As it was named; an id is shortened.
+    fn image(&self, container: &Container) -> String {
+        let name = &container.config.image_name;
+        let id = name.strip_prefix("sha256:").unwrap_or(name);
+        let is_id = id.len() >= 12 && container.config.image.starts_with(id);
+        if is_id && !self.no_trunc { short(id).to_owned() } else { name.clone() }
     }
 }
 
-fn state(state: State) -> &'static str {
-    match state {
-        State::Created => "created",
-        State::Running => "running",
-        State::Exited => "exited",
+fn size(engine: &Engine, container: &Container) -> Result<String> {
+    let written = engine.written(container)?;
+    let image = engine.image(&container.config.image).map_or(0, |image| image.size(engine));
+    Ok(format!("{} (virtual {})", units::size(written), units::size(written + image)))
+}
+
+/// In the local time zone, as Go prints it.
+fn created_at(at: Timestamp) -> String {
+    at.to_zoned_datetime(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S %z %Z").to_string()
+}
+
+/// At most `most` characters.
+fn ellipsis(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
     }
+    text.chars().take(most - 1).collect::<String>() + "…"
 }
 
 /// In quotes, and at most 20 characters of it. Arguments with spaces have quotes of their own.
@@ -92,18 +155,22 @@ fn command(container: &Container, whole: bool) -> String {
     let program = words.next().into_iter();
     let text = program.chain(words.map(|word| if word.contains(' ') { format!("'{word}'") } else { word }));
     let text = text.collect::<Vec<_>>().join(" ");
-    if whole || text.chars().count() <= 20 {
-        return template::quote(&text);
-    }
-    template::quote(&(text.chars().take(19).collect::<String>() + "…"))
+    template::quote(&if whole { text } else { ellipsis(&text, 20) })
 }
 
-fn status(container: &Container) -> String {
-    let since =
-        |at: Option<Timestamp>| units::duration(at.map_or(0, |at| Timestamp::now().duration_since(at).as_secs()));
-    match container.status.state {
+fn status(container: &Container, document: &Value) -> String {
+    let status = &container.status;
+    let since = |at: Option<Timestamp>| at.map_or_else(|| units::duration(0), units::since);
+    let up = || format!("Up {}", since(status.started));
+    match status.state {
         State::Created => "Created".to_owned(),
-        State::Running => format!("Up {}", since(container.status.started)),
-        State::Exited => format!("Exited ({}) {} ago", container.status.exit_code, since(container.status.finished)),
+        State::Paused => format!("{} (Paused)", up()),
+        State::Restarting => format!("Restarting ({}) {} ago", status.exit_code, since(status.finished)),
+        State::Exited => format!("Exited ({}) {} ago", status.exit_code, since(status.finished)),
+        State::Running => match document["State"]["Health"]["Status"].as_str() {
+            None | Some("none") => up(),
+            Some("starting") => format!("{} (health: starting)", up()),
+            Some(health) => format!("{} ({health})", up()),
+        },
     }
 }

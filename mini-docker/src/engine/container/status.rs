@@ -11,8 +11,35 @@ pub enum State {
     Created,
     /// Its process lives.
     Running,
+    /// Its process lives, and stands still.
+    Paused,
+    /// Its process has ended; its monitor starts it again in a moment.
+    Restarting,
     /// It has ended.
     Exited,
+}
+
+impl State {
+    /// Whether it has a process.
+    pub fn is_alive(self) -> bool {
+        matches!(self, Self::Running | Self::Paused)
+    }
+
+    /// Whether it has a monitor: it lives, or will again without being asked. What Docker calls running.
+    pub fn is_active(self) -> bool {
+        self.is_alive() || self == Self::Restarting
+    }
+
+    /// As Docker's API says it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Restarting => "restarting",
+            Self::Exited => "exited",
+        }
+    }
 }
 
 /// What has become of a container.

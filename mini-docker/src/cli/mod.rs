@@ -7,6 +7,7 @@ mod debug_parse;
 mod format;
 mod images;
 mod inspect;
+mod lazy;
 mod table;
 mod template;
 mod units;
@@ -18,6 +19,7 @@ use std::{
 };
 
 use clap::{Parser, Subcommand};
+use lazy::Lazy;
 
 use crate::engine::{Engine, error::Error};
 
@@ -37,10 +39,10 @@ enum Command {
     /// Create and run a new container from an image
     // As in Docker, -h is the host name.
     #[command(disable_help_flag = true)]
-    Run(Box<create::Run>),
+    Run(Lazy<create::Run>),
     /// Create a new container
     #[command(disable_help_flag = true)]
-    Create(Box<create::Create>),
+    Create(Lazy<create::Create>),
     /// List containers
     Ps(container::Ps),
     /// Remove one or more containers
@@ -68,10 +70,10 @@ enum Command {
     /// Remove one or more images
     Rmi(images::Rmi),
     /// Define and run multi-container applications
-    Compose(compose::Compose),
+    Compose(Lazy<compose::Compose>),
     /// Manage containers
     #[command(subcommand)]
-    Container(container::Command),
+    Container(Lazy<container::Command>),
     /// Read Dockerfiles from standard input, one JSON request a line
     #[command(hide = true)]
     DebugParse(debug_parse::DebugParse),
@@ -80,8 +82,8 @@ enum Command {
 impl Command {
     fn run(self, engine: &Engine) -> Outcome {
         match self {
-            Self::Run(command) => command.run(engine),
-            Self::Create(command) => command.run(engine),
+            Self::Run(command) => command.0.run(engine),
+            Self::Create(command) => command.0.run(engine),
             Self::Ps(command) => command.run(engine),
             Self::Rm(command) => command.run(engine),
             Self::Stop(command) => command.run(engine),
@@ -95,8 +97,8 @@ impl Command {
             Self::Import(command) => command.run(engine),
             Self::Images(command) => command.run(engine),
             Self::Rmi(command) => command.run(engine),
-            Self::Compose(command) => command.run(engine),
-            Self::Container(command) => command.run(engine),
+            Self::Compose(command) => command.0.run(engine),
+            Self::Container(command) => command.0.run(engine),
             Self::DebugParse(_) => debug_parse::DebugParse::run(),
         }
     }
@@ -105,7 +107,7 @@ impl Command {
     fn runs(&self) -> bool {
         match self {
             Self::Run(_) => true,
-            Self::Container(command) => command.runs(),
+            Self::Container(command) => command.0.runs(),
             _ => false,
         }
     }

@@ -17,6 +17,7 @@ use clap::Subcommand;
 use super::{
     Outcome,
     create::{Create, Run},
+    lazy::Lazy,
 };
 use crate::engine::Engine;
 
@@ -33,11 +34,11 @@ pub(super) use wait::Wait;
 pub(super) enum Command {
     /// Create a new container
     #[command(disable_help_flag = true)]
-    Create(Box<Create>),
+    Create(Lazy<Create>),
     /// Create and run a new container from an image
     // As in Docker, -h is the host name.
     #[command(disable_help_flag = true)]
-    Run(Box<Run>),
+    Run(Lazy<Run>),
     /// List containers
     #[command(visible_aliases = ["list", "ps"])]
     Ls(Ps),
@@ -63,8 +64,8 @@ pub(super) enum Command {
 impl Command {
     pub(super) fn run(self, engine: &Engine) -> Outcome {
         match self {
-            Self::Create(command) => command.run(engine),
-            Self::Run(command) => command.run(engine),
+            Self::Create(command) => command.0.run(engine),
+            Self::Run(command) => command.0.run(engine),
             Self::Ls(command) => command.run(engine),
             Self::Rm(command) => command.run(engine),
             Self::Stop(command) => command.run(engine),

@@ -79,7 +79,7 @@ fn begin<'a>(engine: &'a Engine, container: &'a Container, first: OwnedFd) -> Re
     let streams = Streams { stdin: None, stdout: output(1), stderr: output(2) };
     let child = Child { pid: nix::unistd::Pid::from_raw(status.pid), pidfd: first, descriptors: Vec::new() };
     let log = log::Writer::new(engine.log_path(&config.id));
-    Ok((Monitor { engine, container, child, journal, log, listener, status, _alive: alive }, streams))
+    Ok((Monitor { engine, container, child, journal, log, listener, status, mounts: None, _alive: alive }, streams))
 }
 
 /// The reading end of the pipe behind a descriptor of the program, if it still is that pipe: it may have put anything in

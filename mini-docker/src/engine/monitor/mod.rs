@@ -125,6 +125,9 @@ pub(super) struct Monitor<'a> {
     pub(super) log: log::Writer,
     pub(super) listener: UnixListener,
     pub(super) status: Status,
+    /// The container's mount namespace, where its mounts may live until all who wait for its end have been told:
+    /// taking them apart waits for grace periods of the kernel's.
+    pub(super) mounts: Option<File>,
     /// Held as long as this process lives: what others see of it.
     pub(super) _alive: Lock,
 }
@@ -150,12 +153,12 @@ fn begin<'a>(
     let mut journal = Journal::open(&run.join("undo")).doing("open", &run.join("undo"))?;
     let started = start(engine, container, &mut journal, &run, line, options);
     match started {
-        Ok((child, streams, log, listener)) => {
+        Ok((child, streams, log, listener, mounts)) => {
             let status = running(engine, &child, &streams);
             engine.write_status(&container.config, &status)?;
             // The one who started it may have been killed; the container runs all the same.
             let _ = frame::write(line, frame::Kind::Ready, &[]);
-            Ok((Monitor { engine, container, child, journal, log, listener, status, _alive: alive }, streams))
+            Ok((Monitor { engine, container, child, journal, log, listener, status, mounts, _alive: alive }, streams))
         }
         Err(e) => {
             // What cannot be undone now stays in the journal, for whoever removes the container.
@@ -194,7 +197,7 @@ fn detach(keep: &[RawFd]) -> nix::Result<()> {
     sys::ignore_broken_pipes()
 }
 
-type Begun = (Child, Streams, log::Writer, UnixListener);
+type Begun = (Child, Streams, log::Writer, UnixListener, Option<File>);
 
 fn start(
     engine: &Engine,
@@ -210,17 +213,22 @@ fn start(
     let log = log::Writer::new(engine.log_path(&config.id));
     let (stdio, mut streams) =
         pipes(config.tty, config.open_stdin).map_err(|e| Error::system("make pipes", &e.into()))?;
+    let spec = engine.spec(container)?;
     let mut host = Host::new(std::mem::take(journal));
     if options.explain {
         host.explain();
     }
-    let child = runtime::start(&engine.spec(container)?, stdio, &mut host);
+    let child = runtime::start(&spec, stdio, &mut host);
     if options.explain {
         let text = host.trace().to_string();
         frame::write(line, frame::Kind::Explain, text.as_bytes()).doing("report to", run)?;
     }
     *journal = std::mem::take(&mut host.journal);
     let mut child = child.map_err(|e| explain(&e))?;
+    // What the user mounted is free when he is told, and a container that stays may be started again at once.
+    let mounts = config.auto_remove && spec.mounts.is_empty();
+    // It may have ended already.
+    let mounts = mounts.then(|| File::open(format!("/proc/{}/ns/mnt", child.pid)).ok()).flatten();
     if let Some(terminal) = child.take_descriptor(process::TERMINAL) {
         let copy = terminal.try_clone().doing("copy the terminal of", run)?;
         streams = Streams { stdin: Some(terminal), stdout: Some(copy), stderr: None };
@@ -228,7 +236,7 @@ fn start(
     for stream in [&streams.stdin, &streams.stdout, &streams.stderr].into_iter().flatten() {
         fcntl(stream, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).doing("set up the streams of", run)?;
     }
-    Ok((child, streams, log, listener))
+    Ok((child, streams, log, listener, mounts))
 }
 
 /// The socket for those who attach.

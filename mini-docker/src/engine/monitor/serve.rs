@@ -120,6 +120,7 @@ impl Monitor<'_> {
             client.flush();
         }
         // Nobody has to wait for this.
+        drop(self.mounts.take());
         garbage.map_or(Ok(()), Garbage::clear)
     }
 

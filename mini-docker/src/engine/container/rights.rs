@@ -1,6 +1,6 @@
 //! What a container's programs may do: capabilities, limits of each process, and what `--security-opt` says.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::OnceLock};
 
 use capabilities::CapabilitySet;
 use seccomp::Seccomp;
@@ -25,6 +25,16 @@ pub struct Rights {
 
 /// What `--security-opt` calls the profile that is none.
 const UNCONFINED: &str = "unconfined";
+
+/// What this process may give: asked once, a system call a capability, also for the monitor that is forked from it.
+fn available() -> Result<CapabilitySet> {
+    static AVAILABLE: OnceLock<CapabilitySet> = OnceLock::new();
+    if let Some(available) = AVAILABLE.get() {
+        return Ok(*available);
+    }
+    let available = CapabilitySet::available().map_err(|e| Error::system("read the bounding set", &e.into()))?;
+    Ok(*AVAILABLE.get_or_init(|| available))
+}
 
 impl Rights {
     /// From the values of `--cap-add`, `--cap-drop`, `--ulimit` and `--security-opt`.
@@ -52,8 +62,7 @@ impl Rights {
 
     /// Root's capabilities.
     pub fn capabilities(&self) -> Result<CapabilitySet> {
-        let available = CapabilitySet::available().map_err(|e| Error::system("read the bounding set", &e.into()))?;
-        let set = CapabilitySet::DEFAULT.adjusted(&self.cap_add, &self.cap_drop, available);
+        let set = CapabilitySet::DEFAULT.adjusted(&self.cap_add, &self.cap_drop, available()?);
         set.map_err(|e| Error::invalid(e.to_string()))
     }
 

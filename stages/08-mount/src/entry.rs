@@ -117,6 +117,18 @@ impl Mount {
         Self { follows: true, ..self }
     }
 
+    /// Whether both are one and the same emptiness: no room for a file, and read-only.
+    pub(crate) fn shows_same(&self, other: &Self) -> bool {
+        let (Source::Filesystem(kind, options), Source::Filesystem(kind_too, options_too)) =
+            (&self.source, &other.source)
+        else {
+            return false;
+        };
+        let full = options.iter().any(|(key, value)| *key == c"nr_inodes" && value.as_c_str() == c"1");
+        let empty = *kind == c"tmpfs" && full && self.attr.has(MountAttr::READ_ONLY);
+        empty && (kind, options, self.attr) == (kind_too, options_too, other.attr)
+    }
+
     /// Makes the mount, attached nowhere. No allocation: this runs between clone and exec.
     pub(crate) fn make(&self) -> Result<OwnedFd, Errno> {
         match &self.source {

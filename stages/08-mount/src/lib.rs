@@ -45,6 +45,8 @@ pub struct Mounts {
     table: Vec<Mount>,
     /// The mounts of the table that were made in the parent.
     made: Vec<Option<OwnedFd>>,
+    /// For each mount of the table an earlier one that shows the same: an empty directory over another.
+    twins: Vec<Option<usize>>,
     /// The mounts of the table that stand nowhere yet.
     detached: Vec<Cell<Option<BorrowedFd<'static>>>>,
 }
@@ -69,7 +71,9 @@ impl Mounts {
     /// A path with a null byte in it.
     pub fn new(at: &Path, table: Vec<Mount>) -> Result<Self, NulError> {
         let detached = table.iter().map(|_| Cell::new(None)).collect();
-        Ok(Self { at: CString::new(at.as_os_str().as_bytes())?, table, made: Vec::new(), detached })
+        let twin = |(number, mount): (usize, &Mount)| table[..number].iter().position(|other| other.shows_same(mount));
+        let twins = table.iter().enumerate().map(twin).collect();
+        Ok(Self { at: CString::new(at.as_os_str().as_bytes())?, table, made: Vec::new(), twins, detached })
     }
 
     // ANCHOR: pivot
@@ -127,7 +131,10 @@ impl Primitive for Mounts {
             let made = self.made.get(number).and_then(Option::as_ref);
             if made.is_none() && entry.source.is_made() {
                 inside.at(TABLE + 2 * number);
-                detached.set(Some(sys::keep_until_exec(entry.make()?)));
+                let twin = self.twins.get(number).copied().flatten().and_then(|twin| self.detached.get(twin)?.get());
+                // Before Linux 6.15, what stands nowhere has no copies.
+                let copy = twin.and_then(|twin| sys::open_tree(Some(twin), c"", OpenTree::Clone).ok());
+                detached.set(Some(sys::keep_until_exec(copy.map_or_else(|| entry.make(), Ok)?)));
             }
         }
         self.change_root(inside)?;

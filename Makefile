@@ -13,7 +13,7 @@ APT := DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommend
 # A C compiler links; a static busybox is the tests' root filesystem.
 BUILD_PACKAGES := gcc libc6-dev
 DEMO_PACKAGES := $(BUILD_PACKAGES) busybox-static
-TEST_PACKAGES := $(DEMO_PACKAGES) shellcheck binutils xz-utils util-linux uidmap
+TEST_PACKAGES := $(DEMO_PACKAGES) shellcheck binutils xz-utils util-linux uidmap strace
 BENCH_PACKAGES := $(DEMO_PACKAGES) bubblewrap crun hyperfine jq
 
 .PHONY: demo test test-v2 build lint bench soak packages-demo packages-test packages-bench

@@ -120,8 +120,9 @@ fn a_detached_container_with_rm_goes_by_itself() {
 fn an_image_in_use_is_not_removed() {
     let engine = engine();
     engine.run(&["run", "-d", "--name", "c1", "bb", "sleep", "1000"]).ok();
-    assert!(engine.run(&["rmi", "bb"]).refused(1).contains("is using it"));
-    assert!(engine.run(&["rmi", "-f", "bb"]).refused(1).contains("cannot be forced"));
+    assert!(engine.run(&["rmi", "bb"]).refused(1).contains("is using its referenced image"));
+    let id = engine.inspect("bb")["Id"].as_str().unwrap().to_owned();
+    assert!(engine.run(&["rmi", "-f", &id]).refused(1).contains("cannot be forced"));
     engine.run(&["rm", "-f", "c1"]).ok();
     let said = engine.run(&["rmi", "bb"]).ok();
     assert!(said.starts_with("Untagged: bb:latest\nDeleted: sha256:"), "{said}");

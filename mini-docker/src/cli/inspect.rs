@@ -53,9 +53,6 @@ fn any(engine: &Engine, name: &str) -> Result<Value> {
     }
 }
 
-fn image(engine: &Engine, name: &str) -> Result<Value> {
-    let image = engine.image(name)?;
-    let names = engine.images()?.into_iter().find(|(other, _)| other.id == image.id);
-    let names: Vec<_> = names.iter().flat_map(|(_, names)| names).map(Reference::to_string).collect();
-    Ok(engine.inspect_image(&image, &names))
+pub(super) fn image(engine: &Engine, name: &str) -> Result<Value> {
+    engine.inspect_image(&engine.names_of(engine.image(name)?)?)
 }

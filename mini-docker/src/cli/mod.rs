@@ -5,7 +5,7 @@ mod container;
 mod create;
 mod debug_parse;
 mod format;
-mod images;
+mod image;
 mod inspect;
 mod lazy;
 mod table;
@@ -63,12 +63,21 @@ enum Command {
     Wait(container::Wait),
     /// Display detailed information on containers and images, as JSON
     Inspect(inspect::Inspect),
-    /// Create an image from a root filesystem: a tar archive, gzip or not
-    Import(images::Import),
+    /// Create a new image from a container's changes
+    Commit(image::Commit),
+    /// Show the history of an image
+    History(image::History),
+    /// Create an image from a root filesystem: a tar archive, compressed or not
+    Import(image::Import),
     /// List images
-    Images(images::Images),
+    Images(image::List),
     /// Remove one or more images
-    Rmi(images::Rmi),
+    Rmi(image::Rmi),
+    /// Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE
+    Tag(image::Tag),
+    /// Manage images
+    #[command(subcommand)]
+    Image(Lazy<image::Command>),
     /// Define and run multi-container applications
     Compose(Lazy<compose::Compose>),
     /// Manage containers
@@ -94,9 +103,13 @@ impl Command {
             Self::Top(command) => command.run(engine),
             Self::Wait(command) => command.run(engine),
             Self::Inspect(command) => command.run(engine),
+            Self::Commit(command) => command.run(engine),
+            Self::History(command) => command.run(engine),
             Self::Import(command) => command.run(engine),
             Self::Images(command) => command.run(engine),
             Self::Rmi(command) => command.run(engine),
+            Self::Tag(command) => command.run(engine),
+            Self::Image(command) => command.0.run(engine),
             Self::Compose(command) => command.0.run(engine),
             Self::Container(command) => command.0.run(engine),
             Self::DebugParse(_) => debug_parse::DebugParse::run(),

@@ -2,8 +2,6 @@
 
 use std::fmt::Write;
 
-pub(super) use super::units::{ago, size};
-
 /// Between the longest cell of a column and the next column.
 const PADDING: usize = 3;
 /// The least width of a column, with what is between.
@@ -39,16 +37,6 @@ pub(super) fn align_to(text: &str, least: usize) -> String {
         aligned.push('\n');
     }
     aligned
-}
-
-/// Lays rows out under a heading.
-pub(super) fn render(heading: &[&str], rows: &[Vec<String>]) -> String {
-    let mut text = heading.join("\t") + "\n";
-    for row in rows {
-        text.push_str(&row.join("\t"));
-        text.push('\n');
-    }
-    align(&text)
 }
 
 #[cfg(test)]

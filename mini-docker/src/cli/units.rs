@@ -39,7 +39,6 @@ pub(super) fn size(bytes: u64) -> String {
 }
 
 /// With four digits, as `system df` and the prunes have it: `1.234MB`.
-#[allow(dead_code)] // They are to come.
 pub(super) fn exact_size(bytes: u64) -> String {
     scaled(bytes, 1000.0, &["B", "kB", "MB", "GB", "TB", "PB", "EB"], 4)
 }

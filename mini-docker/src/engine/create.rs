@@ -213,7 +213,7 @@ fn configure(id: &str, request: &Request, image: &Image) -> Result<Config> {
         created: Timestamp::now(),
         image: image.id.clone(),
         image_name: request.image.clone(),
-        layers: image.config.rootfs.diff_ids.iter().rev().map(|d| d.trim_start_matches("sha256:").to_owned()).collect(),
+        layers: image.stack(),
         entrypoint,
         command,
         env: environment(defaults.env.as_deref().unwrap_or_default(), request, &hostname),
@@ -243,7 +243,7 @@ fn configure(id: &str, request: &Request, image: &Image) -> Result<Config> {
 /// What the user asks for, and the places where the image wants volumes.
 fn storage(request: &Request, defaults: &RunConfig) -> Storage {
     let mut storage = request.storage.clone();
-    storage.anonymous.extend(defaults.volumes.iter().flatten().map(|(path, _)| path.clone()));
+    storage.anonymous.extend(defaults.volumes.keys().cloned());
     storage
 }
 

@@ -5,6 +5,7 @@ use std::{
     io::{self, Write},
     os::unix::fs::OpenOptionsExt,
     path::Path,
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 use nix::fcntl::{Flock, FlockArg};
@@ -24,7 +25,10 @@ pub enum Durability {
 /// Writes a file so that a reader sees the old one or the new one and nothing between. Mode 0600.
 pub fn write_atomic(path: &Path, bytes: &[u8], durability: Durability) -> Result<()> {
     let write = || -> io::Result<()> {
-        let temporary = path.with_extension(format!("new-{}", std::process::id()));
+        // A name that is none of an image's or anything's else, should this process die before it is gone.
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let temporary = path.with_file_name(format!(".new-{}-{number}", std::process::id()));
         let mut options = OpenOptions::new();
         let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
         let written = file.write_all(bytes).and_then(|()| match durability {

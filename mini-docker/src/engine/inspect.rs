@@ -5,7 +5,6 @@ use serde_json::{Value, json};
 use super::{
     Engine,
     container::{Container, State},
-    image::Image,
     mounts,
 };
 
@@ -98,20 +97,5 @@ impl Engine {
             host.extend(mounts::host_config(config));
         }
         document
-    }
-
-    /// The image as `docker inspect` prints it.
-    pub fn inspect_image(&self, image: &Image, names: &[String]) -> Value {
-        json!({
-            "Id": format!("sha256:{}", image.id),
-            "RepoTags": names,
-            "Comment": image.config.history.last().map_or("", |h| h.comment.as_str()),
-            "Created": image.config.created.map(|at| at.to_string()),
-            "Architecture": image.config.architecture,
-            "Os": image.config.os,
-            "Size": image.size(self),
-            "Config": image.config.config,
-            "RootFS": { "Type": "layers", "Layers": image.config.rootfs.diff_ids },
-        })
     }
 }

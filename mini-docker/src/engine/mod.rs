@@ -7,6 +7,7 @@ pub mod build;
 pub mod bytes;
 pub mod container;
 mod create;
+pub mod digest;
 pub mod error;
 pub mod exec;
 pub mod files;

@@ -9,6 +9,7 @@ use super::{
     container::{Container, State},
     error::{Error, Kind, Result},
     filter::{Filters, invalid},
+    image::Listed,
 };
 
 /// The keys of `ps --filter`.
@@ -79,7 +80,7 @@ impl Engine {
                 Err(e) if matches!(e.kind, Kind::NotFound | Kind::Invalid) => continue,
                 image => image?,
             };
-            for (image, _) in self.images()? {
+            for Listed { image, .. } in self.images()? {
                 let (ours, theirs) = (&ancestor.config, &image.config);
                 let is_built_from = theirs.rootfs.diff_ids.starts_with(&ours.rootfs.diff_ids)
                     && theirs.history.len() > ours.history.len();

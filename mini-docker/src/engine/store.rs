@@ -4,8 +4,11 @@
 //! ROOT/                          /var/lib/mini-docker, --root or MINI_DOCKER_ROOT
 //!   lock                         shared by users of the store, exclusive for removal of images and layers
 //!   refs/DOMAIN/PATH:TAG         an image's name; holds its id
-//!   images/HEX.json              an image's OCI configuration; HEX is its digest
-//!   layers/HEX/{fs,layer.json}   a layer, unpacked; HEX is the digest of its uncompressed archive
+//!   refs/DOMAIN/PATH@DIGEST      the same, by the digest of its manifest or index in that repository
+//!   images/HEX.json              an image's configuration as it came; HEX is its digest, the image's id
+//!   images/HEX.manifest          the manifest that it came with, if any
+//!   images/HEX.notes             what we know beside: see `image::Notes`
+//!   layers/HEX/                  a layer: see `image::layer`; HEX is the digest of its uncompressed archive
 //!   containers/ID/               see `container`
 //!   volumes/NAME/                see `volume`
 //!   volumes.lock                 shared while containers with volumes are made, exclusive to remove volumes
@@ -83,6 +86,11 @@ impl Store {
     /// An image's configuration. `id` is 64 hexadecimal digits.
     pub fn image(&self, id: &str) -> PathBuf {
         self.root.join("images").join(format!("{id}.json"))
+    }
+
+    /// A file beside an image's configuration.
+    pub fn image_file(&self, id: &str, kind: &str) -> PathBuf {
+        self.root.join("images").join(format!("{id}.{kind}"))
     }
 
     /// A layer, by the digest of its uncompressed archive: 64 hexadecimal digits.

@@ -64,6 +64,8 @@ pub struct Packer<'a, W: Write> {
     options: &'a Options,
     /// Files of several names: device and inode, and the name that has the contents.
     first: HashMap<(u64, u64), Vec<u8>>,
+    /// Paths that the archive does not get.
+    left_out: Vec<Vec<u8>>,
     packed: Packed,
     buffer: Vec<u8>,
     bytes_left: u64,
@@ -76,10 +78,16 @@ impl<'a, W: Write> Packer<'a, W> {
             writer: Writer::new(writer),
             options,
             first: HashMap::new(),
+            left_out: Vec::new(),
             packed: Packed::default(),
             buffer: vec![0; CHUNK],
             bytes_left: options.limits.bytes,
         }
+    }
+
+    /// Leaves these paths of the archive out, with all that is below them.
+    pub fn leave_out(&mut self, paths: &[&[u8]]) {
+        self.left_out.extend(paths.iter().map(|path| path.to_vec()));
     }
 
     /// Adds all that is below `directory`, as if it were at `path`: no slash at its ends, and empty for the archive's
@@ -172,7 +180,11 @@ impl<'a, W: Write> Packer<'a, W> {
         }
         names.sort_unstable();
         for name in names {
-            match self.add(directory.as_fd(), &name, &join(path, &name)) {
+            let path = join(path, &name);
+            if self.left_out.contains(&path) {
+                continue;
+            }
+            match self.add(directory.as_fd(), &name, &path) {
                 // A running container removes files as it likes.
                 Err(Error::System { doing: "open", errno: Errno::ENOENT, .. }) => {}
                 added => added?,

@@ -137,6 +137,16 @@ fn compressed_archives() {
 }
 
 #[test]
+fn zstd_archives_of_several_frames() {
+    let archive = Maker::default().file("x", &vec![7; 300_000]).end();
+    let (one, two) = archive.split_at(1000);
+    let compressed = [one, two].map(|part| zstd::encode_all(part, 1).expect("compress")).concat();
+    let scratch = Scratch::new();
+    scratch.unpack(&compressed[..], &options()).expect("unpack");
+    assert_eq!(fs::read(scratch.target().join("x")).expect("read"), vec![7; 300_000]);
+}
+
+#[test]
 fn sparse_archives_of_both_formats() {
     round_trip(&["--format=pax", "--xattrs", "--xattrs-include=*", "-S"], true);
     round_trip(&["--format=gnu", "-S"], false);

@@ -17,6 +17,7 @@ use clap::Subcommand;
 use super::{
     Outcome,
     create::{Create, Run},
+    image::Commit,
     lazy::Lazy,
 };
 use crate::engine::Engine;
@@ -32,6 +33,8 @@ pub(super) use wait::Wait;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
+    /// Create a new image from a container's changes
+    Commit(Commit),
     /// Create a new container
     #[command(disable_help_flag = true)]
     Create(Lazy<Create>),
@@ -64,6 +67,7 @@ pub(super) enum Command {
 impl Command {
     pub(super) fn run(self, engine: &Engine) -> Outcome {
         match self {
+            Self::Commit(command) => command.run(engine),
             Self::Create(command) => command.0.run(engine),
             Self::Run(command) => command.0.run(engine),
             Self::Ls(command) => command.run(engine),

@@ -1,0 +1,56 @@
+//! `image`: all that is done with images. The everyday commands have a short form of their own.
+
+mod commit;
+mod history;
+mod import;
+mod inspect;
+mod list;
+mod prune;
+mod rmi;
+mod tag;
+
+use clap::Subcommand;
+
+use super::Outcome;
+use crate::engine::Engine;
+
+pub(super) use commit::Commit;
+pub(super) use history::History;
+pub(super) use import::Import;
+pub(super) use list::List;
+pub(super) use rmi::Rmi;
+pub(super) use tag::Tag;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Show the history of an image
+    History(History),
+    /// Create an image from a root filesystem: a tar archive, compressed or not
+    Import(Import),
+    /// Display detailed information on one or more images, as JSON
+    Inspect(inspect::Inspect),
+    /// List images
+    #[command(visible_alias = "list")]
+    Ls(List),
+    /// Remove unused images
+    Prune(prune::Prune),
+    /// Remove one or more images
+    #[command(visible_alias = "remove")]
+    Rm(Rmi),
+    /// Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE
+    Tag(Tag),
+}
+
+impl Command {
+    pub(super) fn run(self, engine: &Engine) -> Outcome {
+        match self {
+            Self::History(command) => command.run(engine),
+            Self::Import(command) => command.run(engine),
+            Self::Inspect(command) => command.run(engine),
+            Self::Ls(command) => command.run(engine),
+            Self::Prune(command) => command.run(engine),
+            Self::Rm(command) => command.run(engine),
+            Self::Tag(command) => command.run(engine),
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! An image from a container's changes.
+
+use jiff::Timestamp;
+
+use super::{History, Image, ImageConfig, Notes, Take, change, config::RunConfig};
+use crate::engine::{
+    Engine,
+    container::{Config, Container},
+    digest::Digest,
+    error::{Error, Result},
+    reference::Reference,
+};
+
+/// What to make of a container's changes.
+#[derive(Debug, Clone, Default)]
+pub struct Commit {
+    /// The image's name.
+    pub name: Option<Reference>,
+    /// Who made it.
+    pub author: String,
+    /// A remark.
+    pub message: String,
+    /// Dockerfile instructions over the configuration.
+    pub changes: Vec<String>,
+}
+
+/// Where the runtime mounts something over the root: what is there below the mounts are only mount points.
+pub(super) const MOUNT_POINTS: [&[u8]; 8] =
+    [b"dev", b"proc", b"sys", b"etc/hosts", b"etc/hostname", b"etc/resolv.conf", b".dockerenv", b"run/.containerenv"];
+
+/// The digest of an archive without entries: 1024 null bytes.
+pub(super) fn is_empty(layer: &Digest) -> bool {
+    layer.hex() == "5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef"
+}
+
+impl Engine {
+    /// Makes an image of what the container has written, over the image that it was made from, and of its configuration.
+    pub fn commit(&self, container: &Container, commit: &Commit) -> Result<Image> {
+        let config = &container.config;
+        let base = self.read_image(&config.image)?;
+        let mut image = base.as_ref().map_or_else(|| orphaned(config), |base| Ok(base.config.clone()))?;
+        image.config = run_config(config, base.as_ref().map(|base| &base.config.config));
+        change::apply_all(&mut image.config, &commit.changes)?;
+        let intake = self.intake()?;
+        intake.lease(&image.rootfs.diff_ids)?;
+        let upper = self.container_file(&config.id, "upper");
+        let layer = if upper.exists() { Some(intake.tree(&upper, Take::Copy, &MOUNT_POINTS)?) } else { None };
+        let layer = layer.filter(|layer| !is_empty(layer));
+        let created = Some(Timestamp::now());
+        image.created = created;
+        image.author.clone_from(&commit.author);
+        image.comment.clone_from(&commit.message);
+        image.history.push(History {
+            created,
+            created_by: config
+                .entrypoint
+                .iter()
+                .chain(&config.command)
+                .map(String::as_str)
+                .collect::<Vec<_>>()
+                .join(" "),
+            author: commit.author.clone(),
+            comment: commit.message.clone(),
+            empty_layer: layer.is_none(),
+        });
+        image.rootfs.diff_ids.extend(layer);
+        let bytes = serde_json::to_vec(&image).map_err(|e| Error::system("write the configuration", &e.into()))?;
+        let notes = Notes { parent: base.and_then(|base| Digest::from_hex(&base.id)), tagged: None };
+        intake.finish(&bytes, None, &notes, commit.name.as_slice())
+    }
+}
+
+/// For a container whose image has gone: its layers are still there.
+fn orphaned(config: &Config) -> Result<ImageConfig> {
+    let mut image = ImageConfig::new();
+    let layers = config.layers.iter().rev().map(|layer| Digest::from_hex(layer));
+    let layers = layers.collect::<Option<Vec<_>>>();
+    image.rootfs.diff_ids = layers.ok_or_else(|| Error::invalid("the container's configuration is damaged"))?;
+    image.history = image.rootfs.diff_ids.iter().map(|_| History::default()).collect();
+    Ok(image)
+}
+
+/// The container's configuration as an image's.
+fn run_config(config: &Config, base: Option<&RunConfig>) -> RunConfig {
+    let mut run = base.cloned().unwrap_or_default();
+    let own = |list: &[String]| if list.is_empty() { None } else { Some(list.to_vec()) };
+    let said = |key: &str| run.env.iter().flatten().any(|variable| variable.split('=').next() == Some(key));
+    let made_up =
+        [format!("HOSTNAME={}", config.hostname), format!("PATH={}", process::DEFAULT_PATH), "TERM=xterm".to_owned()];
+    // What every container has is no part of its configuration, unless the image says so too.
+    let is_own = |variable: &&String| !made_up.contains(variable) || variable.split('=').next().is_some_and(said);
+    let env: Vec<String> = config.env.iter().filter(is_own).cloned().collect();
+    run.env = own(&env);
+    run.entrypoint = own(&config.entrypoint);
+    run.cmd = own(&config.command);
+    run.user.clone_from(&config.user);
+    run.working_dir.clone_from(&config.working_dir);
+    run.labels = if config.labels.is_empty() { None } else { Some(config.labels.clone()) };
+    if !run.stop_signal.is_empty() || config.stop_signal != libc::SIGTERM {
+        run.stop_signal = config.stop_signal.to_string();
+    }
+    run
+}

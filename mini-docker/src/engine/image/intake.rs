@@ -1,0 +1,174 @@
+//! How images come into the store, from wherever: layers first, each whole, and the record that names them last.
+//!
+//! An intake that dies leaves what a sweep removes, and whole layers, which the next one finds. While it lives no layer
+//! that it counts on is removed, though it does not hold the store's lock as long as it waits for a network.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use std::io::Read;
+
+use super::{
+    Image,
+    config::ImageConfig,
+    layer::{self, Expected, NewLayer},
+};
+use crate::engine::{
+    Engine,
+    digest::Digest,
+    error::{Context, Error, Result},
+    files::{Durability, Locking, read_json, write_atomic, write_json},
+    reference::Reference,
+    store::{Scratch, make_directory},
+};
+
+/// What we know of an image beside its configuration.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Notes {
+    /// The image that it was made from here.
+    pub parent: Option<Digest>,
+    /// When it got its last name.
+    pub tagged: Option<Timestamp>,
+}
+
+/// Where the parts of an image gather.
+pub struct Intake<'a> {
+    engine: &'a Engine,
+    scratch: Scratch,
+    next: AtomicU32,
+}
+
+/// The file in a scratch directory that lists the layers an intake counts on.
+const USES: &str = "uses";
+
+impl Engine {
+    /// Begins to take an image in.
+    pub fn intake(&self) -> Result<Intake<'_>> {
+        self.store.sweep()?;
+        Ok(Intake { engine: self, scratch: self.store.scratch()?, next: AtomicU32::new(0) })
+    }
+
+    /// Layers that intakes count on now.
+    pub(super) fn leased_layers(&self) -> Result<Vec<String>> {
+        self.store.sweep()?;
+        let tmp = self.store.root().join("tmp");
+        let lists =
+            self.store.list("tmp")?.into_iter().filter_map(|name| fs::read_to_string(tmp.join(name).join(USES)).ok());
+        Ok(lists.flat_map(|list| list.lines().map(str::to_owned).collect::<Vec<_>>()).collect())
+    }
+
+    /// Keeps the manifest by which an image is known in a registry now, and its name there.
+    pub fn note_pushed(&self, image: &Image, name: &Reference, manifest: &[u8], digest: &Digest) -> Result<()> {
+        let _no_removal = self.store.lock(Locking::Shared)?;
+        if !self.store.image(&image.id).exists() {
+            return Ok(());
+        }
+        write_atomic(&self.store.image_file(&image.id, "manifest"), manifest, Durability::Machine)?;
+        self.tag(&image.id, &name.with_digest(digest.clone()))
+    }
+
+    /// What we know of an image beside its configuration.
+    pub fn notes(&self, id: &str) -> Notes {
+        // They are only notes.
+        read_json(&self.store.image_file(id, "notes")).ok().flatten().unwrap_or_default()
+    }
+}
+
+impl Intake<'_> {
+    /// Names the layers that the image will have. Those that are there stay there.
+    pub fn lease(&self, layers: &[Digest]) -> Result<()> {
+        let _no_removal = self.engine.store.lock(Locking::Shared)?;
+        let list = layers.iter().map(Digest::hex).collect::<Vec<_>>().join("\n");
+        write_atomic(&self.scratch.path.join(USES), list.as_bytes(), Durability::Process)
+    }
+
+    /// Whether the store has a layer.
+    pub fn has(&self, layer: &Digest) -> bool {
+        self.engine.store.layer(layer.hex()).exists()
+    }
+
+    /// Unpacks a layer and publishes it, all its files and then its name. Several threads may.
+    pub fn layer(&self, archive: impl Read, expected: Expected) -> Result<Digest> {
+        let directory = self.directory()?;
+        let layer = layer::unpack(archive, &directory, expected).and_then(|layer| self.publish(layer, &directory));
+        if layer.is_err() {
+            // What stays is garbage with the rest of the scratch directory.
+            let _ = fs::remove_dir_all(&directory);
+        }
+        layer
+    }
+
+    /// Makes a layer of a tree, which is moved where `take` says so, and otherwise copied.
+    pub fn tree(&self, tree: &Path, take: Take, leave_out: &[&[u8]]) -> Result<Digest> {
+        let directory = self.directory()?;
+        let layer = match take {
+            Take::Move => {
+                fs::rename(tree, directory.join("fs")).doing("take", tree)?;
+                layer::adopt(&directory)?
+            }
+            Take::Copy => super::copy::layer(tree, &directory, leave_out)?,
+        };
+        self.publish(layer, &directory)
+    }
+
+    /// Records the image, and names it. `manifest` is the one that it came with, byte for byte.
+    pub fn finish(self, config: &[u8], manifest: Option<&[u8]>, notes: &Notes, names: &[Reference]) -> Result<Image> {
+        self.record(config, manifest, notes, names)
+    }
+
+    /// As [`Intake::finish`], where more images follow.
+    pub fn record(&self, config: &[u8], manifest: Option<&[u8]>, notes: &Notes, names: &[Reference]) -> Result<Image> {
+        let parsed = ImageConfig::parse(config)?;
+        let store = &self.engine.store;
+        let _no_removal = store.lock(Locking::Shared)?;
+        if let Some(missing) = parsed.rootfs.diff_ids.iter().find(|layer| !self.has(layer)) {
+            return Err(Error::conflict(format!("the layer {} has just been removed: try again", missing.short())));
+        }
+        let layers = store.root().join("layers");
+        fs::File::open(&layers).and_then(|directory| directory.sync_all()).doing("sync", &layers)?;
+        let id = Digest::of(config).hex().to_owned();
+        if let Some(manifest) = manifest {
+            write_atomic(&store.image_file(&id, "manifest"), manifest, Durability::Machine)?;
+        }
+        let known = self.engine.notes(&id);
+        let notes = Notes { parent: notes.parent.clone().or(known.parent), tagged: notes.tagged.or(known.tagged) };
+        write_json(&store.image_file(&id, "notes"), &notes, Durability::Process)?;
+        write_atomic(&store.image(&id), config, Durability::Machine)?;
+        for name in names {
+            self.engine.tag(&id, name)?;
+        }
+        Ok(Image { id, config: parsed })
+    }
+
+    fn directory(&self) -> Result<PathBuf> {
+        let path = self.scratch.path.join(self.next.fetch_add(1, Ordering::Relaxed).to_string());
+        make_directory(&path, 0o700)?;
+        Ok(path)
+    }
+
+    fn publish(&self, layer: NewLayer, directory: &Path) -> Result<Digest> {
+        let path = self.engine.store.layer(layer.id.hex());
+        match fs::rename(directory, &path) {
+            // Somebody else has just added the same layer.
+            Err(e) if matches!(e.raw_os_error(), Some(libc::ENOTEMPTY | libc::EEXIST)) => {}
+            renamed => renamed.doing("publish", &path)?,
+        }
+        Ok(layer.id)
+    }
+}
+
+/// What becomes of a tree that a layer is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Take {
+    /// It goes on, as it is.
+    Copy,
+    /// It becomes the layer.
+    Move,
+}

@@ -1,0 +1,246 @@
+//! Layers: unpacked once for all images and containers that stand on them.
+//!
+//! ```text
+//! layers/HEX/        HEX is the digest of the uncompressed archive: its diff id
+//!   fs               what is in it, with overlayfs's whiteouts
+//!   blob             the archive as it came, compressed; not where packing `fs` gives the archive again
+//!   layer.json       sizes, and what the blob is
+//! ```
+//!
+//! The blob lies with the layer: both come by one rename, and go together.
+
+use std::{
+    collections::BTreeSet,
+    fs::{self, File},
+    io::{self, Read, Write},
+    os::fd::AsFd,
+    path::Path,
+};
+
+use nix::{
+    fcntl::{OFlag, open},
+    sys::stat::Mode,
+    unistd::syncfs,
+};
+use serde::{Deserialize, Serialize};
+
+use super::{Image, manifest::Descriptor};
+use crate::engine::{
+    Engine,
+    digest::{Digest, Hashing},
+    error::{Context, Error, Kind, Result},
+    files::{Durability, read_json, write_json},
+    store::make_directory,
+};
+
+/// What the store knows of a layer.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct LayerInfo {
+    /// Bytes of all files, unpacked.
+    pub size: u64,
+    /// The archive as it came.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blob: Option<Descriptor>,
+}
+
+/// What is known of a layer before it is read.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Expected<'a> {
+    /// The digest of its uncompressed archive.
+    pub diff: Option<&'a Digest>,
+    /// The blob, which is kept as it comes.
+    pub blob: Option<&'a Descriptor>,
+}
+
+/// How layers are unpacked and packed.
+pub fn options() -> rootfs::Options {
+    rootfs::Options {
+        devices: rootfs::Devices::Create,
+        whiteouts: rootfs::Whiteouts::Overlay,
+        absolute_names: rootfs::AbsoluteNames::Confine,
+        ..rootfs::Options::default()
+    }
+}
+
+/// A layer in a directory of its own, on its way into the store.
+pub(super) struct NewLayer {
+    pub(super) id: Digest,
+}
+
+impl Engine {
+    /// What the store knows of a layer; `None` where it has none of that digest.
+    pub fn layer_info(&self, id: &Digest) -> Result<Option<LayerInfo>> {
+        read_json(&self.store.layer(id.hex()).join("layer.json"))
+    }
+
+    /// The blob of a layer that came from outside.
+    pub fn layer_blob(&self, id: &Digest) -> Result<Option<(Descriptor, File)>> {
+        let Some(LayerInfo { blob: Some(blob), .. }) = self.layer_info(id)? else {
+            return Ok(None);
+        };
+        let path = self.store.layer(id.hex()).join("blob");
+        Ok(Some((blob, File::open(&path).doing("open", &path)?)))
+    }
+
+    /// Writes the uncompressed archive of a layer, byte for byte as its digest says.
+    ///
+    /// # Errors
+    /// Those of `writer`; and a layer that is damaged, which is known only after its last byte.
+    pub fn write_layer(&self, id: &Digest, writer: impl Write) -> Result<()> {
+        let mut hashing = Hashing::new(writer);
+        let failed =
+            |e: &dyn std::fmt::Display| Error::new(Kind::System, format!("read the layer {}: {e}", id.short()));
+        if let Some((_, blob)) = self.layer_blob(id)? {
+            let mut archive = rootfs::decompress(blob).map_err(|e| failed(&e))?;
+            io::copy(&mut archive, &mut hashing).map_err(|e| failed(&e))?;
+        } else {
+            let fs = self.store.layer(id.hex()).join("fs");
+            rootfs::pack(open_directory(&fs)?.as_fd(), &mut hashing, &options()).map_err(|e| failed(&e))?;
+        }
+        let found = hashing.digest();
+        if found == *id {
+            return Ok(());
+        }
+        Err(failed(&format_args!(
+            "it is damaged, its digest is {found}; remove the images that use it, and get them again"
+        )))
+    }
+
+    /// The layers that images and containers stand on.
+    pub(super) fn used_layers(&self) -> Result<BTreeSet<String>> {
+        let mut used = BTreeSet::new();
+        for id in self.image_ids()? {
+            if let Some(image) = self.read_image(&id)? {
+                used.extend(image.layers().map(str::to_owned));
+            }
+        }
+        for container in self.containers()? {
+            used.extend(container.config.layers);
+        }
+        used.extend(self.leased_layers()?);
+        Ok(used)
+    }
+
+    /// Removes layers that nothing stands on; those of `candidates` only, where there are any named. The store's lock is
+    /// held exclusively.
+    pub(super) fn clear_layers(&self, candidates: Option<&Image>) -> Result<Vec<(String, LayerInfo)>> {
+        let used = self.used_layers()?;
+        let all: Vec<String> = match candidates {
+            Some(image) => image.layers().map(str::to_owned).collect(),
+            None => self.store.list("layers")?.into_iter().filter_map(|name| name.into_string().ok()).collect(),
+        };
+        let mut removed = Vec::new();
+        for layer in all.into_iter().filter(|layer| !used.contains(layer)) {
+            let path = self.store.layer(&layer);
+            let info = read_json(&path.join("layer.json")).ok().flatten().unwrap_or_default();
+            self.store.discard(&path)?;
+            removed.push((layer, info));
+        }
+        Ok(removed)
+    }
+}
+
+/// Unpacks a layer into `directory`, which is empty and becomes `layers/HEX`.
+pub(super) fn unpack(archive: impl Read, directory: &Path, expected: Expected) -> Result<NewLayer> {
+    let fs = directory.join("fs");
+    make_directory(&fs, 0o755)?;
+    let target = open_directory(&fs)?;
+    let kept = directory.join("blob");
+    // Of what nobody knows the digest yet, only the tree counts.
+    let known = expected.diff.is_some() || expected.blob.is_some();
+    let file = known.then(|| File::create(&kept)).transpose().doing("create", &kept)?;
+    let left = expected.blob.map_or(u64::MAX, |blob| blob.size);
+    let mut blob = Hashing::new(Keeping { archive, file, left });
+    let unpacked = |e: rootfs::Error| Error::new(Kind::Invalid, format!("unpack the archive: {e}"));
+    let mut plain = Hashing::new(rootfs::decompress(&mut blob).map_err(unpacked)?);
+    let summary = rootfs::unpack_tar(&mut plain, target.as_fd(), &options()).map_err(unpacked)?;
+    let compressed = plain.inner.is_compressed();
+    let diff = plain.digest();
+    io::copy(&mut blob, &mut io::sink()).doing("read the layer for", directory)?;
+    let (size, digest) = (blob.length(), blob.digest());
+    verify("blob", expected.blob.map(|blob| &blob.digest), &digest)?;
+    verify("layer", expected.diff, &diff)?;
+    let mut info = LayerInfo { size: summary.bytes, blob: None };
+    let id = if known {
+        let same = !compressed && packed_digest(&fs).is_ok_and(|packed| packed == diff);
+        if !same {
+            let media_type = expected.blob.map_or_else(|| media_type(&kept), |blob| Ok(blob.media_type.clone()))?;
+            info.blob = Some(Descriptor { media_type, size, digest, platform: None, annotations: None });
+        }
+        diff
+    } else {
+        packed_digest(&fs)?
+    };
+    if known && info.blob.is_none() {
+        fs::remove_file(&kept).doing("remove", &kept)?;
+    }
+    finish(directory, &info)?;
+    Ok(NewLayer { id })
+}
+
+/// Makes a layer of `directory/fs`, which is there already. Returns the digest of its archive.
+pub(super) fn adopt(directory: &Path) -> Result<NewLayer> {
+    let fs = directory.join("fs");
+    let mut hashing = Hashing::new(io::sink());
+    let packed = rootfs::pack(open_directory(&fs)?.as_fd(), &mut hashing, &options()).map_err(|e| cannot_pack(&e))?;
+    finish(directory, &LayerInfo { size: packed.bytes, blob: None })?;
+    Ok(NewLayer { id: hashing.digest() })
+}
+
+fn finish(directory: &Path, info: &LayerInfo) -> Result<()> {
+    write_json(&directory.join("layer.json"), info, Durability::Process)?;
+    syncfs(open_directory(directory)?).doing("sync", directory)
+}
+
+fn packed_digest(fs: &Path) -> Result<Digest> {
+    let mut hashing = Hashing::new(io::sink());
+    rootfs::pack(open_directory(fs)?.as_fd(), &mut hashing, &options()).map_err(|e| cannot_pack(&e))?;
+    Ok(hashing.digest())
+}
+
+fn cannot_pack(e: &rootfs::Error) -> Error {
+    Error::new(Kind::Invalid, format!("make a layer: {e}"))
+}
+
+fn verify(what: &str, expected: Option<&Digest>, found: &Digest) -> Result<()> {
+    match expected {
+        Some(expected) if expected != found => Err(Error::invalid(format!(
+            "verify the {what} {}: its digest is {found}; it was damaged on the way, or is not what it claims to be: get it again",
+            expected.short()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn media_type(blob: &Path) -> Result<String> {
+    let mut start = Vec::new();
+    File::open(blob).and_then(|file| file.take(4).read_to_end(&mut start)).doing("read", blob)?;
+    Ok(match start.as_slice() {
+        [0x1f, 0x8b, ..] => super::manifest::DOCKER_LAYER_GZIP.to_owned(),
+        [0x28, 0xb5, 0x2f, 0xfd] => format!("{}+zstd", super::manifest::OCI_LAYER),
+        _ => super::manifest::DOCKER_LAYER.to_owned(),
+    })
+}
+
+pub(super) fn open_directory(path: &Path) -> Result<std::os::fd::OwnedFd> {
+    open(path, OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty()).doing("open", path)
+}
+
+/// Writes to a file what is read through it, and reads no more than was announced.
+struct Keeping<R> {
+    archive: R,
+    file: Option<File>,
+    left: u64,
+}
+
+impl<R: Read> Read for Keeping<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.archive.read(buffer)?;
+        let left = self.left.checked_sub(length as u64);
+        self.left = left.ok_or_else(|| io::Error::other("it is longer than was announced"))?;
+        if let Some(file) = &mut self.file {
+            file.write_all(&buffer[..length])?;
+        }
+        Ok(length)
+    }
+}

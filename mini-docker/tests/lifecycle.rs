@@ -1,6 +1,15 @@
 //! Containers from `run -d` to `rm`.
 
-use std::{process::Command, time::Instant};
+use std::{
+    io::Write,
+    process::{Command, Stdio},
+    time::Instant,
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 
 use tests::engine::{Engine, eventually};
 
@@ -175,4 +184,67 @@ fn to_remove_by_force_what_is_not_there_is_no_error() {
     let engine = engine();
     let removed = engine.run(&["rm", "-f", "nosuch"]);
     assert_eq!((removed.code, removed.out.as_str()), (0, ""), "{removed:?}");
+}
+
+#[test]
+fn a_container_starts_again_and_keeps_what_it_wrote() {
+    let engine = engine();
+    let id = engine.run(&["create", "--name", "c1", "bb", "sh", "-c", "echo x >>/f; cat /f; exit 5"]).ok();
+    assert_eq!(engine.inspect("c1")["State"]["Status"], "created");
+    let first = engine.run(&["start", "-a", "c1"]);
+    assert_eq!((first.code, first.out.as_str()), (5, "x\n"));
+    assert_eq!(engine.run(&["start", id.trim_end(), "c1"]).ok(), format!("{id}c1\n"), "names are printed as given");
+    engine.run(&["wait", "c1"]).ok();
+    eventually("it has run again", || engine.run(&["logs", "c1"]).out.lines().count() >= 3);
+    let both = engine.run(&["start", "c1", "nosuch"]);
+    assert_eq!((both.code, both.out.as_str()), (1, "c1\n"));
+    assert!(both.err.contains("no such container: nosuch") && both.err.contains("failed to start containers: nosuch"));
+    assert!(engine.run(&["start", "-a", "c1", "c1"]).refused(1).contains("cannot start and attach multiple"));
+}
+
+#[test]
+fn many_attach_and_each_sees_all() {
+    let engine = engine();
+    let script = "read x; echo got $x; read x; exit 6";
+    engine.run(&["run", "-d", "-i", "--name", "c1", "bb", "sh", "-c", script]).ok();
+    let spawn = |input: Stdio| engine.command(&["attach", "c1"]).stdin(input).stdout(Stdio::piped()).spawn().unwrap();
+    let (mut one, two) = (spawn(Stdio::piped()), spawn(Stdio::piped()));
+    let no_stdin = engine.command(&["attach", "--no-stdin", "c1"]).stdout(Stdio::piped()).spawn().unwrap();
+    let attached = || {
+        let monitors = tests::leaks::monitors(&engine.root().canonicalize().unwrap());
+        monitors.iter().filter(|pid| **pid != one.id() as i32).count() >= 3
+    };
+    eventually("all have attached", attached);
+    // Attached is one whose output comes: the program speaks only when it has been asked.
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let mut keys = one.stdin.take().unwrap();
+    keys.write_all(b"hello\n").unwrap();
+    keys.write_all(b"bye\n").unwrap();
+    for attached in [one, two, no_stdin] {
+        let output = attached.wait_with_output().unwrap();
+        assert_eq!((output.status.code(), &output.stdout[..]), (Some(6), &b"got hello\n"[..]));
+    }
+    let refused = engine.run(&["attach", "c1"]).refused(1);
+    assert!(refused.contains("cannot attach to a stopped container"), "{refused}");
+}
+
+#[test]
+fn start_heals_what_died_with_its_monitor() {
+    let engine = engine();
+    engine.run(&["run", "-d", "--name", "c1", "bb", "sleep", "1000"]).ok();
+    let pid = engine.inspect("c1")["State"]["Pid"].as_i64().unwrap() as i32;
+    for monitor in tests::leaks::monitors(&engine.root().canonicalize().unwrap()) {
+        kill(Pid::from_raw(monitor), Signal::SIGKILL).unwrap();
+    }
+    kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+    // As a zombie it has lost its memory.
+    let ended = || std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.is_empty());
+    eventually("both have ended", || {
+        let root = engine.root().canonicalize().unwrap();
+        tests::leaks::monitors(&root).is_empty() && (ended() || process::start_time(Pid::from_raw(pid)).is_none())
+    });
+    engine.run(&["start", "c1"]).ok();
+    let state = &engine.inspect("c1")["State"];
+    assert_eq!(state["Status"], "running");
+    assert_ne!(state["Pid"], pid);
 }

@@ -4,6 +4,7 @@ mod compose;
 mod container;
 mod create;
 mod debug_parse;
+mod detach_keys;
 mod format;
 mod image;
 mod inspect;
@@ -47,6 +48,10 @@ enum Command {
     Ps(container::Ps),
     /// Remove one or more containers
     Rm(container::Rm),
+    /// Start one or more stopped containers
+    Start(container::Start),
+    /// Attach standard input, output, and error to a running container
+    Attach(container::Attach),
     /// Stop one or more running containers
     Stop(container::Stop),
     /// Kill one or more running containers
@@ -95,6 +100,8 @@ impl Command {
             Self::Create(command) => command.0.run(engine),
             Self::Ps(command) => command.run(engine),
             Self::Rm(command) => command.run(engine),
+            Self::Start(command) => command.run(engine),
+            Self::Attach(command) => command.run(engine),
             Self::Stop(command) => command.run(engine),
             Self::Kill(command) => command.run(engine),
             Self::Exec(command) => command.run(engine),

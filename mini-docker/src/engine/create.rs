@@ -92,7 +92,9 @@ impl Engine {
             let _ = self.release_name(&config.name, &config.id);
             let _ = self.store.discard(&directory);
         }
-        made.map(|()| Container { config, status: Status::created() })
+        made?;
+        self.emit_container(&config, "create", &[]);
+        Ok(Container { config, status: Status::created() })
     }
 
     fn fill(&self, config: &mut Config, name: Option<&str>) -> Result<()> {

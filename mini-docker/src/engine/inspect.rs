@@ -19,7 +19,7 @@ impl Engine {
         let path = command.next().cloned().unwrap_or_default();
         let arguments: Vec<_> = command.cloned().collect();
         let time = |at: Option<jiff::Timestamp>| at.map_or_else(|| NEVER.to_owned(), |at| at.to_string());
-        let running = status.state == State::Running;
+        let running = status.state.is_active();
         let file = |name| self.container_file(&config.id, name).display().to_string();
         let mut document = json!({
             "Id": config.id,
@@ -29,9 +29,9 @@ impl Engine {
             "State": {
                 "Status": status.state,
                 "Running": running,
-                "Paused": false,
-                "Restarting": false,
-                "OOMKilled": false,
+                "Paused": status.state == State::Paused,
+                "Restarting": status.state == State::Restarting,
+                "OOMKilled": status.oom_killed,
                 "Dead": false,
                 "Pid": status.pid,
                 "ExitCode": status.exit_code,
@@ -42,7 +42,7 @@ impl Engine {
             "Image": format!("sha256:{}", config.image),
             "LogPath": file("log.json"),
             "Name": format!("/{}", config.name),
-            "RestartCount": 0,
+            "RestartCount": status.restarts,
             "Driver": "overlay2",
             "Platform": "linux",
             "HostConfig": {

@@ -10,7 +10,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jiff::Timestamp;
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
@@ -48,14 +47,52 @@ pub struct Stopping {
 impl Engine {
     /// Starts a container that does not run.
     pub fn start(&self, id: &str, options: Options) -> Result<Started> {
-        let lock = self.lock_container(id)?;
-        let container = self.load(id)?;
-        if container.status.state == State::Running {
-            return Err(Error::conflict(format!("container {} is running already", container.config.name)));
+        let started = self.start_unless_active(id, options)?;
+        started.ok_or_else(|| Error::conflict(format!("container {} is running already", short(id))))
+    }
+
+    /// As [`Engine::start`]; `None` where it runs already.
+    ///
+    /// # Errors
+    /// Where it is paused, too.
+    pub fn start_unless_active(&self, id: &str, options: Options) -> Result<Option<Started>> {
+        let (lock, container) = self.hold(id)?;
+        match container.status.state {
+            State::Paused => {
+                return Err(Error::conflict(format!(
+                    "cannot start a paused container, try unpause instead: mini-docker unpause {}",
+                    container.config.name
+                )));
+            }
+            state if state.is_active() => return Ok(None),
+            _ => {}
         }
         // Of a monitor that died on its way.
         self.undo(&container.config)?;
-        monitor::launch(self, &container, lock, options)
+        monitor::launch(self, &container, lock, options).map(Some)
+    }
+
+    /// A line to the monitor of a running container; `wants` are [`frame::STREAMS`] and [`frame::INPUT`].
+    ///
+    /// # Errors
+    /// [`super::error::Kind::Conflict`] where it does not run.
+    pub fn attach(&self, container: &Container, wants: u8) -> Result<UnixStream> {
+        let advice = match container.status.state {
+            State::Running => {
+                let name = &container.config.name;
+                let line = monitor::connect(self, &container.config.id, wants);
+                let line = line.map_err(|e| Error::system(format_args!("attach to container {name}"), &e))?;
+                self.emit_container(&container.config, "attach", &[]);
+                return Ok(line);
+            }
+            State::Paused => "a paused container, unpause it first",
+            State::Restarting => "a restarting container, wait until it is running",
+            State::Created | State::Exited => "a stopped container, start it first",
+        };
+        Err(Error::conflict(format!(
+            "cannot attach to container {}: you cannot attach to {advice}",
+            container.config.name
+        )))
     }
 
     /// Sends a signal to a running container's first process.
@@ -69,7 +106,11 @@ impl Engine {
         match sys::pidfd_send_signal(pidfd.as_fd(), signal) {
             // It has just ended, which is what most signals are sent for.
             Err(Errno::ESRCH) => Ok(()),
-            sent => sent.map_err(|e| Error::system(format_args!("signal container {name}"), &e.into())),
+            sent => {
+                sent.map_err(|e| Error::system(format_args!("signal container {name}"), &e.into()))?;
+                self.emit_container(&container.config, "kill", &[("signal", &signal.to_string())]);
+                Ok(())
+            }
         }
     }
 
@@ -92,7 +133,7 @@ impl Engine {
             return Ok(());
         }
         match self.load(&stopping.id) {
-            Ok(container) if container.status.state == State::Running => self.signal(&container, libc::SIGKILL)?,
+            Ok(container) if container.status.state.is_alive() => self.signal(&container, libc::SIGKILL)?,
             _ => return Ok(()),
         }
         self.end(&stopping.id, &mut stopping.ending, None).map(drop)
@@ -111,12 +152,12 @@ impl Engine {
         loop {
             // One with --rm goes by itself when it ends.
             let Ok(container) = self.load(id) else { return Ok(()) };
-            if container.status.state == State::Running {
+            if container.status.state.is_alive() {
                 self.end_by_force(&container, force)?;
             }
             let Ok(_lock) = self.lock_container(id) else { return Ok(()) };
             // It may have been started in the meantime.
-            if self.read_status(id)?.state != State::Running {
+            if !self.read_status(id)?.state.is_alive() {
                 return self.take_apart(&container.config, volumes)?.clear();
             }
         }
@@ -154,7 +195,9 @@ impl Engine {
         // First: without the container nobody would know of them.
         let own = if volumes { self.set_own_volumes_aside(config)? } else { Garbage::default() };
         self.release_name(&config.name, &config.id)?;
-        Ok(own.and(self.store.set_aside(&self.store.container(&config.id))?))
+        let garbage = own.and(self.store.set_aside(&self.store.container(&config.id))?);
+        self.emit_container(config, "destroy", &[]);
+        Ok(garbage)
     }
 
     /// Replays the journal of a monitor that died.
@@ -173,11 +216,23 @@ impl Engine {
         self.release_volumes(config)
     }
 
+    /// Locks a container against other changes, and reads it: settled, so that what is active has a monitor.
+    pub(super) fn hold(&self, id: &str) -> Result<(Lock, Container)> {
+        loop {
+            self.load(id)?;
+            let lock = self.lock_container(id)?;
+            let container = self.read(id)?;
+            if !container.status.state.is_active() || self.is_monitored(id)? {
+                return Ok((lock, container));
+            }
+        }
+    }
+
     /// Settles what has become of a container whose monitor died, on its way to start it or later: one that still runs
     /// gets a new monitor.
     pub(super) fn settle(&self, container: &mut Container) -> Result<()> {
         let id = container.config.id.clone();
-        let running = container.status.state == State::Running;
+        let running = container.status.state.is_alive();
         if !(running || self.store.run(&id).exists()) || self.is_monitored(&id)? {
             return Ok(());
         }
@@ -199,13 +254,8 @@ impl Engine {
         if same_boot && let Some(first) = first_process(container) {
             return monitor::adopt(self, container, first, lock);
         }
-        if container.status.state == State::Running {
-            container.status.state = State::Exited;
-            container.status.pid = 0;
-            container.status.start_time = 0;
-            container.status.exit_code = UNSEEN;
-            container.status.finished = Some(Timestamp::now());
-            "nobody saw it end: its monitor was killed".clone_into(&mut container.status.error);
+        if container.status.state.is_alive() {
+            container.status.end_unseen();
             self.write_status(&container.config, &container.status)?;
             if container.config.auto_remove {
                 self.take_apart(&container.config, true)?.clear()?;
@@ -220,7 +270,7 @@ impl Engine {
         loop {
             match self.load(id) {
                 // Somebody else settles it just now, and holds the lock as long.
-                Ok(container) if container.status.state == State::Running => drop(self.lock_container(id)),
+                Ok(container) if container.status.state.is_alive() => drop(self.lock_container(id)),
                 Ok(container) => return container.status.exit_code,
                 Err(_) => return UNSEEN,
             }
@@ -232,7 +282,7 @@ impl Engine {
     }
 
     fn ending(&self, container: &Container) -> Ending {
-        if container.status.state != State::Running {
+        if !container.status.state.is_alive() {
             return Ending::Past;
         }
         match monitor::connect(self, &container.config.id, 0) {
@@ -275,7 +325,7 @@ impl Engine {
 /// A handle on the first process of a container, if it lives.
 pub(super) fn first_process(container: &Container) -> Option<OwnedFd> {
     let status = &container.status;
-    if status.pid <= 0 || status.state != State::Running {
+    if status.pid <= 0 || !status.state.is_alive() {
         return None;
     }
     // The handle first, then the question whose it is.

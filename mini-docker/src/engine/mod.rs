@@ -9,6 +9,7 @@ pub mod container;
 mod create;
 pub mod digest;
 pub mod error;
+pub mod events;
 pub mod exec;
 pub mod files;
 pub mod filter;

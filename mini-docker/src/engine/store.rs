@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! ROOT/                          /var/lib/mini-docker, --root or MINI_DOCKER_ROOT
+//!   events.json events.json.1    what happened, see `events`; the older file goes when the newer is full
 //!   lock                         shared by users of the store, exclusive for removal of images and layers
 //!   refs/DOMAIN/PATH:TAG         an image's name; holds its id
 //!   refs/DOMAIN/PATH@DIGEST      the same, by the digest of its manifest or index in that repository

@@ -1,172 +1,41 @@
-//! The user's end of a container in the foreground: keys and pipes in, output out, signals on.
+//! `attach`.
 
-use std::{
-    io::{self, Read, Write},
-    os::{
-        fd::{AsFd, BorrowedFd},
-        unix::net::UnixStream,
-    },
-};
+use clap::Args;
 
-use nix::{
-    errno::Errno,
-    poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::{
-        signal::{SigSet, Signal},
-        signalfd::{SfdFlags, SignalFd},
-    },
-};
-use process::sys;
-use tty::RawMode;
-
+use super::session::{Ended, Manner, stay};
 use crate::{
-    cli::Outcome,
+    cli::{Outcome, detach_keys::DetachKeys},
     engine::{
         Engine, Error,
-        container::Container,
-        monitor::frame::{self, Kind},
+        monitor::frame::{INPUT, STREAMS},
     },
 };
 
-/// Stays with the container until it ends; returns its exit code.
-pub(crate) fn attach(
-    engine: &Engine,
-    container: &Container,
-    line: UnixStream,
-    interactive: bool,
+#[derive(Debug, Args)]
+pub(crate) struct Attach {
+    /// The container, by name, id, or the beginning of its id
+    container: String,
+    /// Override the key sequence for detaching a container, ctrl-p,ctrl-q
+    #[arg(long, value_name = "KEYS", value_parser = DetachKeys::parse)]
+    detach_keys: Option<DetachKeys>,
+    /// Do not attach standard input
+    #[arg(long)]
+    no_stdin: bool,
+    /// Proxy received signals to the container
+    #[arg(long, default_value = "true", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set)]
     sig_proxy: bool,
-) -> Outcome {
-    let failed = |e: io::Error| Error::system(format_args!("attach to container {}", container.config.name), &e);
-    let tty = container.config.tty;
-    let signals = block_signals(tty, sig_proxy).map_err(|e| failed(e.into()))?;
-    let raw = (tty && interactive).then(|| RawMode::enter(io::stdin())).flatten();
-    let mut attached = Attached { engine, container, line, input: interactive, received: Vec::new() };
-    if tty {
-        attached.resize();
-    }
-    let code = attached.serve(&signals);
-    drop(raw);
-    match code {
-        Ok(Some(code)) => Ok(code as u8),
-        // The monitor was killed; what became of the container is in its status.
-        Ok(None) => engine.wait(&engine.container(&container.config.id)?).map(|code| code as u8),
-        Err(e) => Err(failed(e)),
-    }
 }
 
-/// All signals that a user or a supervisor sends; of a terminal's own, only the change of its size.
-fn block_signals(tty: bool, sig_proxy: bool) -> nix::Result<SignalFd> {
-    let mut set = SigSet::empty();
-    if sig_proxy {
-        for signal in
-            [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGUSR1, Signal::SIGUSR2]
-        {
-            set.add(signal);
+impl Attach {
+    pub(crate) fn run(self, engine: &Engine) -> Outcome {
+        let container = engine.container(&self.container)?;
+        let interactive = container.config.open_stdin && !self.no_stdin;
+        let line = engine.attach(&container, if interactive { STREAMS | INPUT } else { STREAMS })?;
+        let manner = Manner { interactive, sig_proxy: self.sig_proxy, keys: self.detach_keys.unwrap_or_default() };
+        match stay(engine, &container, line, manner)? {
+            Ended::Exited(code) => Ok(code),
+            // Docker's words, and its exit code.
+            Ended::Detached => Err(Error::conflict("read escape sequence")),
         }
     }
-    if tty {
-        set.add(Signal::SIGWINCH);
-    }
-    set.thread_block()?;
-    SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC)
-}
-
-struct Attached<'a> {
-    engine: &'a Engine,
-    container: &'a Container,
-    line: UnixStream,
-    /// Whether there is more to read from standard input.
-    input: bool,
-    received: Vec<u8>,
-}
-
-impl Attached<'_> {
-    fn serve(&mut self, signals: &SignalFd) -> io::Result<Option<i32>> {
-        let mut buffer = vec![0; 64 << 10];
-        loop {
-            let stdin = io::stdin();
-            let mut fds = vec![
-                PollFd::new(self.line.as_fd(), PollFlags::POLLIN),
-                PollFd::new(signals.as_fd(), PollFlags::POLLIN),
-            ];
-            if self.input {
-                fds.push(PollFd::new(stdin.as_fd(), PollFlags::POLLIN));
-            }
-            match poll(&mut fds, PollTimeout::NONE) {
-                Err(Errno::EINTR) => continue,
-                polled => polled?,
-            };
-            let ready: Vec<bool> = fds.iter().map(|fd| fd.any().unwrap_or(false)).collect();
-            drop(fds);
-            if ready[0] {
-                match self.line.read(&mut buffer) {
-                    Ok(0) => return Ok(None),
-                    Ok(length) => self.received.extend_from_slice(&buffer[..length]),
-                    Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                    Err(e) if e.kind() == io::ErrorKind::ConnectionReset => return Ok(None),
-                    Err(e) => return Err(e),
-                }
-                if let Some(code) = self.obey()? {
-                    return Ok(Some(code));
-                }
-            }
-            if ready[1] {
-                self.pass_on(signals);
-            }
-            if ready.get(2) == Some(&true) {
-                self.send_input(stdin.as_fd(), &mut buffer);
-            }
-        }
-    }
-
-    /// Writes what has come out; the exit code if that was all.
-    fn obey(&mut self) -> io::Result<Option<i32>> {
-        while let Some((kind, payload)) = frame::take(&mut self.received)? {
-            match kind {
-                // A closed pipe is the user's wish to see no more, not the container's end.
-                Kind::Stdout => drop(write_through(io::stdout(), &payload)),
-                Kind::Stderr => drop(write_through(io::stderr(), &payload)),
-                Kind::Exit => return Ok(payload.try_into().ok().map(i32::from_be_bytes)),
-                _ => {}
-            }
-        }
-        Ok(None)
-    }
-
-    fn pass_on(&self, signals: &SignalFd) {
-        let Ok(Some(signal)) = signals.read_signal() else {
-            return;
-        };
-        if signal.ssi_signo == libc::SIGWINCH as u32 {
-            self.resize();
-        } else {
-            // It may have ended in between: then its exit code is on the way.
-            let container = self.engine.container(&self.container.config.id);
-            let _ = container.and_then(|c| self.engine.signal(&c, signal.ssi_signo as i32));
-        }
-    }
-
-    fn resize(&self) {
-        if let Ok((rows, columns)) = sys::window_size(io::stdout().as_fd()) {
-            let [a, b] = rows.to_be_bytes();
-            let [c, d] = columns.to_be_bytes();
-            // The container may have ended: then its exit code is on the way.
-            let _ = frame::write(&self.line, Kind::Resize, &[a, b, c, d]);
-        }
-    }
-
-    fn send_input(&mut self, stdin: BorrowedFd, buffer: &mut [u8]) {
-        let length = match nix::unistd::read(stdin, buffer) {
-            Err(Errno::EINTR) => return,
-            read => read.unwrap_or(0),
-        };
-        self.input = length > 0;
-        // The container may have ended: then its exit code is on the way.
-        let _ = frame::write(&self.line, Kind::Stdin, &buffer[..length]);
-    }
-}
-
-fn write_through(mut to: impl Write, bytes: &[u8]) -> io::Result<()> {
-    to.write_all(bytes)?;
-    to.flush()
 }

@@ -7,6 +7,8 @@ mod ports;
 mod proxy;
 mod ps;
 mod rm;
+pub(super) mod session;
+mod start;
 mod stats;
 mod stop;
 mod top;
@@ -22,10 +24,12 @@ use super::{
 };
 use crate::engine::Engine;
 
+pub(super) use attach::Attach;
 pub(super) use exec::Exec;
 pub(super) use logs::Logs;
 pub(super) use ps::Ps;
 pub(super) use rm::Rm;
+pub(super) use start::Start;
 pub(super) use stats::Stats;
 pub(super) use stop::{Kill, Stop};
 pub(super) use top::Top;
@@ -48,6 +52,10 @@ pub(super) enum Command {
     /// Remove one or more containers
     #[command(visible_alias = "remove")]
     Rm(Rm),
+    /// Start one or more stopped containers
+    Start(Start),
+    /// Attach standard input, output, and error to a running container
+    Attach(Attach),
     /// Stop one or more running containers
     Stop(Stop),
     /// Kill one or more running containers
@@ -72,6 +80,8 @@ impl Command {
             Self::Run(command) => command.0.run(engine),
             Self::Ls(command) => command.run(engine),
             Self::Rm(command) => command.run(engine),
+            Self::Start(command) => command.run(engine),
+            Self::Attach(command) => command.run(engine),
             Self::Stop(command) => command.run(engine),
             Self::Kill(command) => command.run(engine),
             Self::Exec(command) => command.run(engine),

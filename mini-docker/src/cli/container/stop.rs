@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::{
     cli::{Outcome, each},
-    engine::{Engine, container::State, signal},
+    engine::{Engine, signal},
 };
 
 #[derive(Debug, Args)]
@@ -56,7 +56,7 @@ impl Kill {
                 return engine.signal(&container, signal);
             }
             // Nothing outlives it: a kill that has returned has happened.
-            if container.status.state != State::Running {
+            if !container.status.state.is_alive() {
                 return engine.signal(&container, signal);
             }
             let stopping = engine.begin_stop(&container, Some(signal), None)?;

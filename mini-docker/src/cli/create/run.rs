@@ -6,7 +6,12 @@ use clap::Args;
 
 use super::Flags;
 use crate::{
-    cli::{Outcome, complain, container::attach, print},
+    cli::{
+        Outcome, complain,
+        container::session::{Ended, Manner, stay},
+        detach_keys::DetachKeys,
+        print,
+    },
     engine::{
         Engine, Error,
         container::Container,
@@ -31,6 +36,9 @@ pub(crate) struct Run {
     /// Proxy received signals to the container
     #[arg(long, default_value = "true", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set)]
     sig_proxy: bool,
+    /// Override the key sequence for detaching a container, ctrl-p,ctrl-q
+    #[arg(long, value_name = "KEYS", value_parser = DetachKeys::parse)]
+    detach_keys: Option<DetachKeys>,
     #[command(flatten)]
     flags: Flags,
 }
@@ -64,7 +72,15 @@ impl Run {
             print(format_args!("{id}\n"));
             return Ok(0);
         }
-        attach::attach(engine, &container, started.line, process.interactive, self.sig_proxy)
+        let manner = Manner {
+            interactive: process.interactive,
+            sig_proxy: self.sig_proxy,
+            keys: self.detach_keys.unwrap_or_default(),
+        };
+        match stay(engine, &container, started.line, manner)? {
+            Ended::Exited(code) => Ok(code),
+            Ended::Detached => Ok(0),
+        }
     }
 }
 

@@ -74,11 +74,16 @@ impl Engine {
 
     /// Reads the container with this full id, and settles what has become of one whose monitor is gone.
     pub fn load(&self, id: &str) -> Result<Container> {
-        let config = read_json(&self.container_file(id, "config.json"))?
-            .ok_or_else(|| Error::not_found(format!("no such container: {}", short(id))))?;
-        let mut container = Container { config, status: self.read_status(id)? };
+        let mut container = self.read(id)?;
         self.settle(&mut container)?;
         Ok(container)
+    }
+
+    /// As [`Engine::load`], as it is.
+    pub(super) fn read(&self, id: &str) -> Result<Container> {
+        let config = read_json(&self.container_file(id, "config.json"))?
+            .ok_or_else(|| Error::not_found(format!("no such container: {}", short(id))))?;
+        Ok(Container { config, status: self.read_status(id)? })
     }
 
     pub(super) fn read_status(&self, id: &str) -> Result<Status> {

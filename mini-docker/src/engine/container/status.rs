@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::UNSEEN;
+
 /// Where a container is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -64,6 +66,18 @@ pub struct Status {
     pub exit_code: i32,
     /// Why it could not be started.
     pub error: String,
+    /// Whether the kernel killed one of its processes for want of memory.
+    #[serde(default)]
+    pub oom_killed: bool,
+    /// How often its monitor has started it again since the user did.
+    #[serde(default)]
+    pub restarts: u32,
+    /// How long its monitor waits before the next restart, in milliseconds.
+    #[serde(default)]
+    pub delay: u64,
+    /// Whether the user has asked it to end: then no policy starts it again.
+    #[serde(default)]
+    pub stopped: bool,
 }
 
 impl Status {
@@ -79,6 +93,26 @@ impl Status {
             finished: None,
             exit_code: 0,
             error: String::new(),
+            oom_killed: false,
+            restarts: 0,
+            delay: 0,
+            stopped: false,
         }
+    }
+
+    /// It has no process any more.
+    pub(in crate::engine) fn end(&mut self, state: State, exit_code: i32) {
+        self.state = state;
+        self.pid = 0;
+        self.start_time = 0;
+        self.pipes = [0; 2];
+        self.finished = Some(Timestamp::now());
+        self.exit_code = exit_code;
+    }
+
+    /// Nobody saw how it ended.
+    pub(in crate::engine) fn end_unseen(&mut self) {
+        self.end(State::Exited, UNSEEN);
+        "nobody saw it end: its monitor was killed".clone_into(&mut self.error);
     }
 }

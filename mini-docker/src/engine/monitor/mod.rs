@@ -156,6 +156,10 @@ fn begin<'a>(
         Ok((child, streams, log, listener, mounts)) => {
             let status = running(engine, &child, &streams);
             engine.write_status(&container.config, &status)?;
+            if options.attach != 0 {
+                engine.emit_container(&container.config, "attach", &[]);
+            }
+            engine.emit_container(&container.config, "start", &[]);
             // The one who started it may have been killed; the container runs all the same.
             let _ = frame::write(line, frame::Kind::Ready, &[]);
             Ok((Monitor { engine, container, child, journal, log, listener, status, mounts, _alive: alive }, streams))

@@ -6,7 +6,6 @@ use std::{
     os::{fd::AsFd, unix::net::UnixStream},
 };
 
-use jiff::Timestamp;
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
@@ -252,11 +251,8 @@ impl Monitor<'_> {
         let engine = self.engine;
         let config = &self.container.config;
         let _lock = engine.lock_container(&config.id);
-        self.status.state = State::Exited;
-        self.status.pid = 0;
-        self.status.start_time = 0;
-        self.status.finished = Some(Timestamp::now());
-        self.status.exit_code = code;
+        self.status.end(State::Exited, code);
+        engine.emit_container(config, "die", &[("exitCode", &code.to_string())]);
         let written = if config.auto_remove { Ok(()) } else { engine.write_status(config, &self.status) };
         // What cannot be undone now stays in the journal.
         let _ = std::mem::take(&mut self.journal).undo_all();

@@ -84,6 +84,7 @@ impl Engine {
         let _in_use = self.store.lock(Locking::Shared)?;
         let image = self.image(&request.image)?;
         let mut config = configure(&random_id()?, request, &image)?;
+        self.resolve_namespaces(&mut config.namespaces)?;
         let directory = self.store.container(&config.id);
         make_directory(&directory, 0o711)?;
         let made = self.fill(&mut config, request.name.as_deref());

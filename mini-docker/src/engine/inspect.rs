@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::{
     Engine,
-    container::{Container, State},
+    container::{Config, Container, State},
     mounts,
 };
 
@@ -94,8 +94,34 @@ impl Engine {
             },
         });
         if let Some(host) = document["HostConfig"].as_object_mut() {
+            host.extend(
+                rights(config).as_object().into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())),
+            );
             host.extend(mounts::host_config(config));
         }
         document
     }
+}
+
+/// What it may do and shares, as `HostConfig` has it.
+fn rights(config: &Config) -> Value {
+    json!({
+        "Privileged": config.rights.privileged,
+        "GroupAdd": config.rights.groups,
+        "SecurityOpt": config.rights.security_options,
+        "Sysctls": config.rights.sysctls,
+        "OomScoreAdj": config.rights.oom_score_adj,
+        "Devices": config.rights.devices.iter().map(|device| json!({
+            "PathOnHost": device.host,
+            "PathInContainer": device.container,
+            "CgroupPermissions": device.permissions,
+        })).collect::<Vec<_>>(),
+        "IpcMode": if config.namespaces.ipc.is_empty() { "private" } else { &config.namespaces.ipc },
+        "PidMode": config.namespaces.pid,
+        "UTSMode": config.namespaces.uts,
+        "UsernsMode": config.namespaces.user,
+        "CgroupnsMode": if config.namespaces.cgroup.is_empty() { "private" } else { &config.namespaces.cgroup },
+        "OomKillDisable": config.limits.oom_kill_disable,
+        "MemorySwappiness": config.limits.swappiness,
+    })
 }

@@ -1,7 +1,17 @@
 //! From a container of the store to what the runtime makes.
 
-use super::{Engine, container::Container, error::Result};
-use crate::runtime::{ProcessSpec, Spec};
+use std::{os::fd::OwnedFd, path::PathBuf, sync::Arc};
+
+use nix::unistd::Pid;
+
+use super::{
+    Engine,
+    container::{Container, devices, namespaces::other},
+    error::{Error, Result},
+    image::short,
+    lifecycle::first_process,
+};
+use crate::runtime::{Namespace, Namespaces, ProcessSpec, Shm, Spec, View};
 
 /// Docker's /dev/shm, in bytes.
 pub(super) const SHM_SIZE: u64 = 64 << 20;
@@ -21,7 +31,10 @@ impl Engine {
             cgroup: self.cgroup_path(config),
             limits: config.limits.clone(),
             mounts: self.mounts(config)?,
-            shm_size: config.storage.shm_size.unwrap_or(SHM_SIZE),
+            shm: self.shm(container)?,
+            namespaces: self.namespaces(container)?,
+            sysctls: config.rights.sysctls.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
+            view: view(container)?,
             read_only: config.storage.read_only,
         })
     }
@@ -40,6 +53,72 @@ impl Engine {
             new_privileges: config.rights.new_privileges,
             seccomp: config.rights.seccomp()?,
             rlimits: config.rights.rlimits()?,
+            groups: config.rights.groups.clone(),
+            oom_score: Some(config.rights.oom_score_adj).filter(|score| *score != 0),
         })
     }
+
+    fn namespaces(&self, container: &Container) -> Result<Namespaces> {
+        let of = |mode: &str, kind: &str| match (mode, other(mode)) {
+            ("host", _) => Ok(Namespace::Host),
+            (_, Some(id)) => self.namespace_of(id, kind).map(|(pid, pidfd)| Namespace::Of { pid, pidfd }),
+            _ => Ok(Namespace::Own),
+        };
+        let modes = &container.config.namespaces;
+        Ok(Namespaces {
+            uts: of(&modes.uts, "UTS")?,
+            pid: of(&modes.pid, "PID")?,
+            ipc: of(&modes.ipc, "IPC")?,
+            cgroup: of(&modes.cgroup, "CGROUP")?,
+        })
+    }
+
+    /// The first process of another container, which runs.
+    fn namespace_of(&self, id: &str, kind: &str) -> Result<(Pid, Arc<OwnedFd>)> {
+        let other = self.load(id)?;
+        let first = first_process(&other).ok_or_else(|| {
+            Error::conflict(format!(
+                "cannot join {kind} of a non running container: {}: start it first (mini-docker start {})",
+                short(id),
+                other.config.name
+            ))
+        })?;
+        Ok((Pid::from_raw(other.status.pid), Arc::new(first)))
+    }
+
+    fn shm(&self, container: &Container) -> Result<Shm> {
+        let config = &container.config;
+        let size = config.storage.shm_size.unwrap_or(SHM_SIZE);
+        let shared = |id: &str| self.container_file(id, "shm");
+        Ok(match (config.namespaces.ipc.as_str(), other(&config.namespaces.ipc)) {
+            ("none", _) => Shm::None,
+            ("host", _) => Shm::Of(PathBuf::from("/dev/shm")),
+            ("shareable", _) => Shm::Shared(shared(&config.id), size),
+            (_, Some(id)) if self.load(id)?.config.namespaces.ipc == "shareable" => Shm::Of(shared(id)),
+            (_, Some(id)) => {
+                return Err(Error::conflict(format!(
+                    "cannot join IPC of container {}: it is non-shareable (hint: use --ipc shareable for the donor container)",
+                    short(id)
+                )));
+            }
+            _ => Shm::Own(size),
+        })
+    }
+}
+
+/// What of the kernel it sees.
+fn view(container: &Container) -> Result<View> {
+    let rights = &container.config.rights;
+    let mut devices = if rights.privileged { devices::all() } else { Vec::new() };
+    for device in &rights.devices {
+        let nodes = device.nodes()?;
+        devices.retain(|(path, _)| !nodes.iter().any(|(own, _)| own == path));
+        devices.extend(nodes);
+    }
+    Ok(View {
+        writable_sys: rights.privileged,
+        writable_cgroup: rights.privileged || rights.writable_cgroups,
+        unmasked: rights.privileged || rights.unmasked,
+        devices,
+    })
 }

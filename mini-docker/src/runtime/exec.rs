@@ -66,7 +66,7 @@ fn enter(
     if has_ended(running.pidfd.as_fd()) {
         return Err(Error::new("join", "open the container's root", Errno::ESRCH));
     }
-    let user = user::find(root.as_fd(), &spec.user)?;
+    let user = user::find(root.as_fd(), &spec.user, &spec.groups)?;
     drop(root);
     let pidfd = running.pidfd.try_clone().map_err(failed("dup(pidfd)"))?;
     let mut container = Container(vec![

@@ -3,18 +3,22 @@
 //! Knows nothing of stores, images or names: an engine's container and an OCI bundle are both a [`Spec`].
 
 mod exec;
+mod namespaces;
 mod user;
 
 use std::{
-    ffi::{CStr, NulError},
-    os::fd::{AsFd, OwnedFd},
+    ffi::{CStr, CString, NulError},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::ffi::OsStrExt,
+    },
     path::PathBuf,
 };
 
 use capabilities::{Capabilities, CapabilitySet};
 use cgroup::{Cgroup, Controller, Limits, Version};
-use cgroupns::CgroupNamespace;
 use mount::{Mount, Source, Target};
+use namespaces::{OomScore, SharedMemory, Sysctls};
 use no_new_privs::NoNewPrivs;
 use process::{
     Child, Container, Errno, Error, Host, Primitive, Process, Program, Result, WorkingDirectory, spawn, sys::MountAttr,
@@ -32,6 +36,12 @@ pub struct Spec {
     pub volatile: bool,
     /// The host name.
     pub hostname: String,
+    /// Namespaces that it shares.
+    pub namespaces: Namespaces,
+    /// Settings of its namespaces: name and value.
+    pub sysctls: Vec<(String, String)>,
+    /// What of /proc, /sys and /dev is shown.
+    pub view: View,
     /// Whether the container shares the host's network.
     pub host_network: bool,
     /// Its first process.
@@ -45,8 +55,8 @@ pub struct Spec {
     /// What is mounted beside what every container has, parents before children; in the place of that where it has the
     /// same path.
     pub mounts: Vec<Mount>,
-    /// Bytes of /dev/shm.
-    pub shm_size: u64,
+    /// What is at /dev/shm.
+    pub shm: Shm,
     /// Whether the root can only be read.
     pub read_only: bool,
 }
@@ -74,9 +84,27 @@ pub struct ProcessSpec {
     pub seccomp: Option<Seccomp>,
     /// Limits of each process.
     pub rlimits: rlimits::Limits,
+    /// Groups beside the user's: `NAME|ID`.
+    pub groups: Vec<String>,
+    /// How readily the kernel kills it for want of memory; `None`: as the caller.
+    pub oom_score: Option<i32>,
+}
+
+/// How much of the kernel a container sees and sets.
+#[derive(Debug, Clone, Default)]
+pub struct View {
+    /// Whether /sys can be written.
+    pub writable_sys: bool,
+    /// Whether its cgroup can.
+    pub writable_cgroup: bool,
+    /// Whether nothing of /proc and /sys is hidden or read-only.
+    pub unmasked: bool,
+    /// Devices beside those that every container has, by their paths inside.
+    pub devices: Vec<(PathBuf, mount::Node)>,
 }
 
 pub use exec::{Running, exec};
+pub use namespaces::{Namespace, Namespaces, Shm};
 
 /// Starts the container. `stdio` is not used with a terminal, whose controlling end the child carries.
 pub fn start(spec: &Spec, stdio: [Option<OwnedFd>; 3], host: &mut Host) -> Result<Child> {
@@ -85,7 +113,7 @@ pub fn start(spec: &Spec, stdio: [Option<OwnedFd>; 3], host: &mut Host) -> Resul
     // The root comes first: it says who the user is.
     host.prepare(&mut overlay)?;
     let root = host.root.as_ref().ok_or_else(|| Error::new("overlay", "find the root", Errno::ENOENT))?;
-    let user = user::find(root.as_fd(), &spec.process.user)?;
+    let user = user::find(root.as_fd(), &spec.process.user, &spec.process.groups)?;
     let mut container = container(spec, overlay)?;
     let mut process = Process { init: spec.init, ..Process::new(program(&spec.process, &user, stdio)?) };
     process.primitives = process_list(&spec.process, user.ids, Place::First)?;
@@ -116,23 +144,23 @@ enum Place {
 /// What lives as long as the container, in the order in which the child enters it.
 fn container(spec: &Spec, overlay: overlay::Overlay) -> Result<Container> {
     let cgroup = Cgroup::new(&spec.cgroup, spec.limits.clone(), &[Controller::Pids])?;
-    let table = table(spec, cgroup_mounts(&cgroup)).map_err(|_| null_byte("a path"))?;
+    let table = table(spec, cgroup_mounts(&cgroup, &spec.view)).map_err(|_| null_byte("a path"))?;
     let mounts = mount::Mounts::new(&spec.base, table).map_err(|_| null_byte("the store's path"))?;
     let mut list: Vec<Box<dyn Primitive>> = vec![
         // First: limited before anything can be used up.
         Box::new(cgroup),
-        // After the cgroup, which becomes its root,
-        Box::new(CgroupNamespace),
-        // The names: nothing depends on them, and they need nothing.
-        Box::new(uts::Uts::new(&spec.hostname)),
-        // Before the mounts: a /proc shows the pid namespace of the process that mounts it,
-        Box::new(pid::PidNamespace),
-        // a /dev/mqueue its IPC namespace,
-        Box::new(ipc::Ipc),
     ];
+    // Before the mounts, which show them.
+    list.extend(namespaces::primitives(spec)?);
     if !spec.host_network {
         // and a /sys its network namespace.
         list.push(Box::new(network::Network));
+    }
+    if !spec.sysctls.is_empty() {
+        list.push(Box::new(Sysctls::new(&spec.sysctls)?));
+    }
+    if let Shm::Shared(path, size) = &spec.shm {
+        list.push(Box::new(SharedMemory { path: path.clone(), size: *size, mounted: false.into() }));
     }
     // Before the pivot, which needs a root to change to.
     list.push(Box::new(overlay));
@@ -154,6 +182,7 @@ fn process_list(spec: &ProcessSpec, ids: ids::Ids, place: Place) -> Result<Vec<B
         // Root makes the container's own where it is missing.
         list.push(Box::new(if first { directory } else { directory.existing() }));
     }
+    list.extend(spec.oom_score.map(|score| -> Box<dyn Primitive> { Box::new(OomScore(score)) }));
     // Before ids: a hard limit is root's to raise.
     list.push(Box::new(spec.rlimits.clone()));
     let seccomp = spec.seccomp.clone().map(|filter| -> Box<dyn Primitive> { Box::new(filter) });
@@ -178,9 +207,16 @@ fn process_list(spec: &ProcessSpec, ids: ids::Ids, place: Place) -> Result<Vec<B
 /// is masked.
 fn table(spec: &Spec, cgroups: Vec<Mount>) -> Result<Vec<Mount>, NulError> {
     let covered = |path: &CStr| spec.mounts.iter().any(|mount| *mount.path == *path);
-    let mut table = mount::filesystems(spec.shm_size);
+    let mut table = mount::filesystems(if let Shm::Own(size) = spec.shm { size } else { 0 });
+    show(&mut table, spec)?;
     if !covered(c"/dev") {
-        table.extend(mount::devices());
+        let given = |mount: &Mount| {
+            spec.view.devices.iter().any(|(path, _)| path.as_os_str().as_bytes() == mount.path.to_bytes())
+        };
+        table.extend(mount::devices().into_iter().filter(|mount| !given(mount)));
+        for (path, node) in &spec.view.devices {
+            table.push(Mount::new(path, Target::File, Source::Node(*node), MountAttr::default())?);
+        }
     }
     if !covered(c"/sys/fs/cgroup") {
         table.extend(cgroups);
@@ -188,7 +224,9 @@ fn table(spec: &Spec, cgroups: Vec<Mount>) -> Result<Vec<Mount>, NulError> {
     // Nothing but a /proc may cover /proc, which only one that is there can tell.
     table.retain(|mount| *mount.path == *c"/proc" || !covered(&mount.path));
     table.extend(spec.mounts.iter().cloned());
-    table.extend(mount::masks());
+    if !spec.view.unmasked {
+        table.extend(mount::masks());
+    }
     if spec.read_only {
         let directory = |path: &str, source, attr| Mount::new(path.as_ref(), Target::Directory, source, attr);
         if !spec.process.working_dir.is_empty() {
@@ -200,11 +238,36 @@ fn table(spec: &Spec, cgroups: Vec<Mount>) -> Result<Vec<Mount>, NulError> {
     Ok(table)
 }
 
+/// What of the kernel's filesystems is another's, or can be written.
+fn show(table: &mut Vec<Mount>, spec: &Spec) -> Result<(), NulError> {
+    for mount in &mut *table {
+        match (mount.path.as_c_str(), &spec.shm) {
+            (path, _) if path == c"/sys" && spec.view.writable_sys => {
+                mount.attr = mount.attr.without(MountAttr::READ_ONLY);
+            }
+            (path, Shm::Shared(source, _) | Shm::Of(source)) if path == c"/dev/shm" => {
+                mount.source = Source::Bind(CString::new(source.as_os_str().as_bytes())?);
+            }
+            _ => {}
+        }
+    }
+    if matches!(spec.shm, Shm::None) {
+        table.retain(|mount| mount.path.as_c_str() != c"/dev/shm");
+    }
+    Ok(())
+}
+
 /// What shows the container its cgroup.
-fn cgroup_mounts(cgroup: &Cgroup) -> Vec<Mount> {
+fn cgroup_mounts(cgroup: &Cgroup, view: &View) -> Vec<Mount> {
     let (v1, v2): (Vec<_>, Vec<_>) = cgroup.hierarchies().partition(|hierarchy| hierarchy.version == Version::V1);
     let controllers: Vec<_> = v1.into_iter().map(|hierarchy| hierarchy.controllers.clone()).collect();
-    mount::cgroup_table(&controllers, !v2.is_empty())
+    let mut table = mount::cgroup_table(&controllers, !v2.is_empty());
+    if view.writable_cgroup {
+        for mount in &mut table {
+            mount.attr = mount.attr.without(MountAttr::READ_ONLY);
+        }
+    }
+    table
 }
 
 fn null_byte(what: &str) -> Error {

@@ -21,13 +21,27 @@ pub(super) struct User {
     pub(super) home: String,
 }
 
+/// setgroups(2) takes no more, and a hostile file may name a million.
+const MOST_GROUPS: usize = 65_536;
 /// More than this is no list of users.
 const LARGEST: u64 = 4 << 20;
 
-/// Finds `NAME|ID[:NAME|ID]` in the root. Ids need no entry; names do.
-pub(super) fn find(root: BorrowedFd, text: &str) -> Result<User> {
+/// Finds `NAME|ID[:NAME|ID]` in the root, and `NAME|ID` of more groups. Ids need no entry; names do.
+pub(super) fn find(root: BorrowedFd, text: &str, more: &[String]) -> Result<User> {
     let (passwd, group) = (read(root, "etc/passwd")?, read(root, "etc/group")?);
-    resolve(&passwd, &group, text)
+    let mut user = resolve(&passwd, &group, text)?;
+    for name in more {
+        let id = group_id(&group, name)?;
+        if !user.ids.groups.contains(&id) && user.ids.groups.len() < MOST_GROUPS {
+            user.ids.groups.push(id);
+        }
+    }
+    Ok(user)
+}
+
+fn group_id(group: &str, name: &str) -> Result<u32> {
+    let found = entries(group).find(|e| e.first() == Some(&name)).and_then(|e| number(e.get(2)?));
+    found.or_else(|| number(name)).ok_or_else(|| missing("group", name, "group"))
 }
 
 fn resolve(passwd: &str, group: &str, text: &str) -> Result<User> {
@@ -44,8 +58,7 @@ fn resolve(passwd: &str, group: &str, text: &str) -> Result<User> {
     let mut groups = Vec::new();
     match given_group {
         Some(name) if !name.is_empty() => {
-            let found = entries(group).find(|e| e.first() == Some(&name)).and_then(|e| number(e.get(2)?));
-            gid = found.or_else(|| number(name)).ok_or_else(|| missing("group", name, "group"))?;
+            gid = group_id(group, name)?;
         }
         _ => {
             if let Some(name) = field(0) {
@@ -57,8 +70,7 @@ fn resolve(passwd: &str, group: &str, text: &str) -> Result<User> {
     // As in Docker, the group is one of the groups too: otherwise newgrp could shed a group that denies access.
     groups.retain(|group| *group != gid);
     groups.insert(0, gid);
-    // setgroups(2) takes no more, and a hostile file may name a million.
-    groups.truncate(65_536);
+    groups.truncate(MOST_GROUPS);
     let home = field(5).filter(|home| home.starts_with('/')).unwrap_or("/").to_owned();
     Ok(User { ids: Ids { uid, gid, groups, ..Ids::default() }, home })
 }

@@ -85,7 +85,10 @@ impl Primitive for Join {
     }
 
     fn clone_args(&self, args: &mut CloneArgs) {
-        args.pid_namespace = self.birthplace.take();
+        // Another of these in the list may have it.
+        if let Some(birthplace) = self.birthplace.take() {
+            args.pid_namespace = Some(birthplace);
+        }
     }
 
     fn enter(&self, inside: &Inside) -> Result<(), Errno> {

@@ -3,9 +3,9 @@
 use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::{
-    fcntl::{AT_FDCWD, OFlag, open, openat},
-    sys::stat::{Mode, fchmod, fstat, mode_t},
-    unistd::{mkdir, symlinkat},
+    fcntl::{AT_FDCWD, AtFlags, OFlag, open, openat},
+    sys::stat::{FchmodatFlags, Mode, SFlag, fchmod, fchmodat, fstat, mknod, mode_t},
+    unistd::{Gid, Uid, fchownat, mkdir, symlinkat, unlink},
 };
 use process::{
     Errno,
@@ -13,7 +13,7 @@ use process::{
 };
 
 use crate::{
-    entry::{Mount, Source, Target},
+    entry::{Mount, Node, Source, Target},
     place,
 };
 
@@ -35,6 +35,7 @@ const COVERABLE: [&str; 10] = [
 pub(crate) fn attach(entry: &Mount, detached: Option<BorrowedFd>) -> Result<(), Errno> {
     match &entry.source {
         Source::Link(target) => return symlinkat(target.as_c_str(), AT_FDCWD, entry.path.as_c_str()),
+        Source::Node(node) => return make_node(entry, node),
         Source::Directory => return place::find(&entry.path, Target::Directory).map(drop),
         Source::Seal => {
             let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
@@ -94,17 +95,38 @@ fn make_target(entry: &Mount) -> Result<(), Errno> {
     if entry.target == Target::Present {
         return Err(Errno::ENOENT);
     }
-    for parent in &entry.parents {
-        match mkdir(parent.as_c_str(), Mode::from_bits_truncate(DIRECTORY)) {
-            Ok(()) | Err(Errno::EEXIST) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
+    make_parents(entry)?;
     if entry.target == Target::Directory {
         return mkdir(entry.path.as_c_str(), Mode::from_bits_truncate(DIRECTORY));
     }
     let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     open(entry.path.as_c_str(), flags, Mode::from_bits_truncate(0o644)).map(drop)
+}
+
+/// In the place of what the image has there: a path whose last part is no link, in directories that lead nowhere else.
+fn make_node(entry: &Mount, node: &Node) -> Result<(), Errno> {
+    make_parents(entry)?;
+    let path = entry.path.as_c_str();
+    match unlink(path) {
+        Ok(()) | Err(Errno::ENOENT) => {}
+        Err(errno) => return Err(errno),
+    }
+    let mode = Mode::from_bits_truncate(node.mode);
+    mknod(path, SFlag::from_bits_truncate(node.mode & SFlag::S_IFMT.bits()), mode, node.device)?;
+    let (uid, gid) = (Uid::from_raw(node.uid), Gid::from_raw(node.gid));
+    fchownat(AT_FDCWD, path, Some(uid), Some(gid), AtFlags::AT_SYMLINK_NOFOLLOW)?;
+    // Whatever the mask of modes takes away.
+    fchmodat(AT_FDCWD, path, mode, FchmodatFlags::FollowSymlink)
+}
+
+fn make_parents(entry: &Mount) -> Result<(), Errno> {
+    for parent in &entry.parents {
+        match mkdir(parent.as_c_str(), Mode::from_bits_truncate(0o755)) {
+            Ok(()) | Err(Errno::EEXIST) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
 }
 
 /// What the user can do about `errno`.

@@ -10,6 +10,7 @@ use std::{
     sync::Arc,
 };
 
+use nix::libc::{dev_t, mode_t};
 use process::{
     Errno,
     sys::{self, MountAttr, OpenTree, Propagation},
@@ -34,6 +35,21 @@ pub enum Source {
     Link(CString),
     /// No mount: only the directory, where there is none.
     Directory,
+    /// No mount: a device file, made there, which belongs to the container (mknod(2)).
+    Node(Node),
+}
+
+/// A device file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Node {
+    /// `S_IFCHR` or `S_IFBLK`, and the permissions.
+    pub mode: mode_t,
+    /// Its number, as stat(2) has it.
+    pub device: dev_t,
+    /// Its owner.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
 }
 
 /// A file or directory of the host, to be bound in the container.
@@ -149,7 +165,7 @@ impl Mount {
             Source::Bind(path) => self.bind(path, OpenTree::Clone),
             Source::BindAll(path) => self.bind(path, OpenTree::CloneAll),
             Source::Open(tree) => self.bind_open(tree),
-            Source::Itself | Source::Seal | Source::Link(_) | Source::Directory => Err(Errno::EINVAL),
+            Source::Itself | Source::Seal | Source::Link(_) | Source::Directory | Source::Node(_) => Err(Errno::EINVAL),
         }
     }
 
@@ -190,7 +206,7 @@ impl Mount {
             Source::Bind(path) | Source::BindAll(path) | Source::Open(Tree { path, .. }) => {
                 format!("open_tree({path:?}{})", comma(&names(self.attr)))
             }
-            Source::Itself | Source::Seal | Source::Link(_) | Source::Directory => String::new(),
+            Source::Itself | Source::Seal | Source::Link(_) | Source::Directory | Source::Node(_) => String::new(),
         }
     }
 
@@ -199,6 +215,7 @@ impl Mount {
             Source::Link(target) => format!("symlink({target:?}, {:?})", self.path),
             Source::Itself | Source::Seal => format!("mount_setattr({:?}, {})", self.path, names(self.attr)),
             Source::Directory => format!("mkdir -p {:?}", self.path),
+            Source::Node(_) => format!("mknod({:?})", self.path),
             _ => format!("move_mount({:?})", self.path),
         }
     }

@@ -25,7 +25,7 @@ use std::{
     path::Path,
 };
 
-pub use entry::{Mount, Source, Target, Tree};
+pub use entry::{Mount, Node, Source, Target, Tree};
 use nix::{
     mount::{MntFlags, MsFlags, mount, umount2},
     unistd::{chdir, fchdir, pivot_root},

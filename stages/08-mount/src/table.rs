@@ -74,7 +74,9 @@ pub fn filesystems(shm_size: u64) -> Vec<Mount> {
 
 /// What is in the /dev of [`default_table`].
 pub fn devices() -> Vec<Mount> {
-    let device = |path: &&str| mount(path, Target::File, Source::Bind(c_string(path)), MountAttr::default());
+    // They are the host's own: who is root inside could change their modes and owners for all. A read-only mount keeps
+    // those, and lets devices be written.
+    let device = |path: &&str| mount(path, Target::File, Source::Bind(c_string(path)), MountAttr::READ_ONLY);
     let link = |(target, path): &(&str, &str)| {
         mount(path, Target::Directory, Source::Link(c_string(target)), MountAttr::default())
     };
@@ -92,7 +94,7 @@ pub fn masks() -> Vec<Mount> {
         } else {
             Source::Bind(c"/dev/null".to_owned())
         };
-        let attr = if matches!(source, Source::Bind(_)) { MountAttr::default() } else { sealed };
+        let attr = if matches!(source, Source::Bind(_)) { MountAttr::READ_ONLY } else { sealed };
         Some(mount(path, Target::Present, source, attr))
     });
     masked.chain(READ_ONLY.iter().map(|path| mount(path, Target::Present, Source::Itself, sealed))).collect()

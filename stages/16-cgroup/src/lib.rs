@@ -28,7 +28,7 @@ use process::{CloneArgs, Errno, Host, Inside, Primitive, Result};
 
 pub use handle::{Handle, OomEvents};
 pub use hierarchy::{Controller, Hierarchies, Hierarchy, Version};
-pub use limits::{DeviceLimit, LEAST_MEMORY, Limits, PERIOD, Rate};
+pub use limits::{DeviceLimit, DeviceWeight, LEAST_MEMORY, Limits, PERIOD, Rate};
 pub use settings::weight;
 pub use stats::{CpuStats, IoStats, MemoryStats, PidsStats, Stats};
 

@@ -45,6 +45,35 @@ pub struct Limits {
     pub io_weight: Option<u16>,
     /// What block devices are limited to.
     pub devices: Vec<DeviceLimit>,
+    /// Shares of single devices, in place of `io_weight`.
+    pub weights: Vec<DeviceWeight>,
+    /// Whether the kernel lets processes wait where it would kill one for want of memory. v1 only.
+    pub oom_kill_disable: bool,
+    /// How readily memory goes to swap, 0 to 100. v1 only.
+    pub swappiness: Option<u64>,
+    /// Microseconds of a period for real-time processes. v1 only.
+    pub realtime_period: Option<u64>,
+    /// Microseconds of it that they may run. v1 only.
+    pub realtime_runtime: Option<u64>,
+}
+
+/// The share of one block device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceWeight {
+    /// Its major and minor number.
+    pub device: (u64, u64),
+    /// 10 to 1000.
+    pub weight: u16,
+}
+
+impl DeviceWeight {
+    /// The share of the block device whose file is `path`.
+    ///
+    /// # Errors
+    /// As [`DeviceLimit::new`].
+    pub fn new(path: &Path, weight: u16) -> Result<Self> {
+        DeviceLimit::new(path, Rate::Reads, 1).map(|limit| Self { device: limit.device, weight })
+    }
 }
 
 /// What of a block device is limited.
@@ -90,12 +119,14 @@ impl Limits {
     /// The controllers that these limits need.
     pub fn controllers(&self) -> Vec<Controller> {
         let memory = self.memory.is_some() || self.memory_swap.is_some() || self.memory_reservation.is_some();
+        let memory = memory || self.oom_kill_disable || self.swappiness.is_some();
+        let realtime = self.realtime_period.is_some() || self.realtime_runtime.is_some();
         let quota = self.nano_cpus.is_some() || self.cpu_quota.is_some() || self.cpu_period.is_some();
         let all = [
             (memory, Controller::Memory),
-            (quota || self.cpu_shares.is_some(), Controller::Cpu),
+            (quota || realtime || self.cpu_shares.is_some(), Controller::Cpu),
             (self.cpuset_cpus.is_some() || self.cpuset_mems.is_some(), Controller::Cpuset),
-            (self.io_weight.is_some() || !self.devices.is_empty(), Controller::Io),
+            (self.io_weight.is_some() || !self.devices.is_empty() || !self.weights.is_empty(), Controller::Io),
             (self.pids.is_some(), Controller::Pids),
         ];
         all.into_iter().filter(|(needed, _)| *needed).map(|(_, controller)| controller).collect()
@@ -124,9 +155,13 @@ impl Limits {
                 })?;
             }
         }
-        match self.io_weight {
-            Some(weight) if !(10..=1000).contains(&weight) => {
-                Err(invalid(format!("I/O weight {weight}"), "it ranges from 10 to 1000"))
+        let weights = self.io_weight.into_iter().chain(self.weights.iter().map(|device| device.weight));
+        if let Some(weight) = weights.into_iter().find(|weight| !(10..=1000).contains(weight)) {
+            return Err(invalid(format!("I/O weight {weight}"), "it ranges from 10 to 1000"));
+        }
+        match self.swappiness {
+            Some(value) if value > 100 => {
+                Err(invalid(format!("invalid value: {value}"), "valid memory swappiness range is 0-100"))
             }
             _ => Ok(()),
         }

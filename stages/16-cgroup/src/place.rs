@@ -227,6 +227,10 @@ impl Place {
     /// Writes the limits that belong to this hierarchy.
     pub(crate) fn limit(&self, host: &mut Host, limits: &Limits, now: Now) -> Result<()> {
         for controller in self.controllers() {
+            let concerned = matches!(controller, Controller::Memory | Controller::Cpu);
+            if concerned && limits.controllers().contains(&controller) {
+                settings::check_version(limits, self.hierarchy.version)?;
+            }
             if controller == Controller::Cpuset {
                 settings::check_cpuset(limits, &self.hierarchy)?;
             }

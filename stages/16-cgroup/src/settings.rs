@@ -9,7 +9,7 @@ use std::{
 use process::{Errno, Error, Result};
 
 use crate::{
-    Controller, Limits, Rate,
+    Controller, DeviceWeight, Limits, Rate,
     hierarchy::{Hierarchy, Version},
     limits::{PERIOD, invalid, parse_list},
 };
@@ -72,7 +72,9 @@ fn memory_v1(limits: &Limits, now: Now) -> Vec<Setting> {
     // The sum is never less than its part: the larger of the two goes first when both rise.
     let rises = matches!((limits.memory, now.memory), (Some(new), Some(old)) if new > old);
     let both = if rises { [swap, memory] } else { [memory, swap] };
-    both.into_iter().flatten().chain(soft).collect()
+    let swappiness = limits.swappiness.map(|value| one("memory.swappiness", value));
+    let waits = limits.oom_kill_disable.then(|| one("memory.oom_control", 1));
+    both.into_iter().flatten().chain(soft).chain(swappiness).chain(waits).collect()
 }
 
 /// v2 limits swap alone.
@@ -98,6 +100,8 @@ fn cpu(limits: &Limits, version: Version) -> Vec<Setting> {
             all.extend(limits.cpu_shares.map(|shares| one("cpu.shares", shares)));
             all.extend(period.map(|period| one("cpu.cfs_period_us", period)));
             all.extend(quota.map(|quota| one("cpu.cfs_quota_us", quota)));
+            all.extend(limits.realtime_period.map(|period| one("cpu.rt_period_us", period)));
+            all.extend(limits.realtime_runtime.map(|runtime| one("cpu.rt_runtime_us", runtime)));
         }
         Version::V2 => {
             all.extend(limits.cpu_shares.map(|shares| one("cpu.weight", weight(shares))));
@@ -140,6 +144,14 @@ fn io_limits(limits: &Limits, version: Version) -> Vec<Setting> {
             }
         };
         all.push(Setting { files, optional: false });
+    }
+    for DeviceWeight { device: (major, minor), weight } in &limits.weights {
+        let value = format!("{major}:{minor} {weight}");
+        let files = match version {
+            Version::V1 => ["blkio.bfq.weight_device", "blkio.weight_device"],
+            Version::V2 => ["io.bfq.weight", "io.weight"],
+        };
+        all.push(Setting { files: files.map(|file| (file, value.clone())).into(), optional: false });
     }
     for limit in &limits.devices {
         let (v1, v2) = match limit.rate {
@@ -191,6 +203,10 @@ pub(crate) fn advise(error: Error, path: &Path) -> Error {
         Errno::ENOENT if file.contains("throttle") => {
             "this kernel limits no devices: it takes CONFIG_BLK_DEV_THROTTLING"
         }
+        Errno::ENOENT if file.starts_with("cpu.rt") => {
+            "this kernel has no real-time groups: it takes CONFIG_RT_GROUP_SCHED"
+        }
+        Errno::EINVAL if file.starts_with("cpu.rt") => "the parent cgroup has no time for real-time processes to give",
         Errno::ENOENT if file.starts_with("cpu.") => "this kernel has no quotas: it takes CONFIG_CFS_BANDWIDTH",
         Errno::EBUSY if file == "memory.limit_in_bytes" => {
             "the container uses more than that, and the kernel cannot take it away: set a higher limit"
@@ -219,6 +235,19 @@ pub(crate) fn advise(error: Error, path: &Path) -> Error {
 
 pub(crate) const DELEGATE: &str = "cgroups are root's unless one is delegated: with v2 and systemd, \
     `systemd-run --user --scope -p Delegate=yes`, and name a cgroup below it as the parent; v1 has no delegation";
+
+/// Refuses what version 2 has no word for.
+pub(crate) fn check_version(limits: &Limits, version: Version) -> Result<()> {
+    let only_v1 = [
+        (limits.oom_kill_disable, "no killing for want of memory"),
+        (limits.swappiness.is_some(), "a swappiness of its own"),
+        (limits.realtime_period.is_some() || limits.realtime_runtime.is_some(), "time for real-time processes"),
+    ];
+    match only_v1.into_iter().find(|(asked, _)| *asked && version == Version::V2) {
+        Some((_, what)) => Err(invalid(what, "cgroup v2 does not have that: leave it out")),
+        None => Ok(()),
+    }
+}
 
 /// Refuses processors and memory nodes that are not there: the kernel would for some write a shorter list.
 pub(crate) fn check_cpuset(limits: &Limits, hierarchy: &Hierarchy) -> Result<()> {

@@ -10,6 +10,7 @@ mod rights;
 mod run;
 mod storage;
 mod supervision;
+mod version1;
 
 use std::{
     fs,
@@ -51,6 +52,8 @@ struct Flags {
     supervision: supervision::SupervisionFlags,
     #[command(flatten)]
     resources: resources::ResourcesFlags,
+    #[command(flatten)]
+    version1: version1::Version1Flags,
     /// Print help
     #[arg(long, action = clap::ArgAction::Help)]
     help: Option<bool>,
@@ -82,6 +85,7 @@ impl Flags {
         self.namespaces.fill(&mut request)?;
         self.supervision.fill(&mut request)?;
         self.resources.fill(&mut request)?;
+        self.version1.fill(&mut request)?;
         Ok(request)
     }
 

@@ -2,14 +2,44 @@
 
 use clap::Args;
 
-use crate::engine::{Request, Result};
+use crate::engine::{Error, Request, Result};
 
 #[derive(Debug, Args)]
-pub(super) struct NamespacesFlags {}
+pub(super) struct NamespacesFlags {
+    /// IPC mode to use: none, private, shareable, host, container:NAME
+    #[arg(long, value_name = "MODE")]
+    ipc: Option<String>,
+    /// PID namespace to use: host, container:NAME
+    #[arg(long, value_name = "MODE")]
+    pid: Option<String>,
+    /// UTS namespace to use: host
+    #[arg(long, value_name = "MODE")]
+    uts: Option<String>,
+    /// User namespace to use: host, which is the default
+    #[arg(long, value_name = "MODE")]
+    userns: Option<String>,
+    /// Cgroup namespace to use: private (the default) or host
+    #[arg(long, value_name = "MODE")]
+    cgroupns: Option<String>,
+}
 
 impl NamespacesFlags {
-    #[allow(clippy::unused_self)]
-    pub(super) fn fill(&self, _request: &mut Request) -> Result<()> {
+    pub(super) fn fill(&self, request: &mut Request) -> Result<()> {
+        let mode = |flag: &Option<String>| flag.clone().unwrap_or_default();
+        let namespaces = &mut request.namespaces;
+        namespaces.ipc = mode(&self.ipc);
+        namespaces.pid = mode(&self.pid);
+        namespaces.uts = mode(&self.uts);
+        namespaces.user = mode(&self.userns);
+        namespaces.cgroup = mode(&self.cgroupns);
+        namespaces.check()?;
+        if namespaces.uts == "host" {
+            if request.hostname.is_some() {
+                return Err(Error::invalid("conflicting options: hostname and the UTS mode"));
+            }
+            let host = nix::unistd::gethostname().map_err(|e| Error::system("read the host name", &e.into()))?;
+            request.hostname = Some(host.to_string_lossy().into_owned());
+        }
         Ok(())
     }
 }

@@ -85,6 +85,7 @@ impl ResourcesFlags {
             pids: Some(self.pids_limit),
             io_weight: self.blkio_weight.filter(|&weight| weight > 0),
             devices: self.devices()?,
+            ..Limits::default()
         })
     }
 

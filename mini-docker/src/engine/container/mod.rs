@@ -10,6 +10,7 @@
 //! ```
 
 mod config;
+pub mod devices;
 pub mod namespaces;
 pub mod network;
 pub mod rights;

@@ -1,16 +1,20 @@
 //! What a container's programs may do: capabilities, limits of each process, and what `--security-opt` says.
 
-use std::{fs, path::Path, sync::OnceLock};
+use std::{collections::BTreeMap, fs, path::Path, sync::OnceLock};
 
 use capabilities::CapabilitySet;
 use seccomp::Seccomp;
 use serde::{Deserialize, Serialize};
 
+use super::devices::Device;
 use crate::engine::error::{Context, Error, Result};
 
 /// Rights beside or below the default ones, in Docker's words.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Rights {
+    /// All rights that root of this machine has, and all devices.
+    pub privileged: bool,
     /// Capabilities over the default ones, or `ALL`.
     pub cap_add: Vec<String>,
     /// Capabilities not to have, or `ALL`.
@@ -21,7 +25,33 @@ pub struct Rights {
     pub ulimits: Vec<String>,
     /// Whether a program may gain rights by set-user-id bits and capabilities of files. Docker's default is yes.
     pub new_privileges: bool,
+    /// Whether nothing of /proc and /sys is hidden or read-only.
+    pub unmasked: bool,
+    /// Whether it may set its own cgroups.
+    pub writable_cgroups: bool,
+    /// The values of `--security-opt`, for `inspect`.
+    pub security_options: Vec<String>,
+    /// Groups of every process beside the user's own: `NAME|ID`.
+    pub groups: Vec<String>,
+    /// Devices of the host.
+    pub devices: Vec<Device>,
+    /// Settings of its namespaces.
+    pub sysctls: BTreeMap<String, String>,
+    /// How readily the kernel kills its processes for want of memory, -1000 to 1000.
+    pub oom_score_adj: i32,
 }
+
+/// Settings of the IPC namespace outside of what begins as one of its own.
+const SYSCTLS: [&str; 8] = [
+    "kernel.msgmax",
+    "kernel.msgmnb",
+    "kernel.msgmni",
+    "kernel.sem",
+    "kernel.shmall",
+    "kernel.shmmax",
+    "kernel.shmmni",
+    "kernel.shm_rmid_forced",
+];
 
 /// What `--security-opt` calls the profile that is none.
 const UNCONFINED: &str = "unconfined";
@@ -46,6 +76,7 @@ impl Rights {
             cap_add: cap_add.to_vec(),
             cap_drop: cap_drop.to_vec(),
             ulimits: ulimits.to_vec(),
+            security_options: options.to_vec(),
             ..Self::default()
         };
         for option in options {
@@ -62,12 +93,18 @@ impl Rights {
 
     /// Root's capabilities.
     pub fn capabilities(&self) -> Result<CapabilitySet> {
+        if self.privileged {
+            return available();
+        }
         let set = CapabilitySet::DEFAULT.adjusted(&self.cap_add, &self.cap_drop, available()?);
         set.map_err(|e| Error::invalid(e.to_string()))
     }
 
     /// The filter of system calls; `None`: there is none.
     pub fn seccomp(&self) -> Result<Option<Seccomp>> {
+        if self.privileged && self.seccomp.is_empty() {
+            return Ok(None);
+        }
         let capabilities = self.capabilities()?;
         let names: Vec<_> = capabilities.names().collect();
         let filter = match self.seccomp.as_str() {
@@ -84,6 +121,21 @@ impl Rights {
         parsed.map(rlimits::Limits).map_err(|e: rlimits::LimitError| Error::invalid(e.to_string()))
     }
 
+    /// Adds `NAME=VALUE`, of settings that belong to a container's namespaces.
+    pub fn sysctl(&mut self, text: &str) -> Result<()> {
+        let (name, value) = text.split_once('=').unwrap_or((text, ""));
+        let dotted = name.replace('/', ".");
+        let known = SYSCTLS.contains(&dotted.as_str()) || ["net.", "fs.mqueue."].iter().any(|p| dotted.starts_with(p));
+        let plain = dotted.split('.').all(|part| !part.is_empty()) && !name.contains('\0');
+        if !known || !plain || !text.contains('=') || name.split('/').any(|part| part == "..") {
+            return Err(Error::invalid(format!(
+                "sysctl '{text}' is not allowed: only settings of namespaces are, as NAME=VALUE"
+            )));
+        }
+        self.sysctls.insert(name.to_owned(), value.to_owned());
+        Ok(())
+    }
+
     fn option(&mut self, option: &str) -> Result<()> {
         let (name, value) = option.split_once(['=', ':']).unwrap_or((option, ""));
         match (name, value) {
@@ -95,11 +147,14 @@ impl Rights {
                 // Kept whole: the file may be gone when the container starts.
                 self.seccomp = fs::read_to_string(path).doing("read the seccomp profile", Path::new(path))?;
             }
+            ("systempaths", UNCONFINED) => self.unmasked = true,
+            ("writable-cgroups", "" | "true") => self.writable_cgroups = true,
+            ("writable-cgroups", "false") => self.writable_cgroups = false,
             // There is none to leave.
             ("apparmor", UNCONFINED) | ("label", "disable") => {}
             _ => {
                 return Err(Error::invalid(format!(
-                    "invalid --security-opt {option:?}: there are no-new-privileges[=BOOL], seccomp=FILE|builtin|unconfined, apparmor=unconfined and label=disable"
+                    "invalid --security-opt {option:?}: there are no-new-privileges[=BOOL], seccomp=FILE|builtin|unconfined, systempaths=unconfined, writable-cgroups[=BOOL], apparmor=unconfined and label=disable"
                 )));
             }
         }

@@ -33,6 +33,12 @@ impl MountAttr {
         Self(self.0 | other.0)
     }
 
+    /// These without those of `other`.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// Whether all attributes of `other` are in.
     pub const fn has(self, other: Self) -> bool {
         self.0 & other.0 == other.0

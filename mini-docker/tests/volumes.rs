@@ -57,8 +57,8 @@ fn a_read_only_root_is_read_only_and_what_the_program_needs_is_not() {
 fn shared_memory_is_as_large_as_asked_for() {
     let engine = engine();
     for (flag, kilobytes) in [("--shm-size=1m", "1024"), ("--shm-size=0", "65536"), ("--shm-size=128k", "128")] {
-        let script = "df -k /dev/shm | tail -n 1 | awk '{print $2}'";
-        assert_eq!(sh(&engine, &[flag], script).ok().trim_end(), kilobytes);
+        let script = "df -k /dev/shm | tail -n 1 | awk '{print $1, $2}'";
+        assert_eq!(sh(&engine, &[flag], script).ok().trim_end(), format!("shm {kilobytes}"));
     }
     engine.run(&["run", "--rm", "--shm-size=much", "bb", "true"]).refused(125);
 }
@@ -335,4 +335,42 @@ fn users_of_the_host_do_not_reach_volumes() {
         .output()
         .unwrap();
     assert!(!outside.status.success());
+}
+
+/// CVE-2021-30465: one container has a directory and a link change places in a volume, while others are mounted below.
+#[test]
+fn a_race_in_a_shared_volume_leads_nowhere() {
+    let engine = engine();
+    let canary = engine.path("canary");
+    fs::create_dir(&canary).unwrap();
+    let swap = format!(
+        "mkdir -p /v/dir/at; ln -s {0} /v/link; ln -s /proc/self /v/proc; touch /v/ready
+         while :; do for other in link proc; do mv /v/dir /v/aside; mv /v/$other /v/dir; mv /v/dir /v/$other; mv /v/aside /v/dir; done; done",
+        canary.display()
+    );
+    engine.run(&["run", "-d", "--name", "swap", "-v", "vol:/v", "bb", "sh", "-c", &swap]).ok();
+    let ready = engine.root().join("volumes/vol/_data/ready");
+    tests::engine::eventually("the other begins", || ready.exists());
+    let mounts = |text: &str| text.lines().filter(|line| line.contains(engine.root().to_str().unwrap())).count();
+    let before = mounts(&fs::read_to_string("/proc/self/mountinfo").unwrap());
+    let mut inside = 0;
+    for _ in 0..40 {
+        let said = sh(&engine, &["-v", "vol:/v", "-v", "mine:/v/dir/at"], "cat /proc/self/mountinfo");
+        if said.code == 0 {
+            let lines: Vec<_> = said.out.lines().filter(|line| line.contains("/volumes/mine/_data ")).collect();
+            // Wherever the way led to, it is a place of this container, and none of /proc.
+            assert!(lines.len() == 1 && !lines[0].contains(" /proc"), "{lines:?}");
+            inside += 1;
+        } else {
+            assert!(said.code == 125 && said.err.starts_with("mini-docker: mount: "), "{said:?}");
+        }
+        assert_eq!(fs::read_dir(&canary).unwrap().count(), 0, "nothing is made on the host");
+        assert_eq!(
+            mounts(&fs::read_to_string("/proc/self/mountinfo").unwrap()),
+            before,
+            "nothing is mounted on the host"
+        );
+    }
+    engine.run(&["rm", "-f", "swap"]).ok();
+    assert!(inside > 0, "some of them find their way");
 }

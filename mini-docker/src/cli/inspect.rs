@@ -27,6 +27,7 @@ pub(crate) struct Inspect {
 enum Type {
     Container,
     Image,
+    Volume,
 }
 
 impl Inspect {
@@ -35,6 +36,7 @@ impl Inspect {
             None => any(engine, name),
             Some(Type::Container) => Ok(engine.inspect_container(&engine.container(name)?)),
             Some(Type::Image) => image(engine, name),
+            Some(Type::Volume) => engine.inspect_volume(name),
         })
     }
 }

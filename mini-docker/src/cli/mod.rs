@@ -12,6 +12,7 @@ mod lazy;
 mod table;
 mod template;
 mod units;
+mod volume;
 
 use std::{
     io::{self, Write},
@@ -88,6 +89,9 @@ enum Command {
     /// Manage containers
     #[command(subcommand)]
     Container(Lazy<container::Command>),
+    /// Manage volumes
+    #[command(subcommand)]
+    Volume(Lazy<volume::Command>),
     /// Read Dockerfiles from standard input, one JSON request a line
     #[command(hide = true)]
     DebugParse(debug_parse::DebugParse),
@@ -119,6 +123,7 @@ impl Command {
             Self::Image(command) => command.0.run(engine),
             Self::Compose(command) => command.0.run(engine),
             Self::Container(command) => command.0.run(engine),
+            Self::Volume(command) => command.0.run(engine),
             Self::DebugParse(_) => debug_parse::DebugParse::run(),
         }
     }

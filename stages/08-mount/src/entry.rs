@@ -150,8 +150,10 @@ impl Mount {
         match &self.source {
             Source::Filesystem(kind, options) => {
                 let context = sys::fsopen(kind)?;
-                // Only a name, for /proc/mounts.
-                sys::fsconfig_string(context.as_fd(), c"source", kind)?;
+                if options.iter().all(|(key, _)| *key != c"source") {
+                    // Only a name, for /proc/mounts.
+                    sys::fsconfig_string(context.as_fd(), c"source", kind)?;
+                }
                 for (key, value) in options {
                     if value.is_empty() {
                         sys::fsconfig_flag(context.as_fd(), key)?;

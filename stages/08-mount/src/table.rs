@@ -67,7 +67,7 @@ pub fn filesystems(shm_size: u64) -> Vec<Mount> {
             &[(c"ptmxmode", "0666"), (c"mode", "0620"), (c"gid", "5")],
             MountAttr::NO_SUID.and(MountAttr::NO_EXEC),
         ),
-        directory("/dev/shm", c"tmpfs", &[(c"mode", "1777"), (c"size", &shm_size)], NONE),
+        directory("/dev/shm", c"tmpfs", &[(c"source", "shm"), (c"mode", "1777"), (c"size", &shm_size)], NONE),
         directory("/dev/mqueue", c"mqueue", &[], NONE),
     ]
 }

@@ -10,6 +10,7 @@ use crate::engine::{
         Config,
         storage::{Access, From, Point},
     },
+    error::Result,
     spec::SHM_SIZE,
     volume::LOCAL,
 };
@@ -18,6 +19,29 @@ impl Engine {
     /// The field `Mounts`.
     pub(in crate::engine) fn inspect_mounts(&self, config: &Config) -> Value {
         config.storage.points.iter().map(|point| self.inspect_point(point)).collect()
+    }
+
+    /// A volume as `docker volume inspect` prints it.
+    ///
+    /// # Errors
+    /// [`crate::engine::error::Kind::NotFound`] where there is none.
+    pub fn inspect_volume(&self, name: &str) -> Result<Value> {
+        let volume = self.volume(name)?;
+        let or_null = |map: &BTreeMap<String, String>| if map.is_empty() { Value::Null } else { json!(map) };
+        let mut labels = volume.labels.clone();
+        if volume.anonymous {
+            // Docker's mark.
+            labels.insert("com.docker.volume.anonymous".to_owned(), String::new());
+        }
+        Ok(json!({
+            "CreatedAt": volume.created.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+            "Driver": LOCAL,
+            "Labels": or_null(&labels),
+            "Mountpoint": self.volume_path(name).display().to_string(),
+            "Name": name,
+            "Options": or_null(&volume.options),
+            "Scope": "local",
+        }))
     }
 
     fn inspect_point(&self, point: &Point) -> Value {

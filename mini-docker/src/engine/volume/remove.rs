@@ -1,7 +1,5 @@
 //! Volumes that go: by name, all that nobody uses, or with their container.
 
-use std::{fs, os::unix::fs::MetadataExt, path::Path};
-
 use super::Volume;
 use crate::engine::{
     Engine,
@@ -9,6 +7,7 @@ use crate::engine::{
     error::{Error, Kind, Result},
     files::Locking,
     store::Garbage,
+    usage::disk_usage,
 };
 
 /// What [`Engine::prune_volumes`] removed.
@@ -47,7 +46,7 @@ impl Engine {
             for volume in
                 self.volumes()?.into_iter().filter(|volume| !users.contains_key(&volume.name) && wanted(volume))
             {
-                pruned.space += self.volume_size(&volume.name);
+                pruned.space += self.volume_size(&volume.name)?;
                 garbage = garbage.and(self.set_volume_aside(&volume.name)?);
                 pruned.names.push(volume.name);
             }
@@ -87,31 +86,8 @@ impl Engine {
         self.store.set_aside(&self.store.volume(name))
     }
 
-    /// Bytes that the volume's files take; what it stands for is not counted.
-    pub fn volume_size(&self, name: &str) -> u64 {
-        let path = self.volume_path(name);
-        let device = fs::symlink_metadata(self.store.volume(name)).map_or(0, |found| found.dev());
-        let mut seen = std::collections::HashSet::new();
-        let mut size = 0;
-        let mut directories = vec![path];
-        while let Some(directory) = directories.pop() {
-            for entry in read(&directory) {
-                let Ok(found) = entry.metadata() else { continue };
-                if found.dev() != device {
-                    continue;
-                }
-                if found.is_dir() {
-                    directories.push(entry.path());
-                } else if found.nlink() == 1 || seen.insert(found.ino()) {
-                    size += found.len();
-                }
-            }
-        }
-        size
+    /// Bytes that the volume's files take.
+    pub fn volume_size(&self, name: &str) -> Result<u64> {
+        disk_usage(&self.volume_path(name))
     }
-}
-
-fn read(directory: &Path) -> impl Iterator<Item = fs::DirEntry> {
-    // A container may be removing it.
-    fs::read_dir(directory).into_iter().flatten().flatten()
 }

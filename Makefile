@@ -41,7 +41,7 @@ PROGRAMS := target/programs.tar
 
 $(PROGRAMS):
 	mkdir -p $(@D)
-	mmdebstrap --format=tar --variant=minbase --include=nginx-light,redis-server,postgresql bookworm $@.new
+	mmdebstrap --format=tar --skip=output/dev --variant=minbase --include=nginx-light,redis-server,postgresql bookworm $@.new
 	mv $@.new $@
 
 test-programs: packages-programs

@@ -223,3 +223,42 @@ fn a_part_of_a_volume_can_be_mounted_alone() {
         assert!(refused.contains("subpath"), "{sub}: {refused}");
     }
 }
+
+#[test]
+fn a_volume_never_goes_from_under_a_container_that_is_being_made() {
+    let engine = engine();
+    for round in 0..12 {
+        let (name, own) = (format!("c{round}"), format!("vol{round}:/etc"));
+        let making = ["create", "--name", &name, "-v", &own, "-v", "shared:/etc", "-v", "/bin", "bb", "true"];
+        // Refused: a place is there twice. Its volume is for the prune.
+        engine.run(&making).refused(1);
+        let making = ["create", "--name", &name, "-v", &own, "-v", "shared:/home", "-v", "/root", "bb", "true"];
+        let mut create = engine.command(&making).stdout(std::process::Stdio::null()).spawn().unwrap();
+        let pruned = engine.run(&["volume", "prune", "-af"]);
+        assert!(create.wait().unwrap().success());
+        pruned.ok();
+        let document = engine.inspect(&name);
+        for point in document["Mounts"].as_array().unwrap() {
+            assert!(Path::new(point["Source"].as_str().unwrap()).exists(), "{point}");
+        }
+        assert!(engine.root().join(format!("volumes/vol{round}/_data/passwd")).exists());
+        engine.run(&["rm", "-v", &name]).ok();
+    }
+}
+
+#[test]
+fn a_container_whose_monitor_was_killed_lends_its_volumes() {
+    let engine = engine();
+    engine.run(&["run", "-d", "--rm", "--name", "c1", "-v", "/d", "bb", "sleep", "1000"]).ok();
+    let pid = i32::try_from(engine.inspect("c1")["State"]["Pid"].as_i64().unwrap()).unwrap();
+    for victim in tests::leaks::monitors(&engine.root().canonicalize().unwrap()).into_iter().chain([pid]) {
+        let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(victim), nix::sys::signal::Signal::SIGKILL);
+    }
+    eventually("it ends", || !Path::new(&format!("/proc/{pid}")).exists());
+    // Taking the first apart while the other is made would be waiting for itself.
+    engine.run(&["create", "--name", "c2", "--volumes-from", "c1", "bb", "true"]).ok();
+    engine.run(&["ps", "-a"]).ok();
+    assert_eq!(names(&engine, &[]).len(), 1);
+    engine.run(&["rm", "-v", "c2"]).ok();
+    assert_eq!(names(&engine, &[]), [""; 0]);
+}

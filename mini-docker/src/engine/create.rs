@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     fs,
     io::{self, Write},
+    path::Path,
 };
 
 use cgroup::Limits;
@@ -107,17 +108,40 @@ impl Engine {
             lock.file().write_all(config.id.as_bytes()).doing("write", &path)?;
         }
         self.take_name(config, name)?;
-        // Until the configuration says which volumes it uses, none of them may go.
-        let volumes = if config.storage.is_plain() { None } else { Some(self.lock_volumes(Locking::Shared)?) };
-        let resolved = self.resolve_mounts(config);
         let path = self.container_file(&config.id, "config.json");
-        let made = resolved.and_then(|()| write_json(&path, config, config.durability()));
-        drop(volumes);
-        if made.is_err() {
-            // The error says what to do; this leaves nothing to do about it.
-            let _ = self.set_own_volumes_aside(config).map(Garbage::clear);
+        if config.storage.is_plain() {
+            // It has nothing that anybody else could have.
+            return self.resolve_mounts(config).and_then(|()| write_json(&path, config, config.durability()));
         }
-        made
+        loop {
+            let made = self.fill_with_volumes(config, &path);
+            if !matches!(made, Ok(true)) {
+                // The error says what to do; this leaves nothing to do about it.
+                let _ = self.set_own_volumes_aside(config).map(Garbage::clear);
+            }
+            match made {
+                Ok(true) => return Ok(()),
+                // One of its volumes went while it was filled: again, from the beginning.
+                Ok(false) => {}
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    /// Makes and fills its volumes, and writes down that it uses them; false where one of them has gone meanwhile. Filling
+    /// may take long, and happens without the lock that others wait for.
+    fn fill_with_volumes(&self, config: &mut Config, path: &Path) -> Result<bool> {
+        {
+            let _none_goes = self.lock_volumes(Locking::Shared)?;
+            self.resolve_mounts(config)?;
+        }
+        let filled = self.fill_volumes(config);
+        let _none_goes = self.lock_volumes(Locking::Shared)?;
+        if !self.has_volumes(config) {
+            return Ok(false);
+        }
+        filled?;
+        write_json(path, config, config.durability()).map(|()| true)
     }
 
     fn take_name(&self, config: &mut Config, name: Option<&str>) -> Result<()> {

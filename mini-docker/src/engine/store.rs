@@ -196,6 +196,11 @@ impl Garbage {
         self
     }
 
+    /// Where they are.
+    pub fn paths(&self) -> &[PathBuf] {
+        &self.0
+    }
+
     /// Takes it apart.
     pub fn clear(self) -> Result<()> {
         self.0.iter().try_for_each(|path| match fs::remove_dir_all(path) {

@@ -10,10 +10,11 @@ use super::{
 use crate::engine::{
     Engine,
     container::{
-        Config,
+        Config, removed,
         storage::{Access, DriverConfig, From, Point, Storage},
     },
     error::{Error, Result},
+    files::read_json,
     store::random_id,
     volume::NewVolume,
 };
@@ -29,7 +30,7 @@ impl Engine {
         let resolved = self.resolve_into(config, &mut points);
         // With an error too: what was made so far is to go again.
         config.storage.points = in_order(points);
-        resolved.and_then(|()| self.fill_volumes(config))
+        resolved
     }
 
     fn resolve_into(&self, config: &Config, points: &mut Points) -> Result<()> {
@@ -67,7 +68,10 @@ impl Engine {
     fn take_from_others(&self, storage: &Storage, points: &mut Points) -> Result<()> {
         for text in &storage.volumes_from {
             let (other, read_only) = parse_volumes_from(text)?;
-            for mut point in self.container(other)?.config.storage.points {
+            // Read as it stands: what would be settled about it waits for the lock that the caller has.
+            let id = self.container_id(other)?;
+            let config = read_json::<Config>(&self.container_file(&id, "config.json"))?.ok_or_else(|| removed(&id))?;
+            for mut point in config.storage.points {
                 if read_only && point.access == Access::Write {
                     point.access = Access::Read;
                 }

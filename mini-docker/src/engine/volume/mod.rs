@@ -6,7 +6,7 @@
 //!   _data         what is in it, and where what it stands for is mounted
 //!   lock          held by whoever fills, mounts or unmounts it
 //!   copying       where it is being filled from; one that nobody holds the lock of was interrupted
-//! volumes.lock    shared while a container that uses volumes is made, exclusive to remove volumes
+//! volumes.lock    shared while a container's configuration comes to name volumes, exclusive to remove some
 //! ```
 //!
 //! Who uses a volume is what the containers' configurations say: no count that could go stale.
@@ -23,7 +23,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Engine,
-    container::storage::{From, Storage},
+    container::{
+        Config,
+        storage::{From, Storage},
+    },
     error::{Context, Error, Result},
     files::{Durability, Lock, Locking, read_json, write_json},
     store::make_directory,
@@ -135,6 +138,14 @@ impl Engine {
 
     fn read_volume(&self, name: &str) -> Result<Option<Volume>> {
         read_json(&self.store.volume(name).join("volume.json"))
+    }
+
+    /// Whether all volumes of the container are there.
+    pub(super) fn has_volumes(&self, config: &Config) -> bool {
+        config.storage.points.iter().all(|point| match &point.from {
+            From::Volume { name, .. } => self.store.volume(name).join("volume.json").exists(),
+            _ => true,
+        })
     }
 
     /// All volumes, by name.

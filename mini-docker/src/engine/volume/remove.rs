@@ -5,7 +5,7 @@ use crate::engine::{
     Engine,
     container::{Config, storage::From},
     error::{Error, Kind, Result},
-    files::Locking,
+    files::{Lock, Locking},
     store::Garbage,
     usage::disk_usage,
 };
@@ -25,7 +25,7 @@ impl Engine {
     /// # Errors
     /// [`Kind::Conflict`] where a container uses it, `force` or not.
     pub fn remove_volume(&self, name: &str, force: bool) -> Result<()> {
-        let _alone = self.lock_volumes(Locking::Exclusive)?;
+        let alone = self.lock_volumes(Locking::Exclusive)?;
         match self.volume(name) {
             Err(e) if force && e.kind == Kind::NotFound => return Ok(()),
             found => found?,
@@ -33,7 +33,10 @@ impl Engine {
         if let Some(users) = self.volume_users()?.get(name) {
             return Err(Error::conflict(format!("remove {name}: volume is in use - [{}]", users.join(", "))));
         }
-        self.set_volume_aside(name)?.clear()
+        let busy = || Error::conflict(format!("remove {name}: volume is in use: it is being filled, wait until it is"));
+        let garbage = self.set_volume_aside(name)?.ok_or_else(busy)?;
+        drop(alone);
+        garbage.clear()
     }
 
     /// Removes all volumes that no container uses and that `wanted` wants.
@@ -46,10 +49,14 @@ impl Engine {
             for volume in
                 self.volumes()?.into_iter().filter(|volume| !users.contains_key(&volume.name) && wanted(volume))
             {
-                pruned.space += self.volume_size(&volume.name)?;
-                garbage = garbage.and(self.set_volume_aside(&volume.name)?);
-                pruned.names.push(volume.name);
+                if let Some(removed) = self.set_volume_aside(&volume.name)? {
+                    garbage = garbage.and(removed);
+                    pruned.names.push(volume.name);
+                }
             }
+        }
+        for path in garbage.paths() {
+            pruned.space += disk_usage(&path.join("_data"))?;
         }
         garbage.clear()?;
         Ok(pruned)
@@ -75,15 +82,23 @@ impl Engine {
         let is_only = |name: &&&String| users.get(**name).is_none_or(|ids| ids.iter().all(|id| *id == config.id));
         let mut garbage = Garbage::default();
         for name in own.iter().filter(is_only) {
-            garbage = garbage.and(self.set_volume_aside(name)?);
+            garbage = garbage.and(self.set_volume_aside(name)?.unwrap_or_default());
         }
         Ok(garbage)
     }
 
-    fn set_volume_aside(&self, name: &str) -> Result<Garbage> {
+    /// Takes a volume out of sight, unless one who has not written down yet that he uses it is filling it. The caller has
+    /// the lock of the volumes, and knows that no container uses it.
+    fn set_volume_aside(&self, name: &str) -> Result<Option<Garbage>> {
+        if !self.store.volume(name).exists() {
+            return Ok(None);
+        }
+        let Some(_alone) = Lock::take(&self.store.volume(name).join("lock"), Locking::Try)? else {
+            return Ok(None);
+        };
         // Or what it stands for would be taken apart.
         self.unmount_volume(name)?;
-        self.store.set_aside(&self.store.volume(name))
+        self.store.set_aside(&self.store.volume(name)).map(Some)
     }
 
     /// Bytes that the volume's files take.

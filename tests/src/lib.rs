@@ -7,5 +7,6 @@ pub mod container;
 pub mod engine;
 pub mod leaks;
 pub mod machine;
+pub mod registry;
 pub mod rootfs;
 pub mod table;

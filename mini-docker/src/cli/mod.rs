@@ -77,8 +77,20 @@ enum Command {
     Import(image::Import),
     /// List images
     Images(image::List),
+    /// Load images from a tar archive or STDIN
+    Load(image::Load),
+    /// Log in to a registry
+    Login(image::Login),
+    /// Log out from a registry
+    Logout(image::Logout),
+    /// Download an image from a registry
+    Pull(image::Pull),
+    /// Upload an image to a registry
+    Push(image::Push),
     /// Remove one or more images
     Rmi(image::Rmi),
+    /// Save one or more images to a tar archive (streamed to STDOUT by default)
+    Save(image::Save),
     /// Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE
     Tag(image::Tag),
     /// Manage images
@@ -118,7 +130,13 @@ impl Command {
             Self::History(command) => command.run(engine),
             Self::Import(command) => command.run(engine),
             Self::Images(command) => command.run(engine),
+            Self::Load(command) => command.run(engine),
+            Self::Login(command) => command.run(engine),
+            Self::Logout(command) => command.run(engine),
+            Self::Pull(command) => command.run(engine),
+            Self::Push(command) => command.run(engine),
             Self::Rmi(command) => command.run(engine),
+            Self::Save(command) => command.run(engine),
             Self::Tag(command) => command.run(engine),
             Self::Image(command) => command.0.run(engine),
             Self::Compose(command) => command.0.run(engine),

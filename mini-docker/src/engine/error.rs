@@ -11,6 +11,8 @@ pub enum Kind {
     Conflict,
     /// The request makes no sense.
     Invalid,
+    /// A registry does not let us.
+    Denied,
     /// The machine said no.
     System,
     /// The container's command is there and cannot be executed.

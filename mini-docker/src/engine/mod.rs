@@ -23,6 +23,7 @@ mod mounts;
 mod names;
 pub mod processes;
 pub mod reference;
+pub mod registry;
 pub mod select;
 pub mod signal;
 mod spec;
@@ -47,5 +48,10 @@ impl Engine {
     /// Opens the store at `root`, and makes it where it is missing.
     pub fn open(root: &Path) -> Result<Self> {
         Ok(Self { store: Store::open(root)? })
+    }
+
+    /// The root of its store.
+    pub fn root(&self) -> &Path {
+        self.store.root()
     }
 }

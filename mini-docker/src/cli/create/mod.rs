@@ -1,6 +1,7 @@
 //! Making containers: `create`, and `run`, which starts them too. Their flags are one set, in groups by concept.
 
 pub(super) mod env;
+mod image;
 mod mount;
 mod namespaces;
 mod network;
@@ -38,6 +39,8 @@ struct Flags {
     /// Write the container ID to a file, which must not exist yet
     #[arg(long, value_name = "FILE")]
     cidfile: Option<PathBuf>,
+    #[command(flatten)]
+    source: image::ImageFlags,
     #[command(flatten)]
     process: process::ProcessFlags,
     #[command(flatten)]
@@ -92,7 +95,7 @@ impl Flags {
     /// Makes the container, and writes its id where it was asked for.
     fn create(&self, engine: &Engine, request: &Request) -> Result<Container> {
         let cidfile = self.cidfile.as_deref().map(new_file).transpose()?;
-        let container = engine.create(request)?;
+        let container = self.source.create(engine, request)?;
         if let (Some(mut file), Some(path)) = (cidfile, &self.cidfile) {
             file.write_all(container.config.id.as_bytes()).doing("write", path)?;
         }

@@ -5,8 +5,13 @@ mod history;
 mod import;
 mod inspect;
 mod list;
+mod login;
+mod progress;
 mod prune;
+pub(super) mod pull;
+mod push;
 mod rmi;
+mod save;
 mod tag;
 
 use clap::Subcommand;
@@ -18,7 +23,11 @@ pub(super) use commit::Commit;
 pub(super) use history::History;
 pub(super) use import::Import;
 pub(super) use list::List;
+pub(super) use login::{Login, Logout};
+pub(super) use pull::Pull;
+pub(super) use push::Push;
 pub(super) use rmi::Rmi;
+pub(super) use save::{Load, Save};
 pub(super) use tag::Tag;
 
 #[derive(Debug, Subcommand)]
@@ -29,11 +38,19 @@ pub(super) enum Command {
     Import(Import),
     /// Display detailed information on one or more images, as JSON
     Inspect(inspect::Inspect),
+    /// Load images from a tar archive or STDIN
+    Load(Load),
     /// List images
     #[command(visible_alias = "list")]
     Ls(List),
     /// Remove unused images
     Prune(prune::Prune),
+    /// Download an image from a registry
+    Pull(Pull),
+    /// Upload an image to a registry
+    Push(Push),
+    /// Save one or more images to a tar archive (streamed to STDOUT by default)
+    Save(Save),
     /// Remove one or more images
     #[command(visible_alias = "remove")]
     Rm(Rmi),
@@ -48,7 +65,11 @@ impl Command {
             Self::Import(command) => command.run(engine),
             Self::Inspect(command) => command.run(engine),
             Self::Ls(command) => command.run(engine),
+            Self::Load(command) => command.run(engine),
             Self::Prune(command) => command.run(engine),
+            Self::Pull(command) => command.run(engine),
+            Self::Push(command) => command.run(engine),
+            Self::Save(command) => command.run(engine),
             Self::Rm(command) => command.run(engine),
             Self::Tag(command) => command.run(engine),
         }

@@ -82,6 +82,11 @@ impl Engine {
 }
 
 impl Intake<'_> {
+    /// A directory for what else there is on the way.
+    pub(super) fn path(&self) -> &Path {
+        &self.scratch.path
+    }
+
     /// Names the layers that the image will have. Those that are there stay there.
     pub fn lease(&self, layers: &[Digest]) -> Result<()> {
         let _no_removal = self.engine.store.lock(Locking::Shared)?;

@@ -1,5 +1,6 @@
 //! Images: a configuration, an ordered list of layers, and names for it.
 
+mod archive;
 pub mod change;
 mod commit;
 pub mod config;
@@ -31,6 +32,7 @@ use super::{
     store::make_directory,
 };
 
+pub use archive::Loaded;
 pub use commit::Commit;
 pub use config::{Healthcheck, History, ImageConfig, RootFs, RunConfig};
 pub use filter::Filters;

@@ -1,0 +1,57 @@
+//! `push`.
+
+use clap::Args;
+
+use super::progress::{Direction, shown};
+use crate::{
+    cli::{Outcome, print},
+    engine::{Engine, Error, error::Result, reference::Reference},
+};
+
+#[derive(Debug, Args)]
+pub(crate) struct Push {
+    /// The image
+    #[arg(value_name = "NAME[:TAG]")]
+    name: String,
+    /// Push all tags of an image to the repository
+    #[arg(short, long)]
+    all_tags: bool,
+    /// Suppress verbose output
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+impl Push {
+    pub(crate) fn run(self, engine: &Engine) -> Outcome {
+        let bare = Reference::parse_bare(&self.name)?;
+        if self.all_tags {
+            if bare.own_tag().is_some() {
+                return Err(Error::invalid("tag can't be used with --all-tags/-a"));
+            }
+            let tags = engine.images()?.into_iter().flat_map(|listed| listed.tags);
+            let tags: Vec<_> = tags.filter(|tag| tag.is_beside(&bare)).collect();
+            if tags.is_empty() {
+                let message = format!("An image does not exist locally with the tag: {}", bare.repository());
+                return Err(Error::not_found(message));
+            }
+            tags.iter().try_for_each(|tag| self.push(engine, tag))?;
+        } else {
+            if bare.own_tag().is_none() && bare.digest().is_none() && !self.quiet {
+                print(format_args!("Using default tag: latest\n"));
+            }
+            self.push(engine, &Reference::parse(&self.name)?)?;
+        }
+        Ok(0)
+    }
+
+    fn push(&self, engine: &Engine, reference: &Reference) -> Result<()> {
+        let progress = shown(Direction::Push, self.quiet);
+        let pushed = engine.push(reference, progress.as_ref())?;
+        if self.quiet {
+            print(format_args!("{}\n", reference.full()));
+        } else {
+            print(format_args!("{}: digest: {} size: {}\n", reference.tag(), pushed.digest, pushed.size));
+        }
+        Ok(())
+    }
+}

@@ -4,7 +4,7 @@ set -eu
 cd "$(dirname "$0")/.."
 export MINI_DOCKER_ROOT
 MINI_DOCKER_ROOT=$(mktemp -d)
-trap 'mini-docker ps -aq | xargs -r target/release/mini-docker rm -f >/dev/null; rm -rf "$MINI_DOCKER_ROOT"' EXIT
+trap 'mini-docker ps -aq | xargs -r target/release/mini-docker rm -f >/dev/null; mini-docker network prune -f; rm -rf "$MINI_DOCKER_ROOT"' EXIT
 mini-docker() { target/release/mini-docker "$@"; }
 show() {
     printf '\n\033[1m$ %s\033[0m\n' "$*"
@@ -20,7 +20,7 @@ note 'A process in its own root, its own namespaces, its own writable overlay'
 show "mini-docker run --rm --hostname box busybox sh -c 'hostname; id; ps; ls /; ip -o link'"
 
 note 'What it writes is gone with it, and the image is as it was'
-show "mini-docker run --rm busybox sh -c 'rm -rf /etc; echo mine > /hello; ls /'"
+show "mini-docker run --rm busybox sh -c 'rm -rf /etc/passwd /root; echo mine > /hello; ls /'"
 show 'mini-docker run --rm busybox ls /'
 
 note 'In the background: its log, its state, its end'
@@ -30,6 +30,16 @@ show 'mini-docker stop clock'
 show 'mini-docker logs clock'
 show 'mini-docker ps -a'
 show 'mini-docker rm clock'
+
+note 'On a network: a published port, and a neighbour that is found by name'
+show 'mini-docker network create blue'
+show "mini-docker run -d --name web --network blue -p 127.0.0.1:18080:80 busybox sh -c 'echo hello from the web > /index.html; exec httpd -f -h /'"
+show 'mini-docker port web'
+show 'until busybox wget -qO- http://127.0.0.1:18080/; do sleep 0.1; done'
+show 'mini-docker run --rm --network blue busybox nslookup web'
+show 'mini-docker run --rm --network blue busybox wget -qO- http://web/'
+show 'mini-docker rm -f web'
+show 'mini-docker network rm blue'
 
 note 'What it may do, and what it may use'
 show "mini-docker run --rm busybox grep -E '^(CapEff|NoNewPrivs|Seccomp):' /proc/self/status"

@@ -99,6 +99,12 @@ impl Engine {
         said(&output(self.command(arguments), b""))
     }
 
+    /// Runs a command to its end on that machine.
+    pub fn run_on(&self, machine: &crate::machine::Machine, arguments: &[&str]) -> Said {
+        let command = self.command(arguments);
+        said(&machine.run(move || output(command, b"")))
+    }
+
     /// Runs a command with `input` on its standard input.
     pub fn run_with(&self, arguments: &[&str], input: &[u8]) -> Said {
         let mut command = self.command(arguments);
@@ -130,7 +136,10 @@ impl Drop for Engine {
         if !ids.is_empty() {
             self.run(&[&["rm", "-f"], &ids[..]].concat());
         }
-        let leaks = self.leaks();
+        let mut leaks = self.leaks();
+        // The default network's bridge stays until then.
+        self.run(&["network", "prune", "--force"]);
+        leaks.extend(leaks::of_networks(&self.root().canonicalize().unwrap_or_default()));
         for run in leaks::run_directories(&self.root().canonicalize().unwrap_or_default()) {
             let _ = fs::remove_dir_all(run);
         }

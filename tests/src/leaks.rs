@@ -32,9 +32,33 @@ pub fn of(root: &Path) -> Vec<String> {
     leaks.extend(cgroups(root).map(|path| format!("cgroup {}", path.display())));
     leaks.extend(
         run_directories(root)
-            .flat_map(|run| entries(&run).collect::<Vec<_>>())
+            .flat_map(|run| entries(&run).flat_map(used).collect::<Vec<_>>())
             .map(|path| format!("file {}", path.display())),
     );
+    leaks
+}
+
+/// A directory of networks is a leak as far as somebody has an address in one, or ports in nftables that nobody uses.
+fn used(path: PathBuf) -> Vec<PathBuf> {
+    if path.file_name().is_none_or(|name| name != "networks") {
+        return vec![path];
+    }
+    let files = entries(&path).filter(|path| path.is_file());
+    files.chain(entries(&path.join("garbage"))).collect()
+}
+
+/// What the kernel still has of the store's networks, a line each: for when all of them are pruned.
+pub fn of_networks(root: &Path) -> Vec<String> {
+    let whose = format!("mini-docker {} ", root.display());
+    let is_ours =
+        |path: &PathBuf| fs::read_to_string(path.join("ifalias")).is_ok_and(|alias| alias.starts_with(&whose));
+    let mut leaks: Vec<String> =
+        entries(Path::new("/sys/class/net")).filter(is_ours).map(|path| format!("link {}", path.display())).collect();
+    let table = format!("mini-docker-{}", key(root));
+    let socket = process::netlink::Socket::netfilter().expect("a socket of netfilter");
+    if process::netlink::nftables::has_table(&socket, &table) != Ok(false) {
+        leaks.push(format!("nftables {table}"));
+    }
     leaks
 }
 
@@ -50,10 +74,15 @@ fn cgroups(root: &Path) -> impl Iterator<Item = PathBuf> {
 
 /// What of a directory that all stores share is this store's: its name begins with a key from the root's digest.
 fn keyed(directory: &Path, root: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    let key = key(root);
+    entries(directory).filter(move |path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&key)))
+}
+
+/// What the store's objects outside of it are called after.
+fn key(root: &Path) -> String {
     use sha2::{Digest, Sha256};
     let digest = Sha256::digest(root.as_os_str().as_encoded_bytes());
-    let key = format!("{:08x}", u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]));
-    entries(directory).filter(move |path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&key)))
+    format!("{:08x}", u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]))
 }
 
 /// Processes of the store: its monitors and commands, and its containers'.

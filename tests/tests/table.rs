@@ -30,6 +30,7 @@ const LONGER: &[(&str, &str)] = &[
 /// Libraries with another number of primitives than one, each with its reason.
 const SEVERAL: &[(&str, usize, &str)] = &[
     ("00-process", 2, "a working directory, and all the namespaces of a container that runs"),
+    ("07-network", 2, "what a program without rights may do in a network of its own"),
     ("10-tty", 2, "a session without a terminal is the first half of one with"),
 ];
 

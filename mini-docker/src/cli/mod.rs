@@ -9,6 +9,7 @@ mod format;
 mod image;
 mod inspect;
 mod lazy;
+mod network;
 mod table;
 mod template;
 mod units;
@@ -61,6 +62,8 @@ enum Command {
     Exec(container::Exec),
     /// Fetch the logs of a container
     Logs(container::Logs),
+    /// List port mappings or a specific mapping for the container
+    Port(container::Port),
     /// Display a live stream of container(s) resource usage statistics
     Stats(container::Stats),
     /// Display the running processes of a container
@@ -107,6 +110,9 @@ enum Command {
     /// Read Dockerfiles from standard input, one JSON request a line
     #[command(hide = true)]
     DebugParse(debug_parse::DebugParse),
+    /// Manage networks
+    #[command(subcommand)]
+    Network(Lazy<network::Command>),
 }
 
 impl Command {
@@ -122,6 +128,7 @@ impl Command {
             Self::Kill(command) => command.run(engine),
             Self::Exec(command) => command.run(engine),
             Self::Logs(command) => command.run(engine),
+            Self::Port(command) => command.run(engine),
             Self::Stats(command) => command.run(engine),
             Self::Top(command) => command.run(engine),
             Self::Wait(command) => command.run(engine),
@@ -143,6 +150,7 @@ impl Command {
             Self::Container(command) => command.0.run(engine),
             Self::Volume(command) => command.0.run(engine),
             Self::DebugParse(_) => debug_parse::DebugParse::run(),
+            Self::Network(command) => command.0.run(engine),
         }
     }
 

@@ -86,6 +86,7 @@ impl Engine {
         let image = self.image(&request.image)?;
         let mut config = configure(&random_id()?, request, &image)?;
         self.resolve_namespaces(&mut config.namespaces)?;
+        self.resolve_network(&mut config, request.hostname.is_some())?;
         let directory = self.store.container(&config.id);
         make_directory(&directory, 0o711)?;
         let made = self.fill(&mut config, request.name.as_deref());
@@ -274,6 +275,26 @@ fn storage(request: &Request, defaults: &RunConfig) -> Storage {
     storage
 }
 
+impl Engine {
+    /// Makes sure that the container's networks are there, and completes what they say of it.
+    fn resolve_network(&self, config: &mut Config, has_hostname: bool) -> Result<()> {
+        config.network.check(has_hostname)?;
+        if let Some(other) = config.network.of_container() {
+            let other = self.container(other)?.config;
+            config.network.mode = format!("container:{}", other.id);
+            config.set_hostname(other.hostname);
+        } else if config.network.mode == "host" && !has_hostname {
+            let name = nix::unistd::gethostname().map_err(|e| Error::system("read the host's name", &e.into()))?;
+            config.set_hostname(name.to_string_lossy().into_owned());
+        }
+        for endpoint in &mut config.network.endpoints {
+            // By its name, whatever the user called it.
+            endpoint.network = self.network(&endpoint.network)?.name;
+        }
+        Ok(())
+    }
+}
+
 fn check(config: &Config) -> Result<()> {
     let strings = config.entrypoint.iter().chain(&config.command).chain(&config.env);
     if strings.chain([&config.working_dir, &config.hostname, &config.user]).any(|s| s.contains('\0')) {
@@ -282,7 +303,7 @@ fn check(config: &Config) -> Result<()> {
     if config.hostname.is_empty() || config.hostname.len() > 64 {
         return Err(Error::invalid(format!("invalid hostname {:?}: 1 to 64 bytes are allowed", config.hostname)));
     }
-    config.network.check()
+    Ok(())
 }
 
 /// Docker's order: the user's, where the last of a name wins; the image's; and what every container has.

@@ -99,6 +99,7 @@ impl Engine {
             );
             host.extend(mounts::host_config(config));
         }
+        self.describe_network(container, &mut document);
         document
     }
 }

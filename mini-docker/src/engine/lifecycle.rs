@@ -206,6 +206,7 @@ impl Engine {
         if !run.exists() {
             return Ok(());
         }
+        self.leave_networks(&config.id)?;
         let undone = Journal::open(&run.join("undo")).and_then(Journal::undo_all);
         // It died before it could write down even this.
         let undone = undone.and_then(|()| match std::fs::remove_dir_all(&run) {
@@ -213,7 +214,8 @@ impl Engine {
             _ => Ok(()),
         });
         undone.map_err(|e| Error::system(format_args!("clean up after container {}", short(&config.id)), &e))?;
-        self.release_volumes(config)
+        self.release_volumes(config)?;
+        self.sweep_ports()
     }
 
     /// Locks a container against other changes, and reads it: settled, so that what is active has a monitor.
@@ -275,6 +277,16 @@ impl Engine {
                 Err(_) => return UNSEEN,
             }
         }
+    }
+
+    /// Whether the container has a monitor or a process, whatever its status says.
+    pub(super) fn runs(&self, id: &str) -> bool {
+        if self.is_monitored(id).unwrap_or(true) {
+            return true;
+        }
+        let config = super::files::read_json(&self.container_file(id, "config.json"));
+        let (Ok(Some(config)), Ok(status)) = (config, self.read_status(id)) else { return false };
+        status.boot == self.store.boot() && first_process(&Container { config, status }).is_some()
     }
 
     fn is_monitored(&self, id: &str) -> Result<bool> {

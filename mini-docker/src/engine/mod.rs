@@ -21,6 +21,7 @@ pub mod moment;
 pub mod monitor;
 mod mounts;
 mod names;
+pub mod network;
 pub mod processes;
 pub mod reference;
 pub mod registry;

@@ -18,6 +18,7 @@ pub(super) const SHM_SIZE: u64 = 64 << 20;
 
 impl Engine {
     /// What the runtime is asked for.
+    /// Takes the container's places in its networks.
     pub(super) fn spec(&self, container: &Container) -> Result<Spec> {
         let config = &container.config;
         Ok(Spec {
@@ -25,7 +26,7 @@ impl Engine {
             base: self.store.container(&config.id),
             volatile: config.auto_remove,
             hostname: config.hostname.clone(),
-            host_network: config.network.mode == "host",
+            network: self.join_networks(container)?,
             process: Self::process_spec(container)?,
             init: config.init,
             cgroup: self.cgroup_path(config),

@@ -4,6 +4,7 @@
 
 mod exec;
 mod namespaces;
+mod network;
 mod user;
 
 use std::{
@@ -42,8 +43,8 @@ pub struct Spec {
     pub sysctls: Vec<(String, String)>,
     /// What of /proc, /sys and /dev is shown.
     pub view: View,
-    /// Whether the container shares the host's network.
-    pub host_network: bool,
+    /// Whose network it has, and how that is connected.
+    pub network: Network,
     /// Its first process.
     pub process: ProcessSpec,
     /// Whether an init stands before the program.
@@ -106,21 +107,36 @@ pub struct View {
 pub use exec::{Running, exec};
 pub use namespaces::{Namespace, Namespaces, Shm};
 
+pub use network::{Interface, Link, Network, PublishedPorts};
+
+/// A container that has just been started.
+#[derive(Debug)]
+pub struct Started {
+    /// Its first process.
+    pub child: Child,
+    /// What holds the ports of the host that lead to it: they are free for others when this is dropped.
+    pub ports: Option<ports::Ports>,
+}
+
 /// Starts the container. `stdio` is not used with a terminal, whose controlling end the child carries.
-pub fn start(spec: &Spec, stdio: [Option<OwnedFd>; 3], host: &mut Host) -> Result<Child> {
+pub fn start(spec: &Spec, stdio: [Option<OwnedFd>; 3], host: &mut Host) -> Result<Started> {
     let mut overlay = overlay::Overlay::new(spec.lower.clone(), spec.base.clone());
     overlay.volatile = spec.volatile;
     // The root comes first: it says who the user is.
     host.prepare(&mut overlay)?;
     let root = host.root.as_ref().ok_or_else(|| Error::new("overlay", "find the root", Errno::ENOENT))?;
     let user = user::find(root.as_fd(), &spec.process.user, &spec.process.groups)?;
-    let mut container = container(spec, overlay)?;
+    let (connection, ports) = network::primitives(&spec.network)?;
+    let mut container = container(spec, overlay, connection)?;
     let mut process = Process { init: spec.init, ..Process::new(program(&spec.process, &user, stdio)?) };
     process.primitives = process_list(&spec.process, user.ids, Place::First)?;
     let child = spawn(&mut container, &mut process, host);
     // The container has its own; this one would keep the mount alive.
     host.root = None;
-    child.map_err(|e| explain_exec(e, &spec.process))
+    let child = child.map_err(|e| explain_exec(e, &spec.process))?;
+    // The lists are done with; what holds the ports is not.
+    drop(container);
+    Ok(Started { child, ports: ports.and_then(network::Shared::into_inner) })
 }
 
 /// What the process becomes, as that user.
@@ -142,7 +158,7 @@ enum Place {
 
 // ANCHOR: order
 /// What lives as long as the container, in the order in which the child enters it.
-fn container(spec: &Spec, overlay: overlay::Overlay) -> Result<Container> {
+fn container(spec: &Spec, overlay: overlay::Overlay, connection: Vec<Box<dyn Primitive>>) -> Result<Container> {
     let cgroup = Cgroup::new(&spec.cgroup, spec.limits.clone(), &[Controller::Pids])?;
     let table = table(spec, cgroup_mounts(&cgroup, &spec.view)).map_err(|_| null_byte("a path"))?;
     let mounts = mount::Mounts::new(&spec.base, table).map_err(|_| null_byte("the store's path"))?;
@@ -152,10 +168,8 @@ fn container(spec: &Spec, overlay: overlay::Overlay) -> Result<Container> {
     ];
     // Before the mounts, which show them.
     list.extend(namespaces::primitives(spec)?);
-    if !spec.host_network {
-        // and a /sys its network namespace.
-        list.push(Box::new(network::Network));
-    }
+    // and a /sys its network namespace.
+    list.extend(connection);
     if !spec.sysctls.is_empty() {
         list.push(Box::new(Sysctls::new(&spec.sysctls)?));
     }

@@ -36,6 +36,7 @@ mod spawn;
 pub mod stage;
 pub mod sys;
 mod undo;
+mod visit;
 
 pub use directory::WorkingDirectory;
 pub use error::{EXEC, Error, Result};
@@ -47,3 +48,4 @@ pub use primitive::{Child, CloneArgs, Host, Inside, Primitive, TERMINAL};
 pub use shared_network::SharedNetwork;
 pub use spawn::{Container, Process, spawn};
 pub use undo::{Journal, Undo, start_time};
+pub use visit::in_network_of;

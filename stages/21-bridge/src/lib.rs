@@ -220,23 +220,9 @@ impl Primitive for Veth {
         Ok(())
     }
 
-    // ANCHOR: enter
     fn enter(&self, inside: &Inside) -> Result<(), Errno> {
-        let Some(prepared) = &self.prepared else { return Ok(()) };
-        inside.at(0);
-        let index = sys::interface_index(&prepared.interface)?;
-        let socket = sys::netlink_socket(libc::NETLINK_ROUTE)?;
-        for (number, (_, act)) in prepared.steps.iter().enumerate() {
-            inside.at(number + 1);
-            match act {
-                Act::Set(path, value) => set(path, value)?,
-                Act::AboutInterface(message) => send_about(socket.as_fd(), message, index)?,
-                Act::Send(message) => send_prepared(socket.as_fd(), message)?,
-            }
-        }
-        Ok(())
+        self.configure(&|step| inside.at(step))
     }
-    // ANCHOR_END: enter
 
     fn step(&self, step: u16) -> String {
         let steps = self.prepared.iter().flat_map(|prepared| &prepared.steps);
@@ -253,6 +239,31 @@ impl Primitive for Veth {
             _ => None,
         }
     }
+}
+
+impl Veth {
+    /// Does what is to be done inside in the network namespace of the calling thread: for a container that runs already.
+    pub fn enter_here(&self) -> Result<(), Errno> {
+        self.configure(&|_| ())
+    }
+
+    // ANCHOR: enter
+    fn configure(&self, at: &dyn Fn(usize)) -> Result<(), Errno> {
+        let Some(prepared) = &self.prepared else { return Ok(()) };
+        at(0);
+        let index = sys::interface_index(&prepared.interface)?;
+        let socket = sys::netlink_socket(libc::NETLINK_ROUTE)?;
+        for (number, (_, act)) in prepared.steps.iter().enumerate() {
+            at(number + 1);
+            match act {
+                Act::Set(path, value) => set(path, value)?,
+                Act::AboutInterface(message) => send_about(socket.as_fd(), message, index)?,
+                Act::Send(message) => send_prepared(socket.as_fd(), message)?,
+            }
+        }
+        Ok(())
+    }
+    // ANCHOR_END: enter
 }
 
 /// Writes a setting; a kernel without IPv6 has none of its.

@@ -69,6 +69,16 @@ pub(crate) fn hold(publish: &Publish, v4: bool, v6: bool) -> Result<(Vec<Binding
     }
 }
 
+/// Binds once more what was bound: after the process that held it was killed. What somebody else has meanwhile is left
+/// out.
+pub fn hold_again(bindings: &[Binding]) -> Vec<OwnedFd> {
+    let one = |binding: &Binding| {
+        let ports = (0..binding.count).map(|n| SocketAddr::new(binding.address, binding.host + n));
+        ports.filter_map(|at| hold_one(binding.protocol, at).ok()).map(|(socket, _)| socket).collect::<Vec<_>>()
+    };
+    with_many_files(|| bindings.iter().flat_map(one).collect())
+}
+
 type Held = Result<(Vec<Binding>, Vec<OwnedFd>), (u16, Errno)>;
 
 /// Lets the kernel choose a port that is free in all families.

@@ -23,8 +23,9 @@ use process::{
     netlink::{self, Refusal, Socket, nftables},
 };
 
-pub use holder::Binding;
+pub use holder::{Binding, hold_again};
 pub use publish::{Protocol, Publish, PublishError};
+pub use table::MAPS;
 
 // ANCHOR: ports
 /// Ports of the host that lead to a container.
@@ -40,6 +41,8 @@ pub struct Ports {
     pub publish: Vec<Publish>,
     /// The container's addresses.
     pub to: Vec<IpAddr>,
+    /// Whether the journal says how to remove what leads to the container. Else the caller has written it down.
+    pub journaled: bool,
     bindings: Vec<Binding>,
     sockets: Vec<OwnedFd>,
 }
@@ -49,7 +52,7 @@ impl Ports {
     /// Ports that lead to the addresses `to` behind `bridge`.
     pub fn new(table: &str, bridge: &str, owner: &str, publish: Vec<Publish>, to: Vec<IpAddr>) -> Self {
         let [table, bridge, owner] = [table, bridge, owner].map(str::to_owned);
-        Self { table, bridge, owner, publish, to, bindings: Vec::new(), sockets: Vec::new() }
+        Self { table, bridge, owner, publish, to, journaled: true, bindings: Vec::new(), sockets: Vec::new() }
     }
 
     /// Which ports of the host it has been, after `prepare`.
@@ -65,7 +68,7 @@ impl Ports {
 
     /// The container's address in the family of `address`.
     fn target(&self, address: IpAddr) -> Option<IpAddr> {
-        self.to.iter().copied().find(|to| to.is_ipv4() == address.is_ipv4())
+        target(&self.to, address)
     }
 
     fn hold(&mut self, host: &mut Host) -> Result<()> {
@@ -127,25 +130,51 @@ impl Primitive for Ports {
         if self.bindings.is_empty() {
             return Ok(());
         }
-        let lead = |binding: &Binding| {
-            self.target(binding.address).map(|to| table::elements(binding, to, &self.owner)).unwrap_or_default()
-        };
-        let all: Vec<_> = self.bindings.iter().flat_map(lead).collect();
+        let all = elements(&self.bindings, &self.to, &self.owner);
         let socket = Socket::netfilter().map_err(|errno| Error::new("ports", "socket(NETLINK_NETFILTER)", errno))?;
-        let sets = table::MAPS.map(str::to_owned).to_vec();
-        host.undo(Undo::RemoveElements { table: self.table.clone(), sets, owner: self.owner.clone() })?;
+        if self.journaled {
+            let sets = MAPS.map(str::to_owned).to_vec();
+            host.undo(Undo::RemoveElements { table: self.table.clone(), sets, owner: self.owner.clone() })?;
+        }
         let what = || format!("nftables(table {}, {} elements)", self.table, all.len());
-        let added = netlink::act(host, what, || table::add(&socket, &self.table, &self.bridge, &all));
-        added.map_err(|error| match error.errno {
-            // The port was free: what leads from it is of somebody who was killed.
-            Errno::EEXIST => error.hint("a port leads to a container that is gone: repair"),
-            _ => error,
-        })?;
+        netlink::act(host, what, || table::add(&socket, &self.table, &self.bridge, &all))?;
         self.open_loopback(host)
     }
 }
 
 /// Removes what leads to containers that are gone, and says how much that was. `lives` knows an owner by name.
 pub fn repair(table: &str, lives: impl Fn(&str) -> bool) -> Result<usize, Refusal> {
-    nftables::remove_owned(table, &table::MAPS.map(str::to_owned), |owner| !lives(owner))
+    nftables::remove_owned(table, &MAPS.map(str::to_owned), |owner| !lives(owner))
+}
+
+/// Leads from the host's ports once more, to these addresses: after somebody has removed the table, or the container has got
+/// another address.
+pub fn restore(
+    table: &str,
+    bridge: &str,
+    owner: &str,
+    bindings: &[Binding],
+    to: &[IpAddr],
+) -> std::result::Result<(), Refusal> {
+    let socket = Socket::netfilter()?;
+    table::add(&socket, table, bridge, &elements(bindings, to, owner))?;
+    // What cannot be set now was set when the first port was published.
+    let _ = fs::write(format!("/proc/sys/net/ipv4/conf/{bridge}/route_localnet"), "1");
+    Ok(())
+}
+
+/// Forgets that ports lead to containers behind `bridge`. Nothing there is success.
+pub fn remove_bridge(table: &str, bridge: &str) -> std::result::Result<(), Refusal> {
+    table::remove_bridge(&Socket::netfilter()?, table, bridge)
+}
+
+fn target(to: &[IpAddr], address: IpAddr) -> Option<IpAddr> {
+    to.iter().copied().find(|to| to.is_ipv4() == address.is_ipv4())
+}
+
+fn elements(bindings: &[Binding], to: &[IpAddr], owner: &str) -> Vec<(&'static str, nftables::Element)> {
+    let lead = |binding: &Binding| {
+        target(to, binding.address).map(|to| table::elements(binding, to, owner)).unwrap_or_default()
+    };
+    bindings.iter().flat_map(lead).collect()
 }

@@ -10,7 +10,7 @@ use process::{
             DESTINATION_CHANGED, DROP, Family, Field, LOCAL, REGISTER, any_bit, change_destination, different, equal,
             find, interface, is_in, jump, keep, load, masquerade, of_family, reset, unreachable, verdict,
         },
-        nftables::{Element, Hook, Set, Transaction, Type, concatenate},
+        nftables::{self, Element, Hook, Set, Transaction, Type, concatenate},
         route::octets,
     },
 };
@@ -23,7 +23,7 @@ const IPV4: (Type, u8) = (Type::Ipv4, 4);
 const IPV6: (Type, u8) = (Type::Ipv6, 16);
 
 /// Maps from protocol, address and port: to address and port, or to the address alone, where a range keeps its ports.
-pub(crate) const MAPS: [&str; 4] = ["ports4", "ranges4", "ports6", "ranges6"];
+pub const MAPS: [&str; 4] = ["ports4", "ranges4", "ports6", "ranges6"];
 /// Bridges with published ports.
 const PUBLISHED: &str = "published";
 
@@ -131,7 +131,21 @@ fn published_bridge(name: &str) -> Element {
 }
 
 /// Adds elements and the bridge that they lead to, and the rules where they are not there.
+///
+/// The host's ports are the caller's: he has bound them. So what leads from them already is of somebody who is gone, and
+/// makes room.
 pub(crate) fn add(socket: &Socket, table: &str, bridge: &str, all: &[(&'static str, Element)]) -> Result<(), Refusal> {
+    match add_new(socket, table, bridge, all) {
+        Err(refusal) if refusal.errno == Errno::EEXIST => {
+            let ports: Vec<PortRange> = all.iter().map(|(map, element)| PortRange::new(map, element)).collect();
+            remove(socket, table, |found| ports.iter().any(|port| port.overlaps(found)))?;
+            add_new(socket, table, bridge, all)
+        }
+        done => done,
+    }
+}
+
+fn add_new(socket: &Socket, table: &str, bridge: &str, all: &[(&'static str, Element)]) -> Result<(), Refusal> {
     let fill = |transaction: &mut Transaction| {
         transaction.add_elements(PUBLISHED, &[published_bridge(bridge)]);
         for map in MAPS {
@@ -156,4 +170,51 @@ pub(crate) fn add(socket: &Socket, table: &str, bridge: &str, all: &[(&'static s
         }
         done => done,
     }
+}
+
+/// What an element of a map leads from.
+struct PortRange {
+    v4: bool,
+    first: Vec<u8>,
+    last: Vec<u8>,
+}
+
+impl PortRange {
+    fn new(map: &str, element: &Element) -> Self {
+        let last = element.end.clone().unwrap_or_else(|| element.key.clone());
+        Self { v4: map.ends_with('4'), first: element.key.clone(), last }
+    }
+
+    /// Whether some packet is meant by both: in protocol, address and port, which all stand in network byte order.
+    fn overlaps(&self, other: &Self) -> bool {
+        let address = if self.v4 { 4..8 } else { 4..20 };
+        let parts = [0..4, address.clone(), address.end..address.end + 4];
+        self.v4 == other.v4
+            && parts.into_iter().all(|part| {
+                let of = |bytes: &[u8]| bytes.get(part.clone()).unwrap_or_default().to_vec();
+                of(&self.first) <= of(&other.last) && of(&other.first) <= of(&self.last)
+            })
+    }
+}
+
+/// Removes the elements of the maps that are meant.
+fn remove(socket: &Socket, table: &str, meant: impl Fn(&PortRange) -> bool) -> Result<(), Refusal> {
+    let mut transaction = Transaction::new(table);
+    for map in MAPS {
+        let mut found = nftables::elements(socket, table, map)?;
+        found.retain(|element| meant(&PortRange::new(map, element)));
+        transaction.delete_elements(map, &found);
+    }
+    transaction.commit(socket)
+}
+
+/// Removes a bridge from those with published ports.
+pub(crate) fn remove_bridge(socket: &Socket, table: &str, bridge: &str) -> Result<(), Refusal> {
+    let element = published_bridge(bridge);
+    if nftables::get_element(socket, table, PUBLISHED, &element.key)?.is_none() {
+        return Ok(());
+    }
+    let mut transaction = Transaction::new(table);
+    transaction.delete_elements(PUBLISHED, &[element]);
+    transaction.commit(socket)
 }

@@ -61,21 +61,8 @@ impl Primitive for Resolver {
     }
 
     fn enter(&self, inside: &Inside) -> std::result::Result<(), Errno> {
-        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-        let [a, b, c, d] = ADDRESS.octets();
-        let address = SockaddrIn::new(a, b, c, d, PORT);
-        inside.at(UDP_SOCKET);
-        let udp = socket(AddressFamily::Inet, SockType::Datagram, flags, None)?;
-        inside.at(UDP_BIND);
-        bind(udp.as_raw_fd(), &address)?;
-        // Beyond net.core.rmem_max only with the host's CAP_NET_ADMIN; what comes in too great a burst is asked again.
-        let _ = setsockopt(&udp, RcvBufForce, &QUEUE).or_else(|_| setsockopt(&udp, RcvBuf, &QUEUE));
-        inside.at(TCP_SOCKET);
-        let tcp = socket(AddressFamily::Inet, SockType::Stream, flags, None)?;
-        inside.at(TCP_BIND);
-        bind(tcp.as_raw_fd(), &address)?;
-        inside.at(TCP_LISTEN);
-        listen(&tcp, Backlog::MAXCONN)?;
+        let at = |step| inside.at(step);
+        let (udp, tcp) = (udp(&at)?, tcp(&at)?);
         inside.at(SEND);
         inside.send_descriptor(UDP, &udp)?;
         inside.send_descriptor(TCP, &tcp)
@@ -101,6 +88,31 @@ impl Primitive for Resolver {
     }
 }
 // ANCHOR_END: resolver
+
+fn udp(at: &dyn Fn(usize)) -> std::result::Result<OwnedFd, Errno> {
+    at(UDP_SOCKET);
+    let udp = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, None)?;
+    at(UDP_BIND);
+    bind(udp.as_raw_fd(), &address())?;
+    // Beyond net.core.rmem_max only with the host's CAP_NET_ADMIN; what comes in too great a burst is asked again.
+    let _ = setsockopt(&udp, RcvBufForce, &QUEUE).or_else(|_| setsockopt(&udp, RcvBuf, &QUEUE));
+    Ok(udp)
+}
+
+fn tcp(at: &dyn Fn(usize)) -> std::result::Result<OwnedFd, Errno> {
+    at(TCP_SOCKET);
+    let tcp = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, None)?;
+    at(TCP_BIND);
+    bind(tcp.as_raw_fd(), &address())?;
+    at(TCP_LISTEN);
+    listen(&tcp, Backlog::MAXCONN)?;
+    Ok(tcp)
+}
+
+fn address() -> SockaddrIn {
+    let [a, b, c, d] = ADDRESS.octets();
+    SockaddrIn::new(a, b, c, d, PORT)
+}
 
 impl Resolver {
     /// A resolver whose container finds it by the file `path`, which is made here, outside the container, with
@@ -133,6 +145,14 @@ pub struct Listeners {
 }
 
 impl Listeners {
+    /// Makes them in the network namespace of the calling thread: for a container whose first ones are lost.
+    ///
+    /// # Errors
+    /// EADDRINUSE where there are some already.
+    pub fn bind() -> std::result::Result<Self, Errno> {
+        Ok(Self { udp: udp(&|_| ())?, tcp: tcp(&|_| ())? })
+    }
+
     /// What a [`Resolver`] among the child's primitives has sent; `None` where there was none.
     pub fn take(child: &mut Child) -> Option<Self> {
         Some(Self { udp: child.take_descriptor(UDP)?, tcp: child.take_descriptor(TCP)? })

@@ -3,6 +3,7 @@
 pub(super) mod attach;
 mod exec;
 mod logs;
+mod port;
 mod ports;
 mod proxy;
 mod ps;
@@ -27,6 +28,7 @@ use crate::engine::Engine;
 pub(super) use attach::Attach;
 pub(super) use exec::Exec;
 pub(super) use logs::Logs;
+pub(super) use port::Port;
 pub(super) use ps::Ps;
 pub(super) use rm::Rm;
 pub(super) use start::Start;
@@ -64,6 +66,8 @@ pub(super) enum Command {
     Exec(Exec),
     /// Fetch the logs of a container
     Logs(Logs),
+    /// List port mappings or a specific mapping for the container
+    Port(Port),
     /// Display a live stream of container(s) resource usage statistics
     Stats(Stats),
     /// Display the running processes of a container
@@ -86,6 +90,7 @@ impl Command {
             Self::Kill(command) => command.run(engine),
             Self::Exec(command) => command.run(engine),
             Self::Logs(command) => command.run(engine),
+            Self::Port(command) => command.run(engine),
             Self::Stats(command) => command.run(engine),
             Self::Top(command) => command.run(engine),
             Self::Wait(command) => command.run(engine),

@@ -69,6 +69,15 @@ pub struct Config {
 }
 
 impl Config {
+    /// Another host name, in the environment too.
+    pub(in crate::engine) fn set_hostname(&mut self, hostname: String) {
+        let old = format!("HOSTNAME={}", self.hostname);
+        if let Some(variable) = self.env.iter_mut().find(|variable| **variable == old) {
+            *variable = format!("HOSTNAME={hostname}");
+        }
+        self.hostname = hostname;
+    }
+
     /// Whether what is written about it must outlive the machine's death.
     pub fn durability(&self) -> Durability {
         if self.auto_remove { Durability::Process } else { Durability::Machine }

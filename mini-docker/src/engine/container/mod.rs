@@ -99,6 +99,7 @@ impl Engine {
 
     /// All containers, the newest first.
     pub fn containers(&self) -> Result<Vec<Container>> {
+        self.mend_networks()?;
         let mut containers = Vec::new();
         for id in self.store.list("containers")? {
             let Some(id) = id.to_str() else { continue };

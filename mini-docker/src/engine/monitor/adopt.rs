@@ -79,7 +79,11 @@ fn begin<'a>(engine: &'a Engine, container: &'a Container, first: OwnedFd) -> Re
     let streams = Streams { stdin: None, stdout: output(1), stderr: output(2) };
     let child = Child { pid: nix::unistd::Pid::from_raw(status.pid), pidfd: first, descriptors: Vec::new() };
     let log = log::Writer::new(engine.log_path(&config.id));
-    Ok((Monitor { engine, container, child, journal, log, listener, status, mounts: None, _alive: alive }, streams))
+    let network = engine.attend_again(config, &child);
+    Ok((
+        Monitor { engine, container, child, journal, log, listener, network, status, mounts: None, _alive: alive },
+        streams,
+    ))
 }
 
 /// The reading end of the pipe behind a descriptor of the program, if it still is that pipe: it may have put anything in

@@ -36,6 +36,7 @@ use super::{
     error::{Context, Error, Kind, Result},
     files::{Lock, Locking},
     log,
+    network::Attendance,
 };
 pub use adopt::adopt;
 
@@ -124,6 +125,8 @@ pub(super) struct Monitor<'a> {
     pub(super) journal: Journal,
     pub(super) log: log::Writer,
     pub(super) listener: UnixListener,
+    /// What answers its questions about names, and holds its ports.
+    pub(super) network: Attendance,
     pub(super) status: Status,
     /// The container's mount namespace, where its mounts may live until all who wait for its end have been told:
     /// taking them apart waits for grace periods of the kernel's.
@@ -153,7 +156,7 @@ fn begin<'a>(
     let mut journal = Journal::open(&run.join("undo")).doing("open", &run.join("undo"))?;
     let started = start(engine, container, &mut journal, &run, line, options);
     match started {
-        Ok((child, streams, log, listener, mounts)) => {
+        Ok((child, streams, log, listener, network, mounts)) => {
             let status = running(engine, &child, &streams);
             engine.write_status(&container.config, &status)?;
             if options.attach != 0 {
@@ -162,11 +165,17 @@ fn begin<'a>(
             engine.emit_container(&container.config, "start", &[]);
             // The one who started it may have been killed; the container runs all the same.
             let _ = frame::write(line, frame::Kind::Ready, &[]);
-            Ok((Monitor { engine, container, child, journal, log, listener, status, mounts, _alive: alive }, streams))
+            Ok((
+                Monitor { engine, container, child, journal, log, listener, network, status, mounts, _alive: alive },
+                streams,
+            ))
         }
         Err(e) => {
             // What cannot be undone now stays in the journal, for whoever removes the container.
-            let _ = journal.undo_all();
+            let _ = engine.leave_networks(id).and_then(|()| {
+                journal.undo_all().map_err(|e| Error::system("clean up", &e))?;
+                engine.sweep_ports()
+            });
             let _ = engine.release_volumes(&container.config);
             let mut status = container.status.clone();
             status.exit_code = i32::from(e.run_exit_code());
@@ -201,7 +210,7 @@ fn detach(keep: &[RawFd]) -> nix::Result<()> {
     sys::ignore_broken_pipes()
 }
 
-type Begun = (Child, Streams, log::Writer, UnixListener, Option<File>);
+type Begun = (Child, Streams, log::Writer, UnixListener, Attendance, Option<File>);
 
 fn start(
     engine: &Engine,
@@ -222,15 +231,16 @@ fn start(
     if options.explain {
         host.explain();
     }
-    let child = runtime::start(&spec, stdio, &mut host);
+    let started = runtime::start(&spec, stdio, &mut host);
     if options.explain {
         let text = host.trace().to_string();
         frame::write(line, frame::Kind::Explain, text.as_bytes()).doing("report to", run)?;
     }
     *journal = std::mem::take(&mut host.journal);
-    let mut child = child.map_err(|e| explain(&e))?;
+    let runtime::Started { mut child, ports } = started.map_err(|e| explain(&e))?;
+    let network = engine.attend(config, &mut child, ports)?;
     // What the user mounted is free when he is told, and a container that stays may be started again at once.
-    let mounts = config.auto_remove && spec.mounts.is_empty();
+    let mounts = config.auto_remove && config.storage.points.is_empty() && config.storage.tmpfs.is_empty();
     // It may have ended already.
     let mounts = mounts.then(|| File::open(format!("/proc/{}/ns/mnt", child.pid)).ok()).flatten();
     if let Some(terminal) = child.take_descriptor(process::TERMINAL) {
@@ -240,7 +250,7 @@ fn start(
     for stream in [&streams.stdin, &streams.stdout, &streams.stderr].into_iter().flatten() {
         fcntl(stream, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).doing("set up the streams of", run)?;
     }
-    Ok((child, streams, log, listener, mounts))
+    Ok((child, streams, log, listener, network, mounts))
 }
 
 /// The socket for those who attach.

@@ -8,7 +8,7 @@ use std::{
 
 use nix::{
     errno::Errno,
-    poll::{PollFd, PollFlags, PollTimeout, poll},
+    poll::{PollFd, PollFlags, poll},
 };
 use process::sys;
 
@@ -20,6 +20,7 @@ use crate::engine::{
     container::{State, UNSEEN},
     error::{Error, Result},
     log::Stream,
+    network::Attendance,
     store::Garbage,
 };
 
@@ -120,7 +121,8 @@ impl Monitor<'_> {
         }
         // Nobody has to wait for this.
         drop(self.mounts.take());
-        garbage.map_or(Ok(()), Garbage::clear)
+        let swept = self.engine.sweep_ports();
+        garbage.map_or(Ok(()), Garbage::clear).and(swept)
     }
 
     /// Waits for something to happen and deals with it. True when the container has ended.
@@ -146,15 +148,21 @@ impl Monitor<'_> {
         for &i in &polled {
             fds.extend(outputs[i].0.as_ref().map(|file| PollFd::new(file.as_fd(), PollFlags::POLLIN)));
         }
+        let resolver = fds.len();
+        fds.extend(self.network.fd().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
+        let asked = fds.len() > resolver;
         if !input.waiting.is_empty() {
             fds.extend(input.fd.as_ref().map(|file| PollFd::new(file.as_fd(), PollFlags::POLLOUT)));
         }
-        match poll(&mut fds, PollTimeout::NONE) {
+        match poll(&mut fds, dns::time_left(self.network.deadline())) {
             Err(Errno::EINTR) => return Ok(false),
             polled => polled?,
         };
         let ready: Vec<bool> = fds.iter().map(|fd| fd.any().unwrap_or(false)).collect();
         drop(fds);
+        if asked {
+            self.network.handle();
+        }
         let first_output = 2 + clients.len();
         for (client, _) in clients.iter_mut().zip(&ready[2..]).filter(|(_, ready)| **ready) {
             client.flush();
@@ -253,9 +261,13 @@ impl Monitor<'_> {
         let _lock = engine.lock_container(&config.id);
         self.status.end(State::Exited, code);
         engine.emit_container(config, "die", &[("exitCode", &code.to_string())]);
+        // Who sees that it has ended finds its ports and its addresses free; and nothing of ours keeps its network alive.
+        self.network = Attendance::default();
+        let left = engine.leave_networks(&config.id);
         let written = if config.auto_remove { Ok(()) } else { engine.write_status(config, &self.status) };
-        // What cannot be undone now stays in the journal.
-        let _ = std::mem::take(&mut self.journal).undo_all();
+        // What cannot be undone now stays in the journal, and what it has of networks beside it.
+        let _ =
+            left.and_then(|()| std::mem::take(&mut self.journal).undo_all().map_err(|e| Error::system("clean up", &e)));
         let _ = engine.release_volumes(config);
         if config.auto_remove {
             return engine.take_apart(config, true).map(Some);

@@ -44,7 +44,9 @@ impl Engine {
     /// What is mounted in the container beside what every container has, parents before children. Opens sources, mounts
     /// what volumes stand for, and makes what `-v` may find missing.
     pub(in crate::engine) fn mounts(&self, config: &Config) -> Result<Vec<Mount>> {
-        let mut mounts = Vec::new();
+        let mut mounts = self.etc_mounts(config)?;
+        // The user's own files come in their place.
+        mounts.retain(|(path, _)| !config.storage.points.iter().any(|point| point.destination == *path));
         for point in &config.storage.points {
             mounts.push((point.destination.clone(), self.mount(point)?));
         }

@@ -6,7 +6,7 @@
 use nix::{errno::Errno, libc};
 
 use super::{
-    expression::Expression,
+    expression::{Expression, Family},
     message::{Attributes, Message, string},
     socket::{Refusal, Reply, Socket},
 };
@@ -26,6 +26,8 @@ enum Kind {
     NewChain = 3,
     GetChain = 4,
     NewRule = 6,
+    GetRule = 7,
+    DelRule = 8,
     NewSet = 9,
     NewElement = 12,
     GetElement = 13,
@@ -37,7 +39,11 @@ const TABLE: u16 = 1;
 const NAME: u16 = 2;
 
 fn message(kind: Kind, flags: i32) -> Message {
-    Message::new(SUBSYSTEM << 8 | kind as u16, flags, &[NFPROTO_INET, 0, 0, 0])
+    message_of(NFPROTO_INET, kind, flags)
+}
+
+fn message_of(family: u8, kind: Kind, flags: i32) -> Message {
+    Message::new(SUBSYSTEM << 8 | kind as u16, flags, &[family, 0, 0, 0])
 }
 
 /// Where a chain sees packets. Chains of one place go by ascending priority.
@@ -108,6 +114,7 @@ pub fn concatenate(parts: &[&[u8]]) -> Vec<u8> {
 /// Changes to one table, which the kernel makes all together or not at all.
 #[derive(Debug, Clone)]
 pub struct Transaction {
+    family: u8,
     table: String,
     messages: Vec<Message>,
 }
@@ -115,11 +122,11 @@ pub struct Transaction {
 impl Transaction {
     /// Nothing yet, about the table of that name.
     pub fn new(table: &str) -> Self {
-        Self { table: table.to_owned(), messages: Vec::new() }
+        Self { family: NFPROTO_INET, table: table.to_owned(), messages: Vec::new() }
     }
 
     fn add(&mut self, kind: Kind, flags: i32, fill: impl FnOnce(Message) -> Message) {
-        self.messages.push(fill(message(kind, flags).string(TABLE, &self.table)));
+        self.messages.push(fill(message_of(self.family, kind, flags).string(TABLE, &self.table)));
     }
 
     /// Makes the table, if it is not there.
@@ -168,6 +175,21 @@ impl Transaction {
         });
     }
 
+    /// Adds a rule at the beginning of a chain, with a comment that `nft list` shows: up to 120 bytes.
+    pub fn first_rule<E: IntoIterator<Item = Expression>>(&mut self, chain: &str, expressions: E, comment: &str) {
+        const NFTA_RULE_EXPRESSIONS: u16 = 4;
+        self.add(Kind::NewRule, libc::NLM_F_CREATE, |m| {
+            let all = |m| expressions.into_iter().fold(m, |m, expression| expression.write(m));
+            let text = [&[0, comment.len() as u8 + 1], comment.as_bytes(), &[0]].concat();
+            m.string(NAME, chain).nest(NFTA_RULE_EXPRESSIONS, all).bytes(NFTA_RULE_USERDATA, &text)
+        });
+    }
+
+    /// Removes a rule. The transaction fails with ENOENT where it is not there.
+    pub fn delete_rule(&mut self, chain: &str, handle: u64) {
+        self.add(Kind::DelRule, 0, |m| m.string(NAME, chain).bytes(NFTA_RULE_HANDLE, &handle.to_be_bytes()));
+    }
+
     /// Adds elements that may be there already: then their data must be the same.
     pub fn add_elements(&mut self, set: &str, elements: &[Element]) {
         self.elements(Kind::NewElement, libc::NLM_F_CREATE, set, elements);
@@ -198,6 +220,11 @@ impl Transaction {
 // ANCHOR_END: transaction
 
 impl Transaction {
+    /// Nothing yet, about a table of somebody else's, of the family `ip` or `ip6`.
+    pub fn of_family(family: Family, table: &str) -> Self {
+        Self { family: number(family), ..Self::new(table) }
+    }
+
     /// Makes a set or a map, if it is not there.
     pub fn set(&mut self, set: &Set) {
         const INTERVAL: u32 = 4;
@@ -283,6 +310,32 @@ pub fn elements(socket: &Socket, table: &str, set: &str) -> Result<Vec<Element>,
 /// Whether there is a table of that name.
 pub fn has_table(socket: &Socket, table: &str) -> Result<bool, Refusal> {
     Ok(socket.get(message(Kind::GetTable, 0).string(TABLE, table))?.is_some())
+}
+
+const NFTA_RULE_HANDLE: u16 = 3;
+const NFTA_RULE_USERDATA: u16 = 7;
+
+fn number(family: Family) -> u8 {
+    (if family == Family::V4 { libc::NFPROTO_IPV4 } else { libc::NFPROTO_IPV6 }) as u8
+}
+
+/// The rules of a chain of the family `ip` or `ip6`: handle and comment. `None` where there is no such chain.
+pub fn rules(socket: &Socket, family: Family, table: &str, chain: &str) -> Result<Option<Vec<(u64, String)>>, Refusal> {
+    const NFTA_CHAIN_NAME: u16 = 3;
+    let request = message_of(number(family), Kind::GetChain, 0).string(TABLE, table).string(NFTA_CHAIN_NAME, chain);
+    if socket.get(request)?.is_none() {
+        return Ok(None);
+    }
+    let request = message_of(number(family), Kind::GetRule, libc::NLM_F_DUMP).string(TABLE, table).string(NAME, chain);
+    let found = |reply: &Reply| {
+        let attributes = reply.attributes(HEADER);
+        // Kernels before 4.17 know no filter.
+        let meant = attributes.get(NAME).map(string).as_deref() == Some(chain);
+        let handle = u64::from_be_bytes(attributes.get(NFTA_RULE_HANDLE)?.try_into().ok()?);
+        let comment = attributes.get(NFTA_RULE_USERDATA).and_then(|data| data.get(2..)).map(string);
+        meant.then(|| (handle, comment.unwrap_or_default()))
+    };
+    Ok(Some(socket.dump(request)?.iter().filter_map(found).collect()))
 }
 
 /// A chain that packets come to by themselves, of whatever table.

@@ -1,0 +1,280 @@
+//! Containers come to networks, and leave them, while they run.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::Write,
+    os::fd::AsFd,
+};
+
+use bridge::Veth;
+use process::{
+    Child, Host as HostSide, Journal, Primitive, in_network_of,
+    netlink::{Socket, nftables, route},
+};
+
+use super::{
+    Config, Driver,
+    join::{Place, Presence},
+    state::Host,
+};
+use crate::{
+    engine::{
+        Engine,
+        container::{Config as ContainerConfig, Container, State, network::Endpoint},
+        error::{Context, Error, Kind, Result},
+        files::write_json,
+        lifecycle::first_process,
+    },
+    runtime::Link,
+};
+
+impl Engine {
+    /// Plugs a container into one more network: now if it runs, and whenever it starts.
+    pub fn connect(&self, network: &Config, container: &Container, mut endpoint: Endpoint) -> Result<()> {
+        let id = &container.config.id;
+        let _lock = self.lock_container(id)?;
+        let mut container = self.load_locked(id)?;
+        endpoint.network.clone_from(&network.name);
+        may_connect(network, &container.config, &endpoint)?;
+        if container.status.state == State::Running {
+            let mut presence = self.presence(id)?.unwrap_or_default();
+            presence.networks.push(network.id.clone());
+            // First, so that whatever becomes of us, the place is given back.
+            self.write_presence(id, &presence)?;
+            if let Err(e) = self.plug_in(network, &container, &endpoint) {
+                self.leave_network(&network.id, id)?;
+                presence.networks.pop();
+                self.write_presence(id, &presence)?;
+                return Err(e);
+            }
+        }
+        container.config.network.endpoints.push(endpoint);
+        self.replace_config(&container.config)
+    }
+
+    /// Takes a container off a network. With `force` also where it is not there any more.
+    pub fn disconnect(&self, network: &Config, container: &Container, force: bool) -> Result<()> {
+        let id = &container.config.id;
+        let _lock = self.lock_container(id)?;
+        let mut container = self.load_locked(id)?;
+        let name = container.config.name.clone();
+        if matches!(network.driver, Driver::Host | Driver::Null) {
+            return Err(Error::conflict(format!(
+                "container cannot be disconnected from {} network: make it anew with another --network",
+                network.name
+            )));
+        }
+        let endpoints = &mut container.config.network.endpoints;
+        let before = endpoints.len();
+        endpoints.retain(|endpoint| endpoint.network != network.name);
+        if endpoints.len() == before && !force {
+            return Err(Error::conflict(format!("container {name} is not connected to network {}", network.name)));
+        }
+        self.replace_config(&container.config)?;
+        if container.status.state == State::Running {
+            self.unplug(network, &container)?;
+        }
+        Ok(())
+    }
+
+    fn replace_config(&self, config: &ContainerConfig) -> Result<()> {
+        write_json(&self.container_file(&config.id, "config.json"), config, config.durability())
+    }
+
+    /// The container as it is, for one who holds its lock.
+    fn load_locked(&self, id: &str) -> Result<Container> {
+        let config = crate::engine::files::read_json(&self.container_file(id, "config.json"))?;
+        let config = config.ok_or_else(|| Error::not_found(format!("no such container: {id}")))?;
+        let status = self.read_status(id)?;
+        let mut container = Container { config, status };
+        if first_process(&container).is_none() && container.status.state == State::Running {
+            container.status.state = State::Exited;
+        }
+        Ok(container)
+    }
+
+    fn plug_in(&self, network: &Config, container: &Container, endpoint: &Endpoint) -> Result<()> {
+        let config = &container.config;
+        let child = child_of(container)?;
+        self.bring_up(network)?;
+        let others = self.hosts_of(config)?;
+        let free = |number: &usize| {
+            !others.iter().any(|(_, host)| host.interface.ends_with(&format!("{}{number}", network.interface_prefix())))
+        };
+        let number = (0..=others.len()).find(free).unwrap_or(others.len());
+        let interface = format!("{}{number}", network.interface_prefix());
+        let place = self.take_place(network.clone(), endpoint, config, interface)?;
+        let outside = others.iter().any(|(network, _)| !network.internal);
+        self.cable(&place, config, &child, !network.internal && !outside)?;
+        let hosts = self.etc_file(config, "hosts");
+        let mut file = OpenOptions::new().append(true).open(&hosts).doing("open", &hosts)?;
+        for address in &place.host.addresses {
+            writeln!(file, "{address}\t{}", config.hostname).doing("write", &hosts)?;
+        }
+        if !outside {
+            self.lead_ports(config)?;
+        }
+        Ok(())
+    }
+
+    /// What a start does by the primitives of stages 21 and 22, done to a container that runs.
+    fn cable(&self, place: &Place, config: &ContainerConfig, child: &Child, default_route: bool) -> Result<()> {
+        let interface = self.interface(place, config, default_route)?;
+        let Link::Bridge { bridge, mut nat, isolated } = interface.link;
+        let mut veth = Veth::new(bridge, interface.id, interface.addresses);
+        veth.interface = interface.name;
+        veth.mac = interface.mac;
+        veth.default_route = default_route;
+        veth.isolated = isolated;
+        veth.hairpin = interface.hairpin;
+        let failed = |e: process::Error| Error::new(Kind::System, e.to_string());
+        let mut host = HostSide::new(Journal::in_memory());
+        host.prepare(&mut nat).and_then(|()| host.prepare(&mut veth)).map_err(failed)?;
+        let plugged =
+            veth.attach(&mut host, child).and_then(|()| in_network_of(child.pidfd.as_fd(), || veth.enter_here()));
+        plugged.map_err(|e| {
+            // It may have a cable by now. What cannot be undone goes with the container.
+            let _ = std::mem::take(&mut host.journal).undo_all();
+            failed(e)
+        })
+    }
+
+    fn unplug(&self, network: &Config, container: &Container) -> Result<()> {
+        let config = &container.config;
+        let id = &config.id;
+        let hosts = self.network_state(network)?.hosts;
+        let found = hosts.into_iter().find(|host| host.container == *id);
+        if let Some(host) = &found {
+            let child = child_of(container)?;
+            let interface = host.interface.clone();
+            let remove = || -> std::result::Result<(), process::Errno> {
+                let gone = Socket::route()?.request(&[route::delete_link(&interface)]);
+                match gone {
+                    Err(refusal) if refusal.errno != process::Errno::ENODEV => Err(refusal.errno),
+                    _ => Ok(()),
+                }
+            };
+            in_network_of(child.pidfd.as_fd(), remove).map_err(|e| Error::new(Kind::System, e.to_string()))?;
+            self.forget_lines(config, host)?;
+        }
+        let mut presence = self.presence(id)?.unwrap_or_default();
+        presence.networks.retain(|other| *other != network.id);
+        self.leave_network(&network.id, id)?;
+        self.write_presence(id, &presence)?;
+        self.route_again(container)?;
+        self.move_ports(config, &presence)
+    }
+
+    /// Takes an address out of /etc/hosts, in place.
+    fn forget_lines(&self, config: &ContainerConfig, host: &Host) -> Result<()> {
+        let path = self.etc_file(config, "hosts");
+        let text = fs::read_to_string(&path).doing("read", &path)?;
+        let theirs = |line: &&str| {
+            let first = line.split_ascii_whitespace().next().and_then(|word| word.parse().ok());
+            !first.is_some_and(|address| host.addresses.contains(&address))
+        };
+        let kept: Vec<&str> = text.lines().filter(theirs).collect();
+        fs::write(&path, kept.join("\n") + "\n").doing("write", &path)
+    }
+
+    /// The default route went with its interface: another network takes over.
+    fn route_again(&self, container: &Container) -> Result<()> {
+        let Some((network, _)) = self.leading(&container.config)? else { return Ok(()) };
+        let child = child_of(container)?;
+        let gateways: Vec<_> = network.pools.iter().filter_map(|pool| pool.gateway).collect();
+        let add = || {
+            let socket = Socket::route()?;
+            for gateway in &gateways {
+                match socket.request(&[route::add_default_route(*gateway)]) {
+                    // There is one still.
+                    Err(refusal) if refusal.errno != process::Errno::EEXIST => return Err(refusal.errno),
+                    _ => {}
+                }
+            }
+            Ok(())
+        };
+        in_network_of(child.pidfd.as_fd(), add).map_err(|e| Error::new(Kind::System, e.to_string()))
+    }
+
+    /// Leads the published ports to where the container is now.
+    fn move_ports(&self, config: &ContainerConfig, presence: &Presence) -> Result<()> {
+        if self.bindings(&config.id).is_empty() {
+            return Ok(());
+        }
+        let table = self.nftables_table();
+        nftables::remove_owned(&table, &ports::MAPS.map(str::to_owned), |owner| owner == presence.owner).map_err(
+            |refusal| Error::system(format_args!("remove ports from the table {table}"), &refusal.errno.into()),
+        )?;
+        self.lead_ports(config)
+    }
+
+    /// Adds what leads from the ports of the host that its monitor holds.
+    pub(super) fn lead_ports(&self, config: &ContainerConfig) -> Result<()> {
+        let bindings = self.bindings(&config.id);
+        let (Some((network, host)), Some(presence)) = (self.leading(config)?, self.presence(&config.id)?) else {
+            return Ok(());
+        };
+        if bindings.is_empty() {
+            return Ok(());
+        }
+        ports::restore(&self.nftables_table(), &network.link(), &presence.owner, &bindings, &host.addresses)
+            .map_err(|refusal| Error::system("lead ports to the container", &refusal.errno.into()))
+    }
+
+    /// The network that a running container's default route leads through, and its ports come by.
+    fn leading(&self, config: &ContainerConfig) -> Result<Option<(Config, Host)>> {
+        let priority = |name: &str| {
+            let endpoint = config.network.endpoints.iter().find(|endpoint| endpoint.network == name);
+            endpoint.map_or(0, |endpoint| endpoint.gateway_priority)
+        };
+        let hosts = self
+            .hosts_of(config)?
+            .into_iter()
+            .filter(|(network, _)| !network.internal && network.driver == Driver::Bridge);
+        Ok(hosts.min_by_key(|(network, _)| (std::cmp::Reverse(priority(&network.name)), network.name.clone())))
+    }
+
+    /// Where a running container is.
+    fn hosts_of(&self, config: &ContainerConfig) -> Result<Vec<(Config, Host)>> {
+        let mut found = Vec::new();
+        for id in self.presence(&config.id)?.unwrap_or_default().networks {
+            let Some(network) = crate::engine::files::read_json::<Config>(&self.network_file(&id))? else { continue };
+            let hosts = self.network_state(&network)?.hosts;
+            found.extend(hosts.into_iter().find(|host| host.container == config.id).map(|host| (network, host)));
+        }
+        Ok(found)
+    }
+}
+
+fn child_of(container: &Container) -> Result<Child> {
+    let pidfd = first_process(container);
+    let pidfd = pidfd.ok_or_else(|| Error::conflict(format!("container {} is not running", container.config.name)))?;
+    Ok(Child { pid: nix::unistd::Pid::from_raw(container.status.pid), pidfd, descriptors: Vec::new() })
+}
+
+fn may_connect(network: &Config, config: &ContainerConfig, endpoint: &Endpoint) -> Result<()> {
+    let refused = |why: &str| Err(Error::conflict(why.to_owned()));
+    match (&network.driver, config.network.mode.as_str()) {
+        (Driver::Host, _) => {
+            return refused("container cannot be connected to host network: make it anew with --network host");
+        }
+        (Driver::Null, _) | (_, "none") => {
+            return refused(
+                "container cannot be connected to multiple networks with one of the networks in private (none) mode: make it anew with another --network",
+            );
+        }
+        (_, mode) if mode == "host" || mode.starts_with("container:") => {
+            return refused(
+                "container sharing network namespace with another container or host cannot be connected to any other network",
+            );
+        }
+        _ => {}
+    }
+    if config.network.endpoints.iter().any(|other| other.network == network.name) {
+        return Err(Error::conflict(format!(
+            "endpoint with name {} already exists in network {}: it is connected already",
+            config.name, network.name
+        )));
+    }
+    super::join::check_addresses(network, endpoint)
+}

@@ -1,0 +1,340 @@
+//! Making a network.
+
+use std::{
+    collections::BTreeMap,
+    ffi::CString,
+    fs, io,
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
+
+use jiff::Timestamp;
+use process::{
+    Host, Journal,
+    netlink::{Message, Prefix, Socket, route},
+    sys,
+};
+
+use super::{Config, Driver, PREDEFINED, Pool, address, remove::pass_docker};
+use crate::engine::{
+    Engine,
+    error::{Context, Error, Result},
+    files::{Durability, Lock, Locking, read_json, write_json},
+    store::{make_directory, random_id},
+};
+
+/// What the user asks for.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// Its name.
+    pub name: String,
+    /// Docker's name of a driver; empty: `bridge`.
+    pub driver: String,
+    /// Subnets.
+    pub subnets: Vec<String>,
+    /// Gateways, each of one of the subnets.
+    pub gateways: Vec<String>,
+    /// Ranges to give addresses away from, each in one of the subnets.
+    pub ranges: Vec<String>,
+    /// Addresses that somebody else has, by name.
+    pub reserved: BTreeMap<String, String>,
+    /// Whether to have IPv4.
+    pub ipv4: bool,
+    /// Whether to have IPv6.
+    pub ipv6: bool,
+    /// Whether it is cut off from all others.
+    pub internal: bool,
+    /// Means nothing here.
+    pub attachable: bool,
+    /// Free labels.
+    pub labels: BTreeMap<String, String>,
+    /// Options of the driver.
+    pub options: BTreeMap<String, String>,
+}
+
+/// Where no two stores may choose at once: which subnet is free.
+const MACHINE_LOCK: &str = "/run/mini-docker/networks.lock";
+/// Docker's words for what the predefined networks refuse.
+const LONGEST_NAME: usize = 255;
+
+impl Engine {
+    /// Makes a network.
+    pub fn create_network(&self, request: &Request) -> Result<Config> {
+        check_name(&request.name)?;
+        if PREDEFINED.contains(&request.name.as_str()) {
+            return Err(Error::conflict(format!(
+                "operation is not permitted on predefined {} network: choose another name",
+                request.name
+            )));
+        }
+        let mut config = Config {
+            id: random_id()?,
+            name: request.name.clone(),
+            created: Timestamp::now(),
+            driver: driver(&request.driver)?,
+            ipv4: request.ipv4,
+            ipv6: request.ipv6,
+            pools: Vec::new(),
+            internal: request.internal,
+            attachable: request.attachable,
+            labels: request.labels.clone(),
+            options: request.options.clone(),
+        };
+        config.check_options()?;
+        if !config.ipv4 && !config.ipv6 {
+            return Err(Error::invalid("IPv4 or IPv6 must be enabled: leave --ipv4=false out, or add --ipv6"));
+        }
+        let chosen = chosen_pools(request)?;
+        let _machine = machine_lock()?;
+        let others = self.other_networks()?;
+        if others.iter().any(|other| other.name == config.name) {
+            return Err(Error::conflict(format!(
+                "network with name {} already exists: remove it (mini-docker network rm {0}), or choose another name",
+                config.name
+            )));
+        }
+        if config.driver == Driver::Bridge
+            && others.iter().any(|other| other.driver == Driver::Bridge && other.link() == config.link())
+        {
+            return Err(Error::conflict(format!(
+                "the bridge {} belongs to another network: choose another name",
+                config.link()
+            )));
+        }
+        config.pools = self.pools(&config, chosen, &others)?;
+        if config.driver == Driver::Bridge {
+            refuse_existing(&config)?;
+        }
+        self.publish_network(&config)?;
+        if let Err(e) = self.bring_up_locked(&config) {
+            self.take_down(&config, false)?;
+            self.forget(&config)?;
+            return Err(e);
+        }
+        Ok(config)
+    }
+
+    /// The user's pools, and others where they are missing: none overlaps another network's.
+    fn pools(&self, config: &Config, mut pools: Vec<Pool>, others: &[Config]) -> Result<Vec<Pool>> {
+        let taken: Vec<Prefix> = others.iter().flat_map(|other| &other.pools).map(|pool| pool.subnet).collect();
+        for pool in &pools {
+            let wrong =
+                others.iter().find(|other| other.pools.iter().any(|theirs| theirs.subnet.overlaps(&pool.subnet)));
+            if let Some(other) = wrong {
+                return Err(Error::conflict(format!(
+                    "invalid pool request: Pool overlaps with other one on this address space: {} and network {}: choose another subnet",
+                    pool.subnet, other.name
+                )));
+            }
+        }
+        if config.ipv4 && !pools.iter().any(|pool| pool.subnet.address.is_ipv4()) {
+            let key = (!self.is_default_store()).then(|| self.store.key());
+            pools.insert(0, made(address::free_subnet(key, &taken)?));
+        }
+        if config.ipv6 && !pools.iter().any(|pool| pool.subnet.address.is_ipv6()) {
+            pools.push(made(address::local_subnet(&config.id)));
+        }
+        if !config.ipv6 {
+            // As Docker: a subnet of a family that is not enabled is kept, and not used.
+            pools.retain(|pool| pool.subnet.address.is_ipv4());
+        }
+        if !config.ipv4 {
+            pools.retain(|pool| pool.subnet.address.is_ipv6());
+        }
+        Ok(pools)
+    }
+
+    /// Writes a network down, and takes its name.
+    fn publish_network(&self, config: &Config) -> Result<()> {
+        let name = self.network_name(&config.name);
+        make_directory(name.parent().unwrap_or(Path::new("/")), 0o700)?;
+        let path = self.network_file(&config.id);
+        write_json(&path, config, Durability::Machine)?;
+        // What an interrupted removal may have left under the name was looked for under the same lock.
+        fs::hard_link(&path, &name).doing("take the name", &name)
+    }
+
+    /// The opposite.
+    pub(super) fn forget(&self, config: &Config) -> Result<()> {
+        for path in [self.network_name(&config.name), self.network_file(&config.id), self.state_file(&config.id)] {
+            match fs::remove_file(&path) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e).doing("remove", &path),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The default network; made by whoever asks first.
+    pub(super) fn default_bridge(&self) -> Result<Config> {
+        let _machine = machine_lock()?;
+        if let Some(config) = read_json(&self.network_name("bridge"))? {
+            return Ok(config);
+        }
+        let mut config = Config::predefined(self.predefined_id("bridge"), "bridge", Driver::Bridge);
+        config.created = Timestamp::now();
+        let link = if self.is_default_store() { "mini-docker0".to_owned() } else { format!("md-{}", self.store.key()) };
+        config.set_default_bridge(&link);
+        config.pools = self.pools(&config, Vec::new(), &self.other_networks()?)?;
+        self.publish_network(&config)?;
+        Ok(config)
+    }
+
+    /// All that are written down: those that users made, and the default one if it was used.
+    fn other_networks(&self) -> Result<Vec<Config>> {
+        let names = self.store.root().join("networks/names");
+        let entries = match fs::read_dir(&names) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.doing("read", &names)?,
+        };
+        let paths: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
+        paths.iter().filter_map(|path| read_json(path).transpose()).collect()
+    }
+
+    /// Makes a network's bridge, where it is not there: after a restart of the machine, or for the first time.
+    pub(super) fn bring_up(&self, network: &Config) -> Result<()> {
+        if network.driver != Driver::Bridge || link_exists(&network.link()) {
+            return Ok(());
+        }
+        let _machine = machine_lock()?;
+        self.bring_up_locked(network)
+    }
+
+    fn bring_up_locked(&self, network: &Config) -> Result<()> {
+        if network.driver != Driver::Bridge {
+            return Ok(());
+        }
+        let failed =
+            |errno: process::Errno| Error::system(format_args!("make the bridge {}", network.link()), &errno.into());
+        let mut host = Host::new(Journal::in_memory());
+        let socket = Socket::route().map_err(failed)?;
+        let made = network.bridge().ensure(&mut host, &socket);
+        let index = made.map_err(|e| Error::new(crate::engine::error::Kind::System, e.to_string()))?;
+        let alias = Message::new(libc::RTM_NEWLINK, 0, &route::link_header(index, true))
+            .string(libc::IFLA_IFALIAS, &alias(self.store.root(), network));
+        // Only for who looks at it.
+        let _ = socket.request(&[alias]);
+        pass_docker(&[network.link()])
+    }
+}
+
+/// What `ip link` shows of a bridge: whose it is.
+fn alias(root: &Path, network: &Config) -> String {
+    let mut text = format!("mini-docker {} {}", root.display(), network.name);
+    // The kernel's limit is 255 bytes.
+    while text.len() > 250 {
+        text.pop();
+    }
+    text
+}
+
+/// Whether this network namespace has a link of that name. /sys would show that of whoever mounted it.
+pub(super) fn link_exists(name: &str) -> bool {
+    CString::new(name).is_ok_and(|name| sys::interface_index(&name).is_ok())
+}
+
+fn refuse_existing(config: &Config) -> Result<()> {
+    if link_exists(&config.link()) {
+        return Err(Error::conflict(format!(
+            "a network interface {} exists already: choose another com.docker.network.bridge.name",
+            config.link()
+        )));
+    }
+    Ok(())
+}
+
+pub(super) fn machine_lock() -> Result<Lock> {
+    let path = Path::new(MACHINE_LOCK);
+    make_directory(path.parent().unwrap_or(Path::new("/")), 0o711)?;
+    Lock::take(path, Locking::Exclusive)?.ok_or_else(|| Error::conflict("networks are being changed: try again"))
+}
+
+fn check_name(name: &str) -> Result<()> {
+    let good = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+    if name.len() <= LONGEST_NAME && name.starts_with(|c: char| c.is_ascii_alphanumeric()) && name.chars().all(good) {
+        return Ok(());
+    }
+    Err(Error::invalid(format!(
+        "invalid network name {name:?}: only letters, digits, _ . and - are allowed, a letter or digit first"
+    )))
+}
+
+fn driver(name: &str) -> Result<Driver> {
+    match name {
+        "" | "bridge" | "default" => Ok(Driver::Bridge),
+        "host" => Err(Error::conflict("only one instance of \"host\" network is allowed: use the network `host`")),
+        "null" | "none" => {
+            Err(Error::conflict("only one instance of \"null\" network is allowed: use the network `none`"))
+        }
+        "overlay" => Err(Error::invalid("the driver overlay needs Swarm, which there is none of here: use bridge")),
+        other => Err(Error::not_found(format!(
+            "could not find plugin {other} in v1 plugin registry: plugin not found: use the driver bridge"
+        ))),
+    }
+}
+
+/// One that nobody chose: the host has its first address.
+fn made(subnet: Prefix) -> Pool {
+    Pool { subnet, gateway: Some(subnet.host(1).address), range: None, reserved: BTreeMap::new(), chosen: false }
+}
+
+/// What the user said of addresses, put together by subnet.
+fn chosen_pools(request: &Request) -> Result<Vec<Pool>> {
+    let mut pools: Vec<Pool> = Vec::new();
+    for text in &request.subnets {
+        let subnet = prefix(text)?;
+        if subnet != subnet.network() {
+            return Err(Error::invalid(format!("invalid subnet {subnet}: it should be {}", subnet.network())));
+        }
+        if subnet.length > subnet.bits() - 2 {
+            return Err(Error::invalid(format!(
+                "invalid subnet {subnet}: it is too small for a gateway and a container"
+            )));
+        }
+        if pools.iter().any(|pool| pool.subnet.overlaps(&subnet)) {
+            return Err(Error::invalid("multiple overlapping subnet configuration is not supported"));
+        }
+        pools.push(Pool { chosen: true, ..made(subnet) });
+    }
+    for text in &request.ranges {
+        let range = prefix(text)?.network();
+        let pool =
+            pools.iter_mut().find(|pool| pool.subnet.contains(range.address) && pool.subnet.length <= range.length);
+        let pool =
+            pool.ok_or_else(|| Error::invalid(format!("no matching subnet for range {text}: give it with --subnet")))?;
+        if pool.range.replace(range).is_some() {
+            return Err(Error::invalid("cannot configure multiple ranges on the same subnet"));
+        }
+    }
+    let mut given: Vec<IpAddr> = Vec::new();
+    for text in &request.gateways {
+        let (gateway, pool) = inside(&mut pools, text, "gateway")?;
+        if given.iter().any(|other| pool.subnet.contains(*other)) {
+            return Err(Error::invalid("cannot configure multiple gateways for the same subnet"));
+        }
+        given.push(gateway);
+        pool.gateway = Some(gateway);
+    }
+    for (name, text) in &request.reserved {
+        let (address, pool) = inside(&mut pools, text, "aux-address")?;
+        pool.reserved.insert(name.clone(), address);
+        // The first address is the gateway's only where nobody else has it.
+        if pool.gateway == Some(address) && !given.contains(&address) {
+            let next =
+                (2..64).map(|host| pool.subnet.host(host).address).find(|a| !pool.reserved.values().any(|r| r == a));
+            pool.gateway = next;
+        }
+    }
+    Ok(pools)
+}
+
+fn inside<'a>(pools: &'a mut [Pool], text: &str, what: &str) -> Result<(IpAddr, &'a mut Pool)> {
+    let address: IpAddr = text.parse().map_err(|_| Error::invalid(format!("invalid {what} address {text:?}")))?;
+    let pool = pools.iter_mut().find(|pool| pool.subnet.contains(address));
+    let missing = || Error::invalid(format!("no matching subnet for {what} {text}: give it with --subnet"));
+    Ok((address, pool.ok_or_else(missing)?))
+}
+
+fn prefix(text: &str) -> Result<Prefix> {
+    text.parse().map_err(|e: process::netlink::PrefixError| Error::invalid(e.to_string()))
+}

@@ -1,0 +1,384 @@
+//! A container comes to its networks when it starts, and leaves them when it ends.
+
+use std::{net::IpAddr, path::PathBuf, sync::Arc};
+
+use nat::Nat;
+use process::netlink::Prefix;
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Config, Driver, address,
+    files::Facts,
+    state::{Host, State},
+};
+use crate::{
+    engine::{
+        Engine,
+        container::{
+            Config as ContainerConfig, Container, State as ContainerState,
+            network::{Endpoint, parse_mac},
+        },
+        error::{Error, Kind, Result},
+        files::{Durability, read_json, write_json},
+        image::short,
+        lifecycle::first_process,
+        store::random_id,
+    },
+    runtime::{self, Interface, PublishedPorts},
+};
+
+/// Which networks a running container is on: written before it takes anything there, gone when it has left.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::engine) struct Presence {
+    /// The ids of its networks, in the order in which names are looked up.
+    pub(super) networks: Vec<String>,
+    /// Whose the elements of nftables are that lead to it.
+    pub(super) owner: String,
+    /// Other containers by other names: alias, name.
+    pub(super) links: Vec<(String, String)>,
+}
+
+/// A container's place in a network.
+pub(super) struct Place {
+    pub(super) network: Config,
+    pub(super) host: Host,
+    pub(super) addresses: Vec<Prefix>,
+}
+
+impl Engine {
+    pub(super) fn presence_file(&self, id: &str) -> PathBuf {
+        self.store.run(id).join("networks.json")
+    }
+
+    pub(super) fn presence(&self, id: &str) -> Result<Option<Presence>> {
+        read_json(&self.presence_file(id))
+    }
+
+    pub(super) fn write_presence(&self, id: &str, presence: &Presence) -> Result<()> {
+        write_json(&self.presence_file(id), presence, Durability::Process)
+    }
+
+    /// Takes a container's places in its networks, and says what the runtime has to make of it. Whatever comes of it,
+    /// [`Engine::leave_networks`] gives them back.
+    pub(in crate::engine) fn join_networks(&self, container: &Container) -> Result<runtime::Network> {
+        let config = &container.config;
+        if let Some(other) = config.network.of_container() {
+            return self.network_of(other);
+        }
+        if config.network.mode == "host" {
+            self.write_etc(config, &Facts::default())?;
+            return Ok(runtime::Network::Host);
+        }
+        let networks: Vec<Config> =
+            config.network.endpoints.iter().map(|endpoint| self.network(&endpoint.network)).collect::<Result<_>>()?;
+        let mut presence = Presence {
+            networks: networks.iter().map(|network| network.id.clone()).collect(),
+            owner: format!("{}-{}", short(&config.id), short(&random_id()?)),
+            links: Vec::new(),
+        };
+        let links = self.links(config, &mut presence)?;
+        if !networks.is_empty() {
+            self.write_presence(&config.id, &presence)?;
+        }
+        if !networks.is_empty() {
+            self.mend_networks()?;
+        }
+        let mut places = Vec::new();
+        for (number, (network, endpoint)) in networks.into_iter().zip(&config.network.endpoints).enumerate() {
+            self.bring_up(&network)?;
+            let interface = format!("{}{number}", network.interface_prefix());
+            places.push(self.take_place(network, endpoint, config, interface)?);
+        }
+        let gateway = gateway_place(&places, &config.network.endpoints);
+        let resolver = has_resolver(config);
+        let facts = Facts {
+            addresses: places.iter().flat_map(|place| place.host.addresses.clone()).collect(),
+            gateway: places.iter().find_map(|place| place.network.pools.first()?.gateway),
+            resolver,
+            links,
+        };
+        self.write_etc(config, &facts)?;
+        let interfaces = places.iter().enumerate();
+        let interfaces: Vec<Interface> = interfaces
+            .map(|(number, place)| self.interface(place, config, gateway == Some(number)))
+            .collect::<Result<_>>()?;
+        let ports = match gateway.map(|number| &places[number]) {
+            Some(place) if place.network.driver == Driver::Bridge => self.ports_of(config, place, presence.owner)?,
+            _ => None,
+        };
+        Ok(runtime::Network::Own { interfaces, ports, resolver })
+    }
+
+    /// The network of another container, which runs.
+    fn network_of(&self, other: &str) -> Result<runtime::Network> {
+        let other = self.container(other)?;
+        let pidfd = first_process(&other).ok_or_else(|| {
+            let (name, id) = (&other.config.name, short(&other.config.id));
+            Error::conflict(format!(
+                "cannot join network of a non running container: {id}: start it (mini-docker start {name})"
+            ))
+        })?;
+        Ok(runtime::Network::Of { pid: other.status.pid, pidfd: Arc::new(pidfd) })
+    }
+
+    /// Takes an address in a network, and its names there.
+    pub(super) fn take_place(
+        &self,
+        network: Config,
+        endpoint: &Endpoint,
+        container: &ContainerConfig,
+        interface: String,
+    ) -> Result<Place> {
+        check_addresses(&network, endpoint)?;
+        let _lock = self.lock_network(&network)?;
+        let mut state = self.network_state(&network)?;
+        state.hosts.retain(|host| host.container != container.id);
+        let addresses = match choose(&network, endpoint, &state) {
+            // Somebody may have it who was killed.
+            Err(e) if e.kind == Kind::Conflict => {
+                self.drop_void(&mut state);
+                choose(&network, endpoint, &state)?
+            }
+            chosen => chosen?,
+        };
+        let mac = match (&endpoint.mac, addresses.first()) {
+            (Some(mac), _) => parse_mac(mac)?,
+            (None, Some(first)) => bridge::mac_of(first.address),
+            (None, None) => [0; 6],
+        };
+        let host = Host {
+            container: container.id.clone(),
+            endpoint: random_id()?,
+            addresses: addresses.iter().map(|prefix| prefix.address).collect(),
+            mac: mac.map(|octet| format!("{octet:02x}")).join(":"),
+            interface,
+            names: names(container, endpoint),
+        };
+        state.hosts.push(host.clone());
+        self.write_network_state(&network.id, &state)?;
+        Ok(Place { network, host, addresses })
+    }
+
+    /// What the runtime makes of a place.
+    pub(super) fn interface(
+        &self,
+        place: &Place,
+        container: &ContainerConfig,
+        default_route: bool,
+    ) -> Result<Interface> {
+        let network = &place.network;
+        let mac = if place.host.mac == "00:00:00:00:00:00" { None } else { Some(parse_mac(&place.host.mac)?) };
+        Ok(Interface {
+            name: place.host.interface.clone(),
+            id: container.id.clone(),
+            addresses: place.addresses.clone(),
+            mac,
+            default_route,
+            hairpin: !container.network.publish.is_empty() || container.network.publish_all,
+            link: self.link_of(network)?,
+        })
+    }
+
+    /// What an interface in a network is plugged into.
+    fn link_of(&self, network: &Config) -> Result<runtime::Link> {
+        match network.driver {
+            Driver::Bridge => Ok(runtime::Link::Bridge {
+                bridge: network.bridge(),
+                nat: self.nat_of(network),
+                isolated: !network.icc(),
+            }),
+            _ => Err(Error::invalid(format!(
+                "network {} cannot be joined: its driver makes no interfaces",
+                network.name
+            ))),
+        }
+    }
+
+    pub(super) fn nat_of(&self, network: &Config) -> Nat {
+        Nat {
+            table: self.nftables_table(),
+            bridge: network.link(),
+            internal: network.internal,
+            masquerade4: network.masquerade() && network.ipv4,
+            masquerade6: network.masquerade() && network.ipv6,
+            ipv6: network.ipv6,
+        }
+    }
+
+    fn ports_of(&self, config: &ContainerConfig, place: &Place, owner: String) -> Result<Option<PublishedPorts>> {
+        let mut publish = config.network.published()?;
+        if publish.is_empty() {
+            return Ok(None);
+        }
+        if let Some(address) = place.network.host_binding().filter(|address| !address.is_unspecified()) {
+            for publish in &mut publish {
+                publish.address = publish.address.or(Some(address));
+            }
+        }
+        Ok(Some(PublishedPorts {
+            table: self.nftables_table(),
+            bridge: place.network.link(),
+            owner,
+            publish,
+            to: place.host.addresses.clone(),
+        }))
+    }
+
+    /// The containers of `--link`: found, and noted for the resolver.
+    fn links(&self, config: &ContainerConfig, presence: &mut Presence) -> Result<Vec<(IpAddr, String)>> {
+        let mut lines = Vec::new();
+        for link in &config.network.links {
+            let (name, alias) = link.split_once(':').unwrap_or((link, link));
+            let other = self.container(name)?;
+            if other.status.state != ContainerState::Running {
+                return Err(Error::conflict(format!(
+                    "cannot link to a non running container: /{} AS /{}/{alias}: start it first",
+                    other.config.name, config.name
+                )));
+            }
+            presence.links.push((alias.to_ascii_lowercase(), other.config.name.to_ascii_lowercase()));
+            for network in &config.network.endpoints {
+                let state = self.network_state(&self.network(&network.network)?)?;
+                let theirs = state.hosts.iter().filter(|host| host.container == other.config.id);
+                for address in theirs.flat_map(|host| &host.addresses) {
+                    lines.push((*address, format!("{alias} {} {}", short(&other.config.id), other.config.name)));
+                }
+            }
+        }
+        Ok(lines)
+    }
+
+    /// Gives back all that a container has of its networks. What leads to its ports is removed later, by
+    /// [`Engine::sweep_ports`]. Nothing there is success.
+    pub(in crate::engine) fn leave_networks(&self, id: &str) -> Result<()> {
+        let Some(presence) = self.presence(id)? else { return Ok(()) };
+        if self.store.run(id).join("ports.json").exists() || self.may_publish(id) {
+            self.discard_ports(&presence.owner)?;
+        }
+        for network in &presence.networks {
+            self.leave_network(network, id)?;
+        }
+        Ok(())
+    }
+
+    /// Whether it may have ports of which nothing is written down yet.
+    fn may_publish(&self, id: &str) -> bool {
+        let config: Result<Option<ContainerConfig>> = read_json(&self.container_file(id, "config.json"));
+        config.ok().flatten().is_none_or(|config| !config.network.publish.is_empty() || config.network.publish_all)
+    }
+
+    /// Gives back a container's place in one network.
+    pub(super) fn leave_network(&self, network: &str, id: &str) -> Result<()> {
+        let Some(network) = read_json::<Config>(&self.network_file(network))? else { return Ok(()) };
+        let _lock = match self.lock_network(&network) {
+            Err(e) if e.kind == Kind::NotFound => return Ok(()),
+            lock => lock?,
+        };
+        let mut state = self.network_state(&network)?;
+        state.hosts.retain(|host| host.container != id);
+        self.write_network_state(&network.id, &state)
+    }
+}
+
+impl Config {
+    /// Its bridge, as the kernel is asked for it.
+    pub(super) fn bridge(&self) -> bridge::Bridge {
+        let gateway = |pool: &super::Pool| pool.gateway.map(|address| Prefix { address, length: pool.subnet.length });
+        bridge::Bridge {
+            name: self.link(),
+            gateways: self.pools.iter().filter_map(gateway).collect(),
+            mtu: self.mtu().filter(|&mtu| mtu != 1500),
+        }
+    }
+}
+
+/// Whether a container has a resolver: everybody on a network, also on the default one, which with Docker has none. Whoever
+/// says there whom to ask asks them himself, as with Docker.
+pub(super) fn has_resolver(config: &ContainerConfig) -> bool {
+    let network = &config.network;
+    let default_only = network.endpoints.iter().all(|endpoint| endpoint.network == "bridge");
+    !network.endpoints.is_empty() && (!default_only || network.dns.is_empty())
+}
+
+/// The place that the default route leads through, and published ports lead to: of the highest priority, and then the
+/// first by the network's name, as with Docker. An internal network leads nowhere.
+pub(super) fn gateway_place(places: &[Place], endpoints: &[Endpoint]) -> Option<usize> {
+    let outside = (0..places.len()).filter(|&number| !places[number].network.internal);
+    outside.min_by_key(|&number| {
+        let priority = endpoints.get(number).map_or(0, |endpoint| endpoint.gateway_priority);
+        (std::cmp::Reverse(priority), places[number].network.name.clone())
+    })
+}
+
+/// Refuses an address of the user's choice where the network's own were not chosen, in Docker's words.
+pub(super) fn check_addresses(network: &Config, endpoint: &Endpoint) -> Result<()> {
+    for wanted in [endpoint.ip, endpoint.ip6].into_iter().flatten() {
+        if network.is_predefined() {
+            return Err(Error::invalid("user specified IP address is supported on user defined networks only"));
+        }
+        let chosen = |pool: &super::Pool| pool.chosen && pool.subnet.address.is_ipv4() == wanted.is_ipv4();
+        if !network.pools.iter().any(chosen) {
+            return Err(Error::invalid(
+                "user specified IP address is supported only when connecting to networks with user configured subnets: make the network with --subnet",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// An address in each of the network's families.
+fn choose(network: &Config, endpoint: &Endpoint, state: &State) -> Result<Vec<Prefix>> {
+    let mut addresses = Vec::new();
+    for v4 in [true, false] {
+        let wanted = if v4 { endpoint.ip } else { endpoint.ip6 };
+        let mut pools = network.pools.iter().filter(|pool| pool.subnet.address.is_ipv4() == v4).peekable();
+        if pools.peek().is_none() {
+            if let Some(wanted) = wanted {
+                return Err(Error::invalid(format!(
+                    "invalid address {wanted}: network {} has none of that family",
+                    network.name
+                )));
+            }
+            continue;
+        }
+        // Of several subnets the one that has the address, or the first with a free one.
+        let mut last = None;
+        for pool in
+            pools.filter(|pool| wanted.is_none_or(|wanted| pool.subnet.contains(wanted)) || network.pools.len() == 1)
+        {
+            match address::pick(pool, wanted, |address| state.has(address), &network.name) {
+                Ok(prefix) => {
+                    addresses.push(prefix);
+                    last = None;
+                    break;
+                }
+                Err(e) => last = Some(e),
+            }
+        }
+        if let Some(e) = last {
+            return Err(e);
+        }
+        if let Some(wanted) = wanted
+            && !addresses.iter().any(|prefix| prefix.address == wanted)
+        {
+            return Err(Error::invalid(format!(
+                "invalid address {wanted}: it does not belong to any of the subnets of network {}",
+                network.name
+            )));
+        }
+    }
+    Ok(addresses)
+}
+
+/// The container's name, its aliases, its short id and its host name, each once.
+fn names(container: &ContainerConfig, endpoint: &Endpoint) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    let own = [container.name.as_str()].into_iter();
+    let all = own.chain(endpoint.aliases.iter().map(String::as_str)).chain([short(&container.id), &container.hostname]);
+    for name in all.map(str::to_ascii_lowercase) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}

@@ -1,0 +1,176 @@
+//! Removing networks, and mending what others have removed.
+
+use std::time::{Duration, Instant};
+
+use process::{
+    Host, Journal,
+    netlink::{Socket, nftables},
+};
+
+use super::{
+    Config, Driver, beside_docker,
+    create::{link_exists, machine_lock},
+};
+use crate::engine::{
+    Engine,
+    error::{Error, Kind, Result},
+    files::read_json,
+    image::short,
+};
+
+/// The bridge's ports go with their containers' namespaces, which the kernel takes apart a little later.
+const GRACE: Duration = Duration::from_secs(5);
+
+impl Engine {
+    /// Removes a network that nobody is on.
+    ///
+    /// # Errors
+    /// [`Kind::Conflict`] where somebody is.
+    pub fn remove_network(&self, network: &Config) -> Result<()> {
+        if network.is_predefined() {
+            return Err(Error::conflict(format!("{} is a pre-defined network and cannot be removed", network.name)));
+        }
+        let _machine = machine_lock()?;
+        let lock = self.lock_network(network)?;
+        let mut state = self.network_state(network)?;
+        self.drop_void(&mut state);
+        if !state.hosts.is_empty() {
+            let names: Vec<String> = state
+                .hosts
+                .iter()
+                .map(|host| {
+                    format!("name:{:?} id:{:?}", host.names.first().map_or("", String::as_str), short(&host.container))
+                })
+                .collect();
+            return Err(Error::conflict(format!(
+                "error while removing network: network {} has active endpoints ({}): stop these containers, or disconnect them",
+                network.name,
+                names.join(", ")
+            )));
+        }
+        self.take_down(network, false)?;
+        self.forget(network)?;
+        drop(lock);
+        Ok(())
+    }
+
+    /// Whether somebody is on a network.
+    pub fn network_is_used(&self, network: &Config) -> Result<bool> {
+        let mut state = self.network_state(network)?;
+        self.drop_void(&mut state);
+        Ok(!state.hosts.is_empty())
+    }
+
+    /// Removes what a network has in the kernel. `gently`: unless something is still plugged into it; whether it was removed.
+    pub(super) fn take_down(&self, network: &Config, gently: bool) -> Result<bool> {
+        if network.driver != Driver::Bridge {
+            return Ok(true);
+        }
+        let link = network.link();
+        let failed = |what: &str, errno: process::Errno| Error::system(format_args!("{what} {link}"), &errno.into());
+        let deadline = Instant::now() + GRACE;
+        while gently && !bridge::ports(&link).map_err(|refusal| failed("look at the bridge", refusal.errno))?.is_empty()
+        {
+            if Instant::now() > deadline {
+                return Ok(false);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        nat::remove_network(&self.nftables_table(), &link)
+            .map_err(|refusal| failed("remove from nftables the network of", refusal.errno))?;
+        ports::remove_bridge(&self.nftables_table(), &link)
+            .map_err(|refusal| failed("remove from nftables the ports of", refusal.errno))?;
+        beside_docker::forget(&link).map_err(|refusal| failed("remove from the chain DOCKER-USER", refusal.errno))?;
+        bridge::remove(&link).map_err(|refusal| failed("remove the bridge", refusal.errno))?;
+        Ok(true)
+    }
+
+    /// Removes the networks that nobody is on and that `meant` says are meant; returns their names. Also takes down the
+    /// default network, which comes back with the next container on it.
+    pub fn prune_networks(&self, meant: impl Fn(&Config) -> bool) -> Result<Vec<String>> {
+        let mut removed = Vec::new();
+        // Containers that do not run but are to have a place there keep a network, as with Docker they do not.
+        for network in self.networks()? {
+            if network.is_predefined() || !meant(&network) {
+                continue;
+            }
+            match self.remove_network(&network) {
+                Ok(()) => removed.push(network.name),
+                Err(e) if matches!(e.kind, Kind::Conflict | Kind::NotFound) => {}
+                Err(e) => return Err(e),
+            }
+        }
+        self.sweep_ports()?;
+        self.rest_default_bridge()?;
+        Ok(removed)
+    }
+
+    /// Takes the default network's bridge down, if nobody is on it.
+    fn rest_default_bridge(&self) -> Result<()> {
+        if !self.network_name("bridge").exists() {
+            return Ok(());
+        }
+        let network = self.default_bridge()?;
+        if !link_exists(&network.link()) {
+            return Ok(());
+        }
+        let _machine = machine_lock()?;
+        let _lock = self.lock_network(&network)?;
+        let mut state = self.network_state(&network)?;
+        self.drop_void(&mut state);
+        if state.hosts.is_empty() {
+            self.take_down(&network, true)?;
+        }
+        self.write_network_state(&network.id, &state)
+    }
+
+    /// Makes again what somebody has removed from the kernel: after `nft flush ruleset` for example.
+    pub fn reload_networks(&self) -> Result<()> {
+        self.sweep_ports()?;
+        for network in self.networks()? {
+            let state = self.network_state(&network)?;
+            if network.driver != Driver::Bridge || (network.is_predefined() && state.hosts.is_empty()) {
+                continue;
+            }
+            self.bring_up(&network)?;
+            pass_docker(&[network.link()])?;
+            let mut host = Host::new(Journal::in_memory());
+            let walls = host.prepare(&mut self.nat_of(&network));
+            walls.map_err(|e| Error::new(Kind::System, e.to_string()))?;
+            for host in &state.hosts {
+                // One that ends just now has no ports any more.
+                let config = read_json(&self.container_file(&host.container, "config.json"))?;
+                config.map_or(Ok(()), |config| self.lead_ports(&config))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The same, if somebody has removed our table while there are containers that need it: what every listing and every
+    /// start looks at.
+    pub(in crate::engine) fn mend_networks(&self) -> Result<()> {
+        self.sweep_ports()?;
+        let files = std::fs::read_dir(self.network_run()).into_iter().flatten().flatten();
+        let names = files.filter_map(|entry| entry.file_name().into_string().ok());
+        let mut states = names.filter_map(|name| name.strip_suffix(".json").map(str::to_owned)).peekable();
+        if states.peek().is_none() {
+            return Ok(());
+        }
+        let table = self.nftables_table();
+        let has_table = Socket::netfilter().map_err(Into::into).and_then(|socket| nftables::has_table(&socket, &table));
+        if let Ok(false) = has_table {
+            return self.reload_networks();
+        }
+        // Docker may have been started after our containers.
+        let bridges = states.filter_map(|id| read_json::<Config>(&self.network_file(&id)).ok().flatten());
+        let bridges: Vec<String> =
+            bridges.filter(|network| network.driver == Driver::Bridge).map(|n| n.link()).collect();
+        pass_docker(&bridges)
+    }
+}
+
+/// Makes sure that a running Docker lets the packets of these bridges pass.
+pub(super) fn pass_docker(bridges: &[String]) -> Result<()> {
+    beside_docker::allow(bridges)
+        .map_err(|refusal| Error::system("add to Docker's chain DOCKER-USER", &refusal.errno.into()))
+}

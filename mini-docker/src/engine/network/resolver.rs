@@ -1,0 +1,136 @@
+//! What a monitor does for its container's network: answers questions about names, and holds ports of the host.
+
+use std::{
+    fs,
+    net::IpAddr,
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::fs::MetadataExt,
+    },
+    path::PathBuf,
+    time::Instant,
+};
+
+use dns::{Listeners, Networks, Server, Zone};
+use ports::Ports;
+use process::Child;
+
+use super::{
+    files,
+    join::{Presence, has_resolver},
+};
+use crate::engine::{
+    Engine,
+    container::Config,
+    error::{Error, Result},
+    files::read_json,
+};
+
+/// A container's network, seen from its monitor.
+#[derive(Default)]
+pub struct Attendance {
+    server: Option<Server>,
+    /// Bound, so that nobody else gets the ports.
+    _held: Vec<OwnedFd>,
+}
+
+impl Attendance {
+    /// Readable when there is something to [`Attendance::handle`].
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.server.as_ref().map(AsFd::as_fd)
+    }
+
+    /// When to call [`Attendance::handle`] at the latest.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.server.as_ref().and_then(Server::deadline)
+    }
+
+    /// Does what can be done now.
+    pub fn handle(&mut self) {
+        // Without a resolver a container runs on, and can ask others.
+        if self.server.as_mut().is_some_and(|server| server.handle().is_err()) {
+            self.server = None;
+        }
+    }
+}
+
+impl Engine {
+    /// Looks after the network of a container that has just started.
+    pub(in crate::engine) fn attend(
+        &self,
+        config: &Config,
+        child: &mut Child,
+        ports: Option<Ports>,
+    ) -> Result<Attendance> {
+        let mut held = Vec::new();
+        if let Some(mut ports) = ports {
+            self.write_ports(&config.id, ports.bindings())?;
+            held = ports.take_sockets();
+        }
+        let server = Listeners::take(child).map(|listeners| self.server(config, listeners)).transpose()?;
+        Ok(Attendance { server, _held: held })
+    }
+
+    /// The same for a container whose monitor was killed: its sockets went with it, and are made anew.
+    pub(in crate::engine) fn attend_again(&self, config: &Config, child: &Child) -> Attendance {
+        let bindings = self.bindings(&config.id);
+        // What cannot be had again the container does without.
+        let held = ports::hold_again(&bindings);
+        let server = has_resolver(config).then(|| listen_inside(child).ok().and_then(|l| self.server(config, l).ok()));
+        Attendance { server: server.flatten(), _held: held }
+    }
+
+    fn server(&self, config: &Config, listeners: Listeners) -> Result<Server> {
+        let zone = Names {
+            presence: self.presence_file(&config.id),
+            states: self.network_run(),
+            seen: None,
+            links: Vec::new(),
+            networks: Networks::new([]),
+        };
+        let upstreams = files::upstreams(config)?;
+        let server = Server::new(listeners, Box::new(zone), upstreams);
+        server.map_err(|errno| Error::system("serve names", &errno.into()))
+    }
+}
+
+/// A resolver's sockets in the network of a process that runs. The caller has one thread.
+fn listen_inside(child: &Child) -> process::Result<Listeners> {
+    process::in_network_of(child.pidfd.as_fd(), Listeners::bind)
+}
+
+/// The names that a container knows: those of its networks, which may change while it runs, and its links.
+struct Names {
+    presence: PathBuf,
+    states: PathBuf,
+    seen: Option<(u64, i64, i64)>,
+    links: Vec<(String, String)>,
+    networks: Networks,
+}
+
+impl Zone for Names {
+    fn refresh(&mut self) {
+        // Replaced whole, so that another content is another inode.
+        let version = fs::metadata(&self.presence).map(|m| (m.ino(), m.ctime(), m.ctime_nsec())).ok();
+        if version != self.seen {
+            let presence = read_json::<Presence>(&self.presence).ok().flatten().unwrap_or_default();
+            self.networks = Networks::new(presence.networks.iter().map(|id| self.states.join(format!("{id}.json"))));
+            self.links = presence.links;
+            self.seen = version;
+        }
+        self.networks.refresh();
+    }
+
+    fn lookup(&self, name: &str) -> Option<&[IpAddr]> {
+        let link = self.links.iter().find(|(alias, _)| alias == name);
+        self.networks.lookup(link.map_or(name, |(_, name)| name))
+    }
+
+    fn reverse(&self, address: IpAddr) -> Option<&str> {
+        self.networks.reverse(address)
+    }
+
+    fn internal(&self) -> bool {
+        self.networks.internal()
+    }
+}

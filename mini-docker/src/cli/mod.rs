@@ -1,5 +1,6 @@
 //! The command line: what Docker's users type.
 
+mod build;
 mod compose;
 mod container;
 mod create;
@@ -101,6 +102,8 @@ enum Command {
     Image(Lazy<image::Command>),
     /// Define and run multi-container applications
     Compose(Lazy<compose::Compose>),
+    /// Build an image from a Dockerfile
+    Build(Lazy<build::Build>),
     /// Manage containers
     #[command(subcommand)]
     Container(Lazy<container::Command>),
@@ -149,6 +152,7 @@ impl Command {
             Self::Compose(command) => command.0.run(engine),
             Self::Container(command) => command.0.run(engine),
             Self::Volume(command) => command.0.run(engine),
+            Self::Build(command) => command.0.run(engine),
             Self::DebugParse(_) => debug_parse::DebugParse::run(),
             Self::Network(command) => command.0.run(engine),
         }

@@ -55,4 +55,9 @@ impl Engine {
     pub fn root(&self) -> &Path {
         self.store.root()
     }
+
+    /// A directory on the store's filesystem that vanishes with the value.
+    pub fn scratch(&self) -> Result<store::Scratch> {
+        self.store.scratch()
+    }
 }

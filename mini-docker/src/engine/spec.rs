@@ -37,6 +37,7 @@ impl Engine {
             sysctls: config.rights.sysctls.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
             view: view(container)?,
             read_only: config.storage.read_only,
+            die_with_parent: false,
         })
     }
 

@@ -14,6 +14,8 @@
 //!   volumes/NAME/                see `volume`
 //!   volumes.lock                 shared while containers with volumes are made, exclusive to remove volumes
 //!   names/NAME                   a container's name, taken by link(2) of its lock; holds its id
+//!   build/KEY.json               what a step of a build made: see `build::cache`
+//!   build/caches/                directories of `RUN --mount=type=cache`
 //!   tmp/                         on its way in or out; an entry that nobody locks is garbage
 //!   tmp.lock                     shared while an entry is made, exclusive to sweep
 //! RUN/                           /run/mini-docker/KEY-BOOT: one for each ROOT and boot
@@ -29,7 +31,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use process::sys;
+use process::{Journal, sys};
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -154,6 +156,11 @@ impl Store {
             let path = self.root.join("tmp").join(name);
             let lock = path.join("lock");
             if !lock.exists() || Lock::take(&lock, Locking::Try)?.is_some() {
+                let undo = path.join(UNDO);
+                if undo.exists() {
+                    // What cannot be undone is for `leaks` to find.
+                    let _ = Journal::open(&undo).and_then(Journal::undo_all);
+                }
                 // Its owner may just be removing it too.
                 let _ = fs::remove_dir_all(&path);
             }
@@ -209,6 +216,9 @@ impl Garbage {
         })
     }
 }
+
+/// The file in a scratch directory that journals what its owner made in the kernel.
+pub const UNDO: &str = "undo";
 
 /// A directory that vanishes with this value, or by [`Store::sweep`] if this process dies first.
 #[derive(Debug)]

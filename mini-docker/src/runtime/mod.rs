@@ -10,7 +10,7 @@ mod user;
 use std::{
     ffi::{CStr, CString, NulError},
     os::{
-        fd::{AsFd, OwnedFd},
+        fd::{AsFd, BorrowedFd, OwnedFd},
         unix::ffi::OsStrExt,
     },
     path::PathBuf,
@@ -60,6 +60,8 @@ pub struct Spec {
     pub shm: Shm,
     /// Whether the root can only be read.
     pub read_only: bool,
+    /// Whether the container is killed when the process that starts it dies.
+    pub die_with_parent: bool,
 }
 
 /// A process in a container: its first one, or one that joins it.
@@ -128,7 +130,11 @@ pub fn start(spec: &Spec, stdio: [Option<OwnedFd>; 3], host: &mut Host) -> Resul
     let user = user::find(root.as_fd(), &spec.process.user, &spec.process.groups)?;
     let (connection, ports) = network::primitives(&spec.network)?;
     let mut container = container(spec, overlay, connection)?;
-    let mut process = Process { init: spec.init, ..Process::new(program(&spec.process, &user, stdio)?) };
+    let mut process = Process {
+        init: spec.init,
+        die_with_parent: spec.die_with_parent,
+        ..Process::new(program(&spec.process, &user, stdio)?)
+    };
     process.primitives = process_list(&spec.process, user.ids, Place::First)?;
     let child = spawn(&mut container, &mut process, host);
     // The container has its own; this one would keep the mount alive.
@@ -154,6 +160,11 @@ fn program(spec: &ProcessSpec, user: &user::User, stdio: [Option<OwnedFd>; 3]) -
 enum Place {
     First,
     Later,
+}
+
+/// The ids of `NAME|ID[:NAME|ID]` in this root.
+pub fn owner(root: BorrowedFd, text: &str) -> Result<(u32, u32)> {
+    user::find(root, text, &[]).map(|user| (user.ids.uid, user.ids.gid))
 }
 
 // ANCHOR: order

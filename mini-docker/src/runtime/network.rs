@@ -30,6 +30,13 @@ pub enum Network {
     },
 }
 
+impl Network {
+    /// Loopback alone.
+    pub fn none() -> Self {
+        Self::Own { interfaces: Vec::new(), ports: None, resolver: false }
+    }
+}
+
 /// An interface in the container.
 #[derive(Debug, Clone)]
 pub struct Interface {

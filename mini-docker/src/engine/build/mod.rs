@@ -1,3 +1,164 @@
 //! Building images from Dockerfiles.
+//!
+//! A stage is built when something needs it: the target, a FROM, a COPY, a mount. Each instruction that writes files does
+//! so through an overlay over the layers so far, in a scratch directory; its upper directory becomes the next layer by a
+//! rename. What has been built before is found in the [`cache`]. A build that is killed leaves whole layers, which the
+//! next one finds, and a scratch directory, which a sweep removes with what its journal knows of.
 
+mod cache;
+pub mod configure;
+pub mod context;
+mod copy;
 pub mod dockerfile;
+mod mounts;
+mod onto;
+mod plan;
+mod run;
+mod scope;
+mod stage;
+mod workspace;
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::{
+    Engine,
+    digest::Digest,
+    error::{Error, Result},
+    files::Locking,
+    image::{Image, Intake, Notes},
+    reference::Reference,
+};
+use context::Context;
+use dockerfile::{Dockerfile, Lines};
+use plan::Plan;
+use stage::Stage;
+
+/// What to build, and how.
+#[derive(Debug)]
+pub struct Request {
+    /// The Dockerfile's text.
+    pub dockerfile: String,
+    /// Where COPY and ADD take files from.
+    pub context: Context,
+    /// The stage to build, by name or number; the last one where it is missing.
+    pub target: Option<String>,
+    /// Values of ARGs.
+    pub args: BTreeMap<String, String>,
+    /// Labels over the Dockerfile's.
+    pub labels: BTreeMap<String, String>,
+    /// Names of the image.
+    pub tags: Vec<Reference>,
+    /// Whether everything is built anew.
+    pub no_cache: bool,
+    /// The network of RUN where it says nothing: `default`, `none` or `host`.
+    pub network: String,
+    /// Secrets for `RUN --mount=type=secret`, by their ids.
+    pub secrets: BTreeMap<String, Vec<u8>>,
+}
+
+/// What happens while an image is built.
+#[derive(Debug)]
+pub enum Event<'a> {
+    /// An instruction is about to be executed; `name` is as in `[stage 2/5] RUN make`.
+    Step {
+        /// Number of the step in this build, from 1.
+        number: usize,
+        /// Its stage, place and text.
+        name: &'a str,
+    },
+    /// It has been executed before.
+    Cached,
+    /// What its program wrote.
+    Output(&'a [u8]),
+    /// It is done.
+    Done,
+}
+
+/// Is told what happens.
+pub type Progress<'a> = dyn FnMut(Event) + 'a;
+
+/// Why an image could not be built.
+#[derive(Debug)]
+pub struct Failure {
+    /// What is wrong.
+    pub error: Error,
+    /// Where in the Dockerfile.
+    pub lines: Option<Lines>,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self { error, lines: None }
+    }
+}
+
+/// One build.
+struct Builder<'a> {
+    engine: &'a Engine,
+    request: &'a Request,
+    plan: Plan,
+    escape: char,
+    intake: Intake<'a>,
+    progress: &'a mut Progress<'a>,
+    /// Stages that are built, by their numbers.
+    built: BTreeMap<usize, Stage>,
+    /// Stages that are being built, for cycles.
+    building: Vec<usize>,
+    /// Layers that this build counts on.
+    leased: Vec<Digest>,
+    steps: usize,
+}
+
+impl Engine {
+    /// Builds an image.
+    pub fn build<'a>(&'a self, request: &'a Request, progress: &'a mut Progress<'a>) -> Result<Image, Failure> {
+        let file = Dockerfile::parse(&request.dockerfile).map_err(|e| {
+            let lines = e.line.map(|line| Lines { start: line, end: line });
+            Failure { error: Error::invalid(e.to_string()), lines }
+        })?;
+        let escape = file.directives.escape;
+        let plan = Plan::new(file, &request.args, request.target.as_deref())?;
+        let _in_use = self.store.lock(Locking::Shared)?;
+        let mut builder = Builder {
+            engine: self,
+            request,
+            plan,
+            escape,
+            intake: self.intake()?,
+            progress,
+            built: BTreeMap::new(),
+            building: Vec::new(),
+            leased: Vec::new(),
+            steps: 0,
+        };
+        let target = builder.plan.target;
+        let stage = builder.stage(target)?;
+        Ok(builder.finish(stage)?)
+    }
+}
+
+impl Builder<'_> {
+    /// Records the image.
+    fn finish(self, stage: Stage) -> Result<Image> {
+        let Stage { mut image, base, .. } = stage;
+        if !self.request.labels.is_empty() {
+            image.config.labels.get_or_insert_default().extend(self.request.labels.clone());
+        }
+        image.created = image.history.iter().rev().find_map(|entry| entry.created).or_else(|| Some(Timestamp::now()));
+        let bytes = serde_json::to_vec(&image).map_err(|e| Error::system("write the configuration", &e.into()))?;
+        let notes = Notes { parent: base, tagged: None };
+        self.intake.finish(&bytes, None, &notes, &self.request.tags)
+    }
+
+    /// Keeps a layer from being removed while the build goes on.
+    fn lease(&mut self, layers: &[Digest]) -> Result<()> {
+        let new: Vec<_> = layers.iter().filter(|layer| !self.leased.contains(layer)).cloned().collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        self.leased.extend(new);
+        self.intake.lease(&self.leased)
+    }
+}

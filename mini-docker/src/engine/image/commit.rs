@@ -25,7 +25,7 @@ pub struct Commit {
 }
 
 /// Where the runtime mounts something over the root: what is there below the mounts are only mount points.
-pub(super) const MOUNT_POINTS: [&[u8]; 8] =
+pub(in crate::engine) const MOUNT_POINTS: [&[u8]; 8] =
     [b"dev", b"proc", b"sys", b"etc/hosts", b"etc/hostname", b"etc/resolv.conf", b".dockerenv", b"run/.containerenv"];
 
 /// The digest of an archive without entries: 1024 null bytes.

@@ -25,7 +25,7 @@ use crate::engine::{
     error::{Context, Error, Result},
     files::{Durability, Locking, read_json, write_atomic, write_json},
     reference::Reference,
-    store::{Scratch, make_directory},
+    store::{Scratch, UNDO, make_directory},
 };
 
 /// What we know of an image beside its configuration.
@@ -152,7 +152,13 @@ impl Intake<'_> {
         Ok(Image { id, config: parsed })
     }
 
-    fn directory(&self) -> Result<PathBuf> {
+    /// Where what is done for it in the kernel is journaled: a sweep takes it back if this process dies.
+    pub(in crate::engine) fn undo(&self) -> PathBuf {
+        self.scratch.path.join(UNDO)
+    }
+
+    /// An empty directory that goes with it.
+    pub(in crate::engine) fn directory(&self) -> Result<PathBuf> {
         let path = self.scratch.path.join(self.next.fetch_add(1, Ordering::Relaxed).to_string());
         make_directory(&path, 0o700)?;
         Ok(path)

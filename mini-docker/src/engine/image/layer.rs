@@ -118,6 +118,7 @@ impl Engine {
             used.extend(container.config.layers);
         }
         used.extend(self.leased_layers()?);
+        used.extend(self.cached_layers());
         Ok(used)
     }
 

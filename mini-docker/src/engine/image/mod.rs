@@ -34,6 +34,7 @@ use super::{
 
 pub use archive::Loaded;
 pub use commit::Commit;
+pub(super) use commit::MOUNT_POINTS;
 pub use config::{Healthcheck, History, ImageConfig, RootFs, RunConfig};
 pub use filter::Filters;
 pub use history::Step;

@@ -173,7 +173,7 @@ impl Mount {
             "required" if !matches!(self.kind, MountKind::Secret | MountKind::Ssh) => return unexpected(),
             "required" => self.required = boolean(value).ok_or_else(invalid)?,
             "size" if self.kind != MountKind::Tmpfs => return unexpected(),
-            "size" => self.size = bytes(value).ok_or_else(invalid)?,
+            "size" => self.size = crate::engine::bytes::parse(value).map_err(|_| invalid())?,
             "id" => value.clone_into(&mut self.id),
             "sharing" => self.sharing = Some(one_of("sharing value", value, &SHARINGS)?),
             "mode" => self.mode = Some(number(key, value, 8)?),
@@ -236,23 +236,6 @@ fn number(key: &str, value: &str, radix: u32) -> Result<u32> {
     let digits = !value.is_empty() && value.chars().all(|c| c.is_digit(radix));
     let parsed = u32::from_str_radix(value, radix).ok().filter(|_| digits);
     parsed.ok_or_else(|| ParseError::new(format!("invalid value {value} for {key}")))
-}
-
-/// A number of bytes with a binary unit: `64m`, `1GiB`.
-fn bytes(value: &str) -> Option<u64> {
-    let digits = value.len() - value.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.').len();
-    let (number, unit) = value.split_at(digits);
-    let number: f64 = number.parse().ok()?;
-    let unit = unit.trim_start().to_lowercase();
-    let shift = match unit.chars().next() {
-        None => 0,
-        Some(c) => 10 * "bkmgtp".find(c)? as i32,
-    };
-    if !matches!(unit.get(1..), None | Some("" | "b" | "ib")) {
-        return None;
-    }
-    let bytes = number * f64::powi(2.0, shift);
-    (bytes < 9e18).then_some(bytes as u64)
 }
 
 #[cfg(test)]

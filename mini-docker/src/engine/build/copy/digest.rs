@@ -1,0 +1,105 @@
+//! The content of a COPY: what of it counts for the cache.
+
+use std::{
+    fs::File,
+    io::{self, Write},
+    os::fd::{AsFd, BorrowedFd},
+    path::Path,
+};
+
+use nix::{
+    fcntl::{OFlag, readlinkat},
+    sys::stat::{FileStat, SFlag},
+};
+
+use super::{Arrival, select::Selected};
+use crate::engine::{
+    build::onto::{self, open_in},
+    digest::Hashing,
+    error::{Context, Result},
+};
+
+/// One digest over the sources and how they arrive: names, kinds, modes, link targets, devices, attributes and bytes, and
+/// owners where they stay; no times.
+pub(super) fn digest(selected: &[Selected], arrival: &Arrival) -> Result<String> {
+    let mut hashing = Hashing::new(io::sink());
+    let copy = arrival.copy;
+    let how = format!(
+        "{} {:?} {} {:?} {:?} {} {} {} {:?} {:?}",
+        arrival.keyword,
+        arrival.destination,
+        arrival.into,
+        copy.chown,
+        copy.chmod,
+        copy.link,
+        copy.parents,
+        arrival.unpacks,
+        copy.sources,
+        copy.exclude,
+    );
+    part(&mut hashing, how.as_bytes())?;
+    for file in &copy.inline {
+        part(&mut hashing, file.name.as_bytes())?;
+        part(&mut hashing, file.content.as_bytes())?;
+    }
+    for source in selected {
+        part(&mut hashing, source.path.as_os_str().as_encoded_bytes())?;
+        entry(&mut hashing, source.fd.as_fd(), Path::new(""), &source.stat, arrival)?;
+        for inner in &source.entries {
+            part(&mut hashing, inner.path.as_os_str().as_encoded_bytes())?;
+            entry(&mut hashing, source.fd.as_fd(), &inner.path, &inner.stat, arrival)?;
+        }
+    }
+    Ok(hashing.digest().hex().to_owned())
+}
+
+fn part(hashing: &mut Hashing<io::Sink>, bytes: &[u8]) -> Result<()> {
+    let written = hashing.write_all(&(bytes.len() as u64).to_le_bytes()).and_then(|()| hashing.write_all(bytes));
+    written.doing("hash", Path::new("the sources"))
+}
+
+fn entry(
+    hashing: &mut Hashing<io::Sink>,
+    source: BorrowedFd,
+    path: &Path,
+    stat: &FileStat,
+    arrival: &Arrival,
+) -> Result<()> {
+    let kind = onto::kind(stat);
+    let owner = if arrival.keeps_owners { (stat.st_uid, stat.st_gid) } else { (0, 0) };
+    let device = if matches!(kind, SFlag::S_IFCHR | SFlag::S_IFBLK) { stat.st_rdev } else { 0 };
+    let size = if kind == SFlag::S_IFREG { stat.st_size } else { 0 };
+    part(hashing, format!("{:o} {owner:?} {device} {size}", stat.st_mode).as_bytes())?;
+    match kind {
+        SFlag::S_IFLNK => {
+            let target = readlinkat(source, path).doing("read the link", path)?;
+            part(hashing, target.as_encoded_bytes())
+        }
+        SFlag::S_IFREG => {
+            let mut file = open(source, path)?;
+            for (name, value) in super::write::attributes(file.as_fd(), path)? {
+                part(hashing, name.to_bytes())?;
+                part(hashing, &value)?;
+            }
+            let mut buffer = [0; 16 << 10];
+            loop {
+                match io::Read::read(&mut file, &mut buffer).doing("read", path)? {
+                    0 => return Ok(()),
+                    length => hashing.write_all(&buffer[..length]).doing("hash", path)?,
+                }
+            }
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Opens a regular file of a source; the source itself where the path is empty.
+pub(super) fn open(source: BorrowedFd, path: &Path) -> Result<File> {
+    let flags = OFlag::O_RDONLY | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    if path.as_os_str().is_empty() {
+        // It is open, but only as a place (`O_PATH`); it was a regular file then, and is the same now.
+        let own = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&source));
+        return File::open(&own).doing("open", Path::new(&own));
+    }
+    open_in(source, path, flags | OFlag::O_NOFOLLOW).map(File::from).doing("open", path)
+}

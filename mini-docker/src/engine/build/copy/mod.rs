@@ -1,0 +1,172 @@
+//! COPY and ADD.
+
+mod digest;
+mod mode;
+mod select;
+mod write;
+
+use std::{
+    os::fd::AsFd,
+    path::{Path, PathBuf},
+};
+
+use super::{
+    Builder, Failure, cache,
+    configure::below,
+    dockerfile::{self, Command, Ignore, ParseError},
+    stage::{Stage, Step},
+    workspace::Workspace,
+};
+use crate::engine::{
+    error::{Error, Result},
+    image::ImageConfig,
+};
+use mode::Mode;
+use select::Selected;
+
+/// Whether a file's first bytes are those of an archive, compressed or not.
+pub(super) fn is_archive(start: &[u8]) -> bool {
+    let compressed: [&[u8]; 4] = [&[0x1f, 0x8b], b"BZh", &[0xfd, b'7', b'z', b'X', b'Z'], &[0x28, 0xb5, 0x2f, 0xfd]];
+    compressed.iter().any(|magic| start.starts_with(magic)) || is_tar_header(start)
+}
+
+/// Whether a block is the header of a tar entry: its checksum is right (POSIX ustar, pax(1)).
+fn is_tar_header(block: &[u8]) -> bool {
+    let Some(block) = block.get(..512) else { return false };
+    let field = String::from_utf8_lossy(&block[148..156]);
+    let digits = field.trim_matches(|c: char| c == ' ' || c == '\0');
+    let sum = block.iter().enumerate().map(|(at, byte)| if (148..156).contains(&at) { 32 } else { u32::from(*byte) });
+    u32::from_str_radix(digits, 8) == Ok(sum.sum()) && !digits.is_empty()
+}
+
+/// How files arrive.
+struct Arrival<'a> {
+    /// `COPY` or `ADD`.
+    keyword: &'a str,
+    copy: &'a dockerfile::Copy,
+    /// Absolute, and whether it is a directory because of how it is written.
+    destination: String,
+    into: bool,
+    mode: Option<Mode>,
+    /// Whether the files' owners stay theirs: those of a stage do, the user's do not.
+    keeps_owners: bool,
+    /// Whether archives are unpacked.
+    unpacks: bool,
+}
+
+impl Builder<'_> {
+    pub(super) fn copy(
+        &mut self,
+        stage: &mut Stage,
+        command: &Command,
+        copy: &dockerfile::Copy,
+        add: bool,
+    ) -> Result<(), Failure> {
+        let keyword = if add { "ADD" } else { "COPY" };
+        let many = copy.sources.len() + copy.inline.len() > 1;
+        let ends = ["", ".", "..", "/", "/.", "/.."].iter().any(|end| match *end {
+            end if end.starts_with('/') => copy.destination.ends_with(end),
+            end => copy.destination == end,
+        });
+        if many && !ends {
+            return Err(Error::invalid(format!(
+                "when using {keyword} with more than one source file, the destination must be a directory and end with a /"
+            ))
+            .into());
+        }
+        let remote = |source: &&String| source.contains("://") || source.starts_with("git@");
+        if add && let Some(url) = copy.sources.iter().find(remote) {
+            return Err(Error::invalid(format!(
+                "ADD {url}: sources from the network are not there yet: get it with RUN"
+            ))
+            .into());
+        }
+        let arrival = Arrival {
+            keyword,
+            copy,
+            destination: below(&stage.image.config.working_dir, &copy.destination),
+            into: ends || many,
+            mode: copy.chmod.as_deref().map(Mode::parse).transpose()?,
+            keeps_owners: copy.from.is_some() && copy.chown.is_none(),
+            unpacks: add && copy.unpack != Some(false),
+        };
+        self.announce(stage, &command.source);
+        let from = self.source(stage, copy.from.as_deref())?;
+        let invalid = |e: ParseError| Error::invalid(e.to_string());
+        let exclude = Ignore::new(&copy.exclude).map_err(invalid)?;
+        let none = Ignore::default();
+        let (root, ignore) = match &from {
+            Some(workspace) => (workspace.root(), &none),
+            None => (self.request.context.root.as_fd(), &self.request.context.ignore),
+        };
+        let selected = select::select(root, ignore, &exclude, copy)?;
+        let content = digest::digest(&selected, &arrival)?;
+        let words = history(&arrival);
+        let key = cache::key(&["copy", &stage.key, &content]);
+        let step = Step { words: &words, source: &command.source, key };
+        if self.reuse(stage, &step)? {
+            return Ok(());
+        }
+        self.change(stage, &step, |workspace| write::write(workspace, &selected, &arrival))
+    }
+
+    /// Copies files for a mount: the directory with the copy, the digest of its content, and whether it is a directory.
+    pub(super) fn gather(
+        &mut self,
+        stage: &Stage,
+        copy: &dockerfile::Copy,
+    ) -> Result<(PathBuf, String, bool), Failure> {
+        let arrival = Arrival {
+            keyword: "bind",
+            copy,
+            destination: copy.destination.clone(),
+            into: false,
+            mode: None,
+            keeps_owners: copy.from.is_some(),
+            unpacks: false,
+        };
+        let from = self.source(stage, copy.from.as_deref())?;
+        let none = Ignore::default();
+        let (root, ignore) = match &from {
+            Some(workspace) => (workspace.root(), &none),
+            None => (self.request.context.root.as_fd(), &self.request.context.ignore),
+        };
+        let selected = select::select(root, ignore, &none, copy)?;
+        let content = digest::digest(&selected, &arrival)?;
+        let base = self.intake.directory()?;
+        let workspace = Workspace::new(self.engine, &ImageConfig::new(), &base)?;
+        write::write(&workspace, &selected, &arrival)?;
+        let directory = workspace.into_upper()?.unwrap_or(base);
+        Ok((directory, content, selected.iter().any(Selected::is_directory)))
+    }
+
+    /// Where files come from, if it is not the context.
+    fn source(&mut self, stage: &Stage, from: Option<&str>) -> Result<Option<Workspace>, Failure> {
+        let Some(name) = from else { return Ok(None) };
+        let image = match self.plan.stage(name, stage.index) {
+            Some(index) => self.stage(index)?.image,
+            None => self.image_of(name)?,
+        };
+        let base = self.intake.directory()?;
+        Ok(Some(Workspace::new(self.engine, &image, &base)?))
+    }
+}
+
+/// For the history, as `COPY a b /c`.
+fn history(arrival: &Arrival) -> String {
+    let mut words = vec![arrival.keyword];
+    words.extend(arrival.copy.sources.iter().map(String::as_str));
+    words.extend(arrival.copy.inline.iter().map(|file| file.name.as_str()));
+    words.push(&arrival.copy.destination);
+    words.join(" ")
+}
+
+/// The name under which a source arrives in a directory.
+fn base_name(path: &Path) -> &Path {
+    path.file_name().map_or(Path::new(""), Path::new)
+}
+
+/// Sources that are one file each count as such.
+fn files(selected: &[Selected]) -> usize {
+    selected.iter().filter(|source| !source.is_directory()).count()
+}

@@ -1,0 +1,128 @@
+//! Writing into a stage's files: every path is resolved in its root (openat2(2), `RESOLVE_IN_ROOT`), so that a link in a
+//! hostile image leads nowhere else.
+
+use std::{
+    collections::VecDeque,
+    ffi::OsString,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::{Component, Path, PathBuf},
+};
+
+use nix::{
+    errno::Errno,
+    fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat2, readlinkat},
+    sys::stat::{FileStat, Mode, SFlag, fstatat, mkdirat},
+    unistd::{Gid, Uid, fchownat},
+};
+
+use super::{dockerfile::clean, workspace::Workspace};
+use crate::{
+    engine::error::{Context, Error, Kind, Result},
+    runtime,
+};
+
+/// User and group ids.
+pub(super) type Owner = (u32, u32);
+
+pub(super) const DIRECTORY: OFlag = OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_CLOEXEC);
+
+/// Opens a path as a process in `root` would.
+pub(super) fn open_in(root: BorrowedFd, path: &Path, flags: OFlag) -> Result<OwnedFd, Errno> {
+    let confined = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS;
+    let relative = path.strip_prefix("/").unwrap_or(path);
+    let path = if relative.as_os_str().is_empty() { Path::new(".") } else { relative };
+    loop {
+        // EAGAIN: something was renamed meanwhile.
+        match openat2(root, path, OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(confined)) {
+            Err(Errno::EAGAIN | Errno::EINTR) => {}
+            opened => return opened,
+        }
+    }
+}
+
+/// What is at a name, itself a link or not; `None` where nothing is.
+pub(super) fn look(parent: BorrowedFd, name: &Path) -> Result<Option<FileStat>, Errno> {
+    match fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+        Err(Errno::ENOENT) => Ok(None),
+        found => found.map(Some),
+    }
+}
+
+pub(super) fn kind(stat: &FileStat) -> SFlag {
+    SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT
+}
+
+/// Whether a path is a directory, links followed.
+pub(super) fn is_directory(root: BorrowedFd, path: &Path) -> bool {
+    open_in(root, path, DIRECTORY | OFlag::O_PATH).is_ok()
+}
+
+/// Links that are followed on the way to a directory, as the kernel does.
+const MOST_LINKS: usize = 40;
+
+/// Opens a directory, and makes what is missing of it, mode 0755. A link that leads nowhere gets its target.
+pub(super) fn make(root: BorrowedFd, path: &Path, owner: Owner) -> Result<OwnedFd> {
+    let mut here = open_in(root, Path::new("/"), DIRECTORY).doing("open", Path::new("/"))?;
+    let mut so_far = PathBuf::from("/");
+    let mut left: VecDeque<OsString> = names(path).collect();
+    let mut links = 0;
+    while let Some(name) = left.pop_front() {
+        so_far.push(&name);
+        match open_in(root, &so_far, DIRECTORY) {
+            Ok(opened) => here = opened,
+            Err(Errno::ENOENT) => match mkdirat(here.as_fd(), name.as_os_str(), Mode::from_bits_truncate(0o755)) {
+                Ok(()) => {
+                    chown(here.as_fd(), Path::new(&name), owner).doing("give away", &so_far)?;
+                    here = open_in(root, &so_far, DIRECTORY).doing("open", &so_far)?;
+                }
+                Err(Errno::EEXIST) if links < MOST_LINKS => {
+                    links += 1;
+                    let target = readlinkat(here.as_fd(), name.as_os_str()).doing("read the link", &so_far)?;
+                    so_far.pop();
+                    let whole = clean(&so_far.join(target).to_string_lossy());
+                    let rest: Vec<_> = left.drain(..).collect();
+                    left.extend(names(Path::new(&whole)).chain(rest));
+                    so_far = PathBuf::from("/");
+                    here = open_in(root, &so_far, DIRECTORY).doing("open", &so_far)?;
+                }
+                Err(e) => return Err(e).doing("make the directory", &so_far),
+            },
+            Err(Errno::ENOTDIR) => {
+                return Err(Error::invalid(format!("cannot copy to non-directory: {}", so_far.display())));
+            }
+            Err(e) => return Err(e).doing("open", &so_far),
+        }
+    }
+    Ok(here)
+}
+
+/// The names in a path.
+fn names(path: &Path) -> impl Iterator<Item = OsString> + '_ {
+    path.components().filter_map(|part| match part {
+        Component::Normal(name) => Some(name.to_owned()),
+        _ => None,
+    })
+}
+
+pub(super) fn chown(parent: BorrowedFd, name: &Path, (uid, gid): Owner) -> Result<(), Errno> {
+    fchownat(parent, name, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)), AtFlags::AT_SYMLINK_NOFOLLOW)
+}
+
+/// Who `--chown` and USER mean; a user without a group is its own group's.
+pub(super) fn owner(workspace: &Workspace, text: &str) -> Result<Owner> {
+    if text.is_empty() {
+        return Ok((0, 0));
+    }
+    if let Ok(id) = text.parse::<u32>() {
+        return Ok((id, id));
+    }
+    runtime::owner(workspace.root(), text).map_err(|e| Error::new(Kind::Invalid, e.to_string()))
+}
+
+/// A directory for WORKDIR.
+pub(super) fn directory(workspace: &Workspace, path: &str, user: &str) -> Result<()> {
+    if is_directory(workspace.root(), Path::new(path)) {
+        return Ok(());
+    }
+    make(workspace.root(), Path::new(path), owner(workspace, user)?).map(drop)
+}

@@ -1,0 +1,221 @@
+//! RUN: a container over the layers so far, whose upper directory becomes the next one.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read},
+    os::fd::{AsFd, OwnedFd},
+    path::{Path, PathBuf},
+};
+
+use nix::{fcntl::OFlag, unistd::pipe2};
+use process::{Host, Journal, sys};
+
+use super::{
+    Builder, Event, Failure, cache, configure,
+    dockerfile::{Command, Run},
+    mounts::Mounts,
+    scope,
+    stage::{Stage, Step},
+    workspace,
+};
+use crate::{
+    engine::{
+        container::rights::Rights,
+        error::{Context, Error, Kind, Result},
+        image::MOUNT_POINTS,
+        store::random_id,
+    },
+    runtime::{self, Namespaces, Network, ProcessSpec, Shm, Spec, View},
+};
+
+/// Processes that a step may have at once, as any container.
+const PIDS: i64 = 2048;
+/// Where a script is mounted.
+const SCRIPTS: &str = "/dev/pipes";
+/// Bytes of /dev/shm, as Docker's.
+const SHM_SIZE: u64 = 64 << 20;
+
+impl Builder<'_> {
+    pub(super) fn run(&mut self, stage: &mut Stage, command: &Command, run: &Run) -> Result<(), Failure> {
+        if run.security != "sandbox" {
+            return Err(
+                Error::invalid("RUN --security=insecure is not allowed: what it gives, nothing takes back").into()
+            );
+        }
+        if let Some(device) = run.devices.first() {
+            return Err(Error::invalid(format!("RUN --device={device}: devices are not there in a build")).into());
+        }
+        let (arguments, script) = arguments(stage, run)?;
+        if arguments.is_empty() {
+            return Err(Error::invalid("RUN has no command").into());
+        }
+        let words = history(stage, &arguments);
+        let mut mounts = self.mounts(stage, run)?;
+        if let (Some(script), [name]) = (&script, &arguments[..]) {
+            mounts.script(&self.intake.directory()?, Path::new(name), script)?;
+        }
+        let network = if run.network == "default" { &self.request.network } else { &run.network };
+        let config = &stage.image.config;
+        let mut parts = vec!["run", &stage.key, &config.user, &config.working_dir, network.as_str(), &mounts.key];
+        parts.extend(arguments.iter().map(String::as_str));
+        parts.push("env");
+        parts.extend(stage.env.iter().map(String::as_str));
+        let step = Step { words: &words, source: &command.source, key: cache::key(&parts) };
+        self.announce(stage, step.source);
+        if self.reuse(stage, &step)? {
+            return Ok(());
+        }
+        let base = self.intake.directory()?;
+        let code = self.execute(stage, &arguments, network, &mounts, &base)?;
+        if code != 0 {
+            let words = arguments.join(" ");
+            let message = format!("process {words:?} did not complete successfully: exit code: {code}");
+            return Err(Error::new(Kind::Invalid, message).into());
+        }
+        let upper = base.join("upper");
+        let lower = workspace::lower(self.engine, &stage.image, &base)?;
+        clear_mount_points(&upper, &lower, &mounts.targets);
+        let upper = Some(upper).filter(|upper| !workspace::is_empty(upper));
+        self.take(stage, &step, upper.as_deref())
+    }
+
+    /// Runs the container to its end, and returns the exit code.
+    fn execute(
+        &mut self,
+        stage: &Stage,
+        arguments: &[String],
+        network: &str,
+        mounts: &Mounts,
+        base: &Path,
+    ) -> Result<i32> {
+        let rights = Rights::default();
+        let config = &stage.image.config;
+        let mut environment = stage.env.clone();
+        for name in scope::PREDEFINED {
+            if let Some(value) = self.request.args.get(name) {
+                scope::set(&mut environment, name, value);
+            }
+        }
+        environment.extend(mounts.environment.iter().cloned());
+        let spec = Spec {
+            lower: workspace::lower(self.engine, &stage.image, base)?,
+            base: base.to_owned(),
+            volatile: true,
+            hostname: "build".to_owned(),
+            network: if network == "host" { Network::Host } else { Network::none() },
+            process: ProcessSpec {
+                arguments: arguments.to_vec(),
+                environment,
+                working_dir: config.working_dir.clone(),
+                user: config.user.clone(),
+                terminal: false,
+                size: None,
+                capabilities: rights.capabilities()?,
+                // A step may use sudo, and what it makes is the user's own.
+                new_privileges: true,
+                seccomp: rights.seccomp()?,
+                rlimits: rights.rlimits()?,
+                groups: Vec::new(),
+                oom_score: None,
+            },
+            init: false,
+            cgroup: PathBuf::from(format!("/mini-docker/{}.{}", self.engine.store.key(), random_id()?)),
+            limits: cgroup::Limits { pids: Some(PIDS), ..cgroup::Limits::default() },
+            mounts: mounts.list.clone(),
+            shm: Shm::Own(SHM_SIZE),
+            namespaces: Namespaces::default(),
+            sysctls: Vec::new(),
+            view: View::default(),
+            read_only: false,
+            die_with_parent: true,
+        };
+        let undo = self.intake.undo();
+        let mut host = Host::new(Journal::open(&undo).doing("open", &undo)?);
+        let code = self.watch(&spec, &mut host);
+        let undone = std::mem::take(&mut host.journal).undo_all();
+        let code = code?;
+        undone.doing("clean up after the step, by", &undo)?;
+        Ok(code)
+    }
+
+    fn watch(&mut self, spec: &Spec, host: &mut Host) -> Result<i32> {
+        let doing = |e: io::Error| Error::system("run the step", &e);
+        let (output, ours) = pipe2(OFlag::O_CLOEXEC).map_err(|e| doing(e.into()))?;
+        let null = File::options().read(true).write(true).open("/dev/null").map_err(doing)?;
+        let error = ours.try_clone().map_err(doing)?;
+        let stdio = [Some(OwnedFd::from(null)), Some(ours), Some(error)];
+        let started = runtime::start(spec, stdio, host).map_err(|e| Error::new(Kind::Invalid, e.to_string()))?;
+        let mut output = File::from(output);
+        let mut buffer = vec![0; 64 << 10];
+        loop {
+            match output.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(length) => (self.progress)(Event::Output(&buffer[..length])),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(doing(e)),
+            }
+        }
+        sys::wait_exit(started.child.pidfd.as_fd()).map_err(|e| doing(e.into()))
+    }
+}
+
+/// As Docker writes it: `RUN |1 version=2 /bin/sh -c make`.
+fn history(stage: &Stage, arguments: &[String]) -> String {
+    let values = stage.args.iter().filter_map(|name| Some(format!("{name}={}", stage.variable(name)?)));
+    let values: Vec<_> = values.collect();
+    let values = if values.is_empty() { String::new() } else { format!("|{} {} ", values.len(), values.join(" ")) };
+    format!("RUN {values}{}", arguments.join(" "))
+}
+
+/// What the container executes, and the script that it is, where it is one with an interpreter of its own.
+fn arguments(stage: &Stage, run: &Run) -> Result<(Vec<String>, Option<String>)> {
+    let config = &stage.image.config;
+    let [first, ..] = &run.heredocs[..] else {
+        return Ok((configure::command(config, &run.command), None));
+    };
+    let [text] = &run.command.words[..] else {
+        return Err(Error::invalid("a here-document needs a command in shell form"));
+    };
+    let mut command = run.command.clone();
+    if text.starts_with("<<") && run.heredocs.len() == 1 && is_one_word(text) {
+        let script = first.text();
+        if script.starts_with("#!") {
+            return Ok((vec![format!("{SCRIPTS}/{}", first.name)], Some(script)));
+        }
+        command.words = vec![script];
+    } else {
+        let docs = run.heredocs.iter().map(|doc| format!("\n{}{}", doc.content, doc.name));
+        command.words = vec![text.clone() + &docs.collect::<String>()];
+    }
+    Ok((configure::command(config, &command), None))
+}
+
+fn is_one_word(text: &str) -> bool {
+    !text.trim_start_matches("<<").trim_start_matches('-').trim().contains(char::is_whitespace)
+}
+
+/// Removes what was made in the upper directory only for something to be mounted on it.
+fn clear_mount_points(upper: &Path, lower: &[PathBuf], targets: &[PathBuf]) {
+    let own = MOUNT_POINTS.iter().filter_map(|path| std::str::from_utf8(path).ok()).map(PathBuf::from);
+    for path in own.chain(targets.iter().cloned()) {
+        // And the directories that it needed.
+        for path in path.ancestors().take_while(|path| !path.as_os_str().is_empty()) {
+            let there = upper.join(path);
+            let Ok(found) = fs::symlink_metadata(&there) else { continue };
+            if lower.iter().any(|layer| fs::symlink_metadata(layer.join(path)).is_ok()) {
+                break;
+            }
+            // What is not empty is the step's own.
+            let removed = if found.is_dir() {
+                fs::remove_dir(&there)
+            } else if found.is_file() && found.len() == 0 {
+                fs::remove_file(&there)
+            } else {
+                break;
+            };
+            if removed.is_err() {
+                break;
+            }
+        }
+    }
+}

@@ -1,0 +1,332 @@
+//! One stage: from its base through its instructions.
+
+use jiff::Timestamp;
+
+use super::{
+    Builder, Event, Failure, cache, configure,
+    dockerfile::{Arg, Command, Expander, Instruction, Lines, Pair, ParseError, Quotes, trigger},
+    plan::Base,
+    scope,
+    workspace::Workspace,
+};
+use crate::engine::{
+    digest::Digest,
+    error::{Error, Result},
+    image::{History, ImageConfig},
+};
+
+/// A stage as far as it is built.
+#[derive(Debug, Clone)]
+pub(super) struct Stage {
+    /// What becomes its image.
+    pub(super) image: ImageConfig,
+    /// The image that it stands on.
+    pub(super) base: Option<Digest>,
+    /// The cache's name of its files.
+    pub(super) key: String,
+    /// Variables in scope: the image's, and ARGs.
+    pub(super) env: Vec<String>,
+    /// The names of those that are ARGs.
+    pub(super) args: Vec<String>,
+    /// Its number.
+    pub(super) index: usize,
+    /// Whether it has a CMD of its own.
+    command_set: bool,
+    /// Steps that write files, and how many there are.
+    step: usize,
+    steps: usize,
+}
+
+/// What a step did.
+pub(super) struct Step<'a> {
+    /// For the history.
+    pub(super) words: &'a str,
+    /// For people: the instruction as it stands in the file.
+    pub(super) source: &'a str,
+    pub(super) key: String,
+}
+
+impl Builder<'_> {
+    /// The stage of this number, built if it is not yet.
+    pub(super) fn stage(&mut self, index: usize) -> Result<Stage, Failure> {
+        if let Some(stage) = self.built.get(&index) {
+            return Ok(stage.clone());
+        }
+        let (parsed, base) = self.plan.stages[index].clone();
+        let at = |error: Error| Failure { error, lines: Some(parsed.lines) };
+        if self.building.contains(&index) {
+            return Err(at(Error::invalid(format!(
+                "circular dependency detected on stage: {}",
+                self.plan.name(index)
+            ))));
+        }
+        self.building.push(index);
+        let mut stage = self.base(index, &base).map_err(|failure| failure.at(parsed.lines))?;
+        let triggers = stage.image.config.on_build.take().unwrap_or_default();
+        let triggers =
+            triggers.iter().map(|text| trigger(text, '\\').map(|command| Command { lines: parsed.lines, ..command }));
+        let mut commands: Vec<Command> =
+            triggers.collect::<Result<_, _>>().map_err(|e| at(Error::invalid(format!("ONBUILD: {}", e.message))))?;
+        commands.extend(parsed.commands);
+        stage.steps = 1 + commands.iter().filter(|command| writes(&command.instruction)).count();
+        for command in &commands {
+            self.command(&mut stage, command).map_err(|failure| failure.at(command.lines))?;
+        }
+        self.building.pop();
+        self.built.insert(index, stage.clone());
+        Ok(stage)
+    }
+
+    fn base(&mut self, index: usize, base: &Base) -> Result<Stage, Failure> {
+        let mut stage = match base {
+            Base::Stage(earlier) => Stage { index, step: 1, ..self.stage(*earlier)? },
+            Base::Scratch => Stage::new(index, ImageConfig::new(), None),
+            Base::Image(name) => {
+                let image = self.engine.image(name)?;
+                self.lease(&image.config.rootfs.diff_ids)?;
+                Stage::new(index, image.config, Digest::from_hex(&image.id))
+            }
+        };
+        let env = stage.image.config.env.get_or_insert_default();
+        if scope::get(env, "PATH").is_none() {
+            env.push(format!("PATH={}", process::DEFAULT_PATH));
+        }
+        for variable in env {
+            if let Some((key, value)) = variable.split_once('=') {
+                scope::set(&mut stage.env, key, value);
+            }
+        }
+        stage.command_set = false;
+        Ok(stage)
+    }
+
+    /// An image that files are taken from.
+    pub(super) fn image_of(&mut self, name: &str) -> Result<ImageConfig, Failure> {
+        if name == "scratch" {
+            return Ok(ImageConfig::new());
+        }
+        let image = self.engine.image(name)?;
+        self.lease(&image.config.rootfs.diff_ids)?;
+        Ok(image.config)
+    }
+
+    fn command(&mut self, stage: &mut Stage, command: &Command) -> Result<(), Failure> {
+        let instruction = expand(&command.instruction, stage, self.escape)?;
+        match &instruction {
+            Instruction::Arg(args) => {
+                for arg in args {
+                    self.arg(stage, arg)?;
+                }
+                stage.remark(&command.source);
+            }
+            Instruction::Maintainer(name) => {
+                name.clone_into(&mut stage.image.author);
+                stage.remark(&command.source);
+            }
+            Instruction::Run(run) => self.run(stage, command, run)?,
+            Instruction::Add(copy) => self.copy(stage, command, copy, true)?,
+            Instruction::Copy(copy) => self.copy(stage, command, copy, false)?,
+            Instruction::Workdir(_) => {
+                configure::apply(&mut stage.image.config, &instruction)?;
+                self.workdir(stage, command)?;
+            }
+            Instruction::Entrypoint(_) => {
+                configure::apply(&mut stage.image.config, &instruction)?;
+                if !stage.command_set {
+                    // The base's command was for the base's entry point.
+                    stage.image.config.cmd = None;
+                }
+                stage.remark(&command.source);
+            }
+            _ => {
+                stage.command_set |= matches!(instruction, Instruction::Cmd(_));
+                configure::apply(&mut stage.image.config, &instruction)?;
+                if let Instruction::Env(pairs) = &instruction {
+                    for pair in pairs {
+                        scope::set(&mut stage.env, &pair.key, &pair.value);
+                    }
+                }
+                stage.remark(&command.source);
+            }
+        }
+        Ok(())
+    }
+
+    /// ARG: the user's value, the default, or that of the same ARG before the first FROM.
+    fn arg(&self, stage: &mut Stage, arg: &Arg) -> Result<()> {
+        let given = self.request.args.get(&arg.name);
+        let value = given.or(arg.default.as_ref()).or_else(|| self.plan.globals.get(&arg.name));
+        if let Some(value) = value {
+            scope::set(&mut stage.env, &arg.name, value);
+        }
+        if !stage.args.contains(&arg.name) {
+            stage.args.push(arg.name.clone());
+        }
+        Ok(())
+    }
+
+    /// WORKDIR makes its directory, which then is the user's.
+    fn workdir(&mut self, stage: &mut Stage, command: &Command) -> Result<(), Failure> {
+        let path = stage.image.config.working_dir.clone();
+        let user = stage.image.config.user.clone();
+        let words = format!("WORKDIR {path}");
+        let step =
+            Step { words: &words, source: &command.source, key: cache::key(&["workdir", &stage.key, &path, &user]) };
+        self.announce(stage, step.source);
+        if self.reuse(stage, &step)? {
+            return Ok(());
+        }
+        self.change(stage, &step, |workspace| super::onto::directory(workspace, &path, &user))
+    }
+
+    /// Tells that a step begins.
+    pub(super) fn announce(&mut self, stage: &mut Stage, source: &str) {
+        stage.step += 1;
+        self.steps += 1;
+        let name = if self.plan.stages.len() > 1 { format!("{} ", self.plan.name(stage.index)) } else { String::new() };
+        let name = format!("[{name}{}/{}] {source}", stage.step, stage.steps);
+        (self.progress)(Event::Step { number: self.steps, name: &name });
+    }
+
+    /// Takes what the cache has for a step; whether it has anything.
+    pub(super) fn reuse(&mut self, stage: &mut Stage, step: &Step) -> Result<bool> {
+        if self.request.no_cache {
+            return Ok(false);
+        }
+        let Some(record) = self.engine.cached(&step.key)? else { return Ok(false) };
+        if let Some(layer) = &record.layer {
+            self.lease(std::slice::from_ref(layer))?;
+            if !self.intake.has(layer) {
+                return Ok(false);
+            }
+        }
+        (self.progress)(Event::Cached);
+        stage.add(step, record.layer, record.created);
+        Ok(true)
+    }
+
+    /// Executes a step that changes files from outside of a container.
+    pub(super) fn change(
+        &mut self,
+        stage: &mut Stage,
+        step: &Step,
+        act: impl FnOnce(&Workspace) -> Result<()>,
+    ) -> Result<(), Failure> {
+        let base = self.intake.directory()?;
+        let workspace = Workspace::new(self.engine, &stage.image, &base)?;
+        act(&workspace)?;
+        let upper = workspace.into_upper()?;
+        self.take(stage, step, upper.as_deref())
+    }
+
+    /// Makes a layer of what a step has changed.
+    pub(super) fn take(
+        &mut self,
+        stage: &mut Stage,
+        step: &Step,
+        upper: Option<&std::path::Path>,
+    ) -> Result<(), Failure> {
+        let layer = upper.map(|upper| self.intake.tree(upper, crate::engine::image::Take::Move, &[])).transpose()?;
+        if let Some(layer) = &layer {
+            self.lease(std::slice::from_ref(layer))?;
+        }
+        let record = cache::Record { layer, created: Timestamp::now(), step: step.source.to_owned() };
+        self.engine.remember(&step.key, &record)?;
+        stage.add(step, record.layer, record.created);
+        (self.progress)(Event::Done);
+        Ok(())
+    }
+}
+
+impl Failure {
+    /// Adds where it is, unless that is known.
+    fn at(mut self, lines: Lines) -> Self {
+        self.lines.get_or_insert(lines);
+        self
+    }
+}
+
+fn writes(instruction: &Instruction) -> bool {
+    use Instruction::{Add, Copy, Run, Workdir};
+    matches!(instruction, Add(_) | Copy(_) | Run(_) | Workdir(_))
+}
+
+impl Stage {
+    fn new(index: usize, image: ImageConfig, base: Option<Digest>) -> Self {
+        let layers: Vec<_> = image.rootfs.diff_ids.iter().map(Digest::hex).collect();
+        let key = cache::key(&[&["from"], &layers[..]].concat());
+        Self { image, base, key, env: Vec::new(), args: Vec::new(), index, command_set: false, step: 1, steps: 1 }
+    }
+
+    /// The value of a variable.
+    pub(super) fn variable(&self, name: &str) -> Option<String> {
+        scope::get(&self.env, name)
+    }
+
+    /// Notes an instruction that made no layer.
+    fn remark(&mut self, words: &str) {
+        let created = self.image.history.iter().rev().find_map(|entry| entry.created).or(self.image.created);
+        self.image.history.push(History {
+            created,
+            created_by: words.to_owned(),
+            empty_layer: true,
+            ..History::default()
+        });
+    }
+
+    fn add(&mut self, step: &Step, layer: Option<Digest>, created: Timestamp) {
+        self.image.history.push(History {
+            created: Some(created),
+            created_by: step.words.to_owned(),
+            empty_layer: layer.is_none(),
+            ..History::default()
+        });
+        self.image.rootfs.diff_ids.extend(layer);
+        self.key.clone_from(&step.key);
+    }
+}
+
+/// The instruction with its variables expanded, as far as it is one that has them expanded.
+fn expand(instruction: &Instruction, stage: &Stage, escape: char) -> Result<Instruction> {
+    let lookup = |name: &str| stage.variable(name);
+    let expander = Expander::new(escape);
+    let invalid = |e: ParseError| Error::invalid(e.to_string());
+    let word = |text: &String| expander.word(text, &lookup).map_err(invalid);
+    let words = |list: &[String]| list.iter().map(word).collect::<Result<Vec<_>>>();
+    let option = |text: &Option<String>| text.as_ref().map(word).transpose();
+    let pairs = |list: &[Pair]| {
+        list.iter()
+            .map(|pair| Ok(Pair { key: word(&pair.key)?, value: word(&pair.value)? }))
+            .collect::<Result<Vec<_>>>()
+    };
+    Ok(match instruction {
+        Instruction::Env(list) => Instruction::Env(pairs(list)?),
+        Instruction::Label(list) => Instruction::Label(pairs(list)?),
+        Instruction::Workdir(path) => Instruction::Workdir(word(path)?),
+        Instruction::User(user) => Instruction::User(word(user)?),
+        Instruction::Stopsignal(signal) => Instruction::Stopsignal(word(signal)?),
+        Instruction::Volume(paths) => Instruction::Volume(words(paths)?),
+        Instruction::Expose(list) => {
+            let split = |text: &String| expander.words(text, &lookup).map_err(invalid);
+            Instruction::Expose(list.iter().map(split).collect::<Result<Vec<_>>>()?.concat())
+        }
+        Instruction::Arg(args) => {
+            let arg = |arg: &Arg| Ok(Arg { name: word(&arg.name)?, default: option(&arg.default)? });
+            Instruction::Arg(args.iter().map(arg).collect::<Result<_>>()?)
+        }
+        Instruction::Add(copy) | Instruction::Copy(copy) => {
+            let raw = Expander { quotes: Quotes::Ignore, ..expander.clone() };
+            let mut copy = copy.clone();
+            copy.sources = words(&copy.sources)?;
+            copy.destination = word(&copy.destination)?;
+            copy.chown = option(&copy.chown)?;
+            copy.chmod = option(&copy.chmod)?;
+            copy.checksum = option(&copy.checksum)?;
+            for file in copy.inline.iter_mut().filter(|file| file.expand) {
+                file.content = raw.word(&file.content, &lookup).map_err(invalid)?;
+            }
+            if matches!(instruction, Instruction::Add(_)) { Instruction::Add(copy) } else { Instruction::Copy(copy) }
+        }
+        other => other.clone(),
+    })
+}

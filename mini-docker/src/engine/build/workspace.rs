@@ -1,0 +1,64 @@
+//! The filesystem of a stage while a step changes it: an overlay over its layers that is attached nowhere.
+
+use std::{
+    fs,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    path::{Path, PathBuf},
+};
+
+use overlay::Overlay;
+use process::{Host, Journal};
+
+use crate::engine::{
+    Engine,
+    error::{Error, Kind, Result},
+    image::{Image, ImageConfig},
+    store::make_directory,
+};
+
+/// A stage's files, to be read and changed. They go when this value does; what was changed is in [`Workspace::upper`].
+pub(super) struct Workspace {
+    base: PathBuf,
+    root: OwnedFd,
+}
+
+/// The directories of an image's layers, the topmost first; an empty one where there is none.
+pub(super) fn lower(engine: &Engine, image: &ImageConfig, base: &Path) -> Result<Vec<PathBuf>> {
+    let lower = Image { id: String::new(), config: image.clone() }.lower(engine);
+    if !lower.is_empty() {
+        return Ok(lower);
+    }
+    let empty = base.join("empty");
+    make_directory(&empty, 0o755)?;
+    Ok(vec![empty])
+}
+
+impl Workspace {
+    /// Mounts the layers of `image` below a writable one in `base`, an empty directory.
+    pub(super) fn new(engine: &Engine, image: &ImageConfig, base: &Path) -> Result<Self> {
+        let mut overlay = Overlay::new(lower(engine, image, base)?, base.to_owned());
+        // Layers are synced as a whole when they are published.
+        overlay.volatile = true;
+        let mut host = Host::new(Journal::default());
+        let failed = |e: process::Error| Error::new(Kind::System, format!("mount the layers: {e}"));
+        host.prepare(&mut overlay).map_err(failed)?;
+        let root = host.root.take();
+        let root = root.ok_or_else(|| Error::new(Kind::System, "mount the layers: the overlay has no root"))?;
+        Ok(Self { base: base.to_owned(), root })
+    }
+
+    pub(super) fn root(&self) -> BorrowedFd<'_> {
+        self.root.as_fd()
+    }
+
+    /// Unmounts, and returns the directory with what was changed; `None` where nothing was.
+    pub(super) fn into_upper(self) -> Result<Option<PathBuf>> {
+        let upper = self.base.join("upper");
+        drop(self.root);
+        Ok(if is_empty(&upper) { None } else { Some(upper) })
+    }
+}
+
+pub(super) fn is_empty(directory: &Path) -> bool {
+    fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_none())
+}

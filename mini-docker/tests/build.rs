@@ -1,0 +1,187 @@
+//! Images from Dockerfiles: what is in them, what the cache takes, what is refused, and what a killed build leaves.
+
+use std::{
+    fs,
+    os::unix::fs::{PermissionsExt, symlink},
+    process::Stdio,
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use serde_json::json;
+use tests::engine::{Engine, eventually};
+
+fn engine() -> Engine {
+    Engine::new(env!("CARGO_BIN_EXE_mini-docker"))
+}
+
+/// Writes a context with this Dockerfile, and returns its directory.
+fn context(engine: &Engine, dockerfile: &str, files: &[(&str, &str)]) -> String {
+    let directory = engine.path("context");
+    fs::create_dir_all(&directory).unwrap();
+    fs::write(directory.join("Dockerfile"), dockerfile).unwrap();
+    for (name, content) in files {
+        let path = directory.join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+    directory.to_str().unwrap().to_owned()
+}
+
+/// What a build that fails says: more than one line.
+fn refused(engine: &Engine, arguments: &[&str]) -> String {
+    let said = engine.run(arguments);
+    assert_eq!((said.code, said.out.as_str()), (1, ""), "{}", said.err);
+    said.err
+}
+
+fn config(engine: &Engine, name: &str) -> serde_json::Value {
+    let text = engine.run(&["image", "inspect", name]).ok();
+    serde_json::from_str::<Vec<_>>(&text).unwrap().pop().unwrap()
+}
+
+#[test]
+fn a_dockerfile_becomes_an_image() {
+    let engine = engine();
+    let dockerfile = "ARG base=bb\nFROM $base AS one\nARG v=1\nENV A=x$v\nWORKDIR /w\nRUN echo \"$A $v\" > out\nFROM one AS unused\nRUN exit 9\nFROM bb\nCOPY --from=one --chown=3:4 /w/out /got\nCOPY <<EOF /doc\nhere ${nothing:-doc}\nEOF\nRUN <<EOF\necho run >> /doc\nEOF\nLABEL k=v\nEXPOSE 80\nUSER 5\nENTRYPOINT [\"cat\"]\nCMD [\"/got\", \"/doc\"]\n";
+    let directory = context(&engine, dockerfile, &[]);
+    let id = engine.run(&["build", "-q", "-t", "t:1", "--build-arg", "v=2", &directory]).ok();
+    assert!(id.starts_with("sha256:") && id.trim().len() == 71, "{id}");
+    assert_eq!(engine.run(&["run", "--rm", "t:1"]).ok(), "x2 2\nhere doc\nrun\n");
+    let image = config(&engine, "t:1");
+    assert_eq!(image["Config"]["Labels"], json!({"k": "v"}));
+    assert_eq!(image["Config"]["ExposedPorts"], json!({"80/tcp": {}}));
+    let owner = engine.run(&["run", "--rm", "-u", "0", "--entrypoint", "stat", "t:1", "/got"]).ok();
+    assert!(owner.contains("Uid: (    3/") && owner.contains("Gid: (    4/"), "{owner}");
+    assert_eq!(engine.leaks(), Vec::<String>::new());
+}
+
+#[test]
+fn the_cache_counts_content_and_not_times() {
+    let engine = engine();
+    let dockerfile = "FROM bb\nCOPY a /a\nRUN cat /proc/sys/kernel/random/uuid > /u\n";
+    let directory = context(&engine, dockerfile, &[("a", "1")]);
+    let build = || {
+        engine.run(&["build", "-q", "-t", "t", &directory]).ok();
+        engine.run(&["run", "--rm", "t", "cat", "/u"]).ok()
+    };
+    let first = build();
+    let a = engine.path("context/a");
+    fs::File::options().write(true).open(&a).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
+    assert_eq!(build(), first);
+    fs::set_permissions(&a, fs::Permissions::from_mode(0o755)).unwrap();
+    let other = build();
+    assert_ne!(other, first);
+    fs::write(&a, "2").unwrap();
+    assert_ne!(build(), other);
+    let same = engine.run(&["build", "-q", &directory]).ok();
+    assert_eq!(engine.run(&["build", "-q", &directory]).ok(), same);
+    assert_ne!(engine.run(&["build", "-q", "--no-cache", &directory]).ok(), same);
+}
+
+#[test]
+fn a_copy_stays_in_the_context_and_in_the_image() {
+    let engine = engine();
+    fs::write(engine.path("secret"), "secret").unwrap();
+    let dockerfile = "FROM bb\nRUN ln -s /../../../../../../../../tmp /out; ln -s nowhere /dangling\nCOPY . /c/\nCOPY f /out/f\nCOPY f /dangling/f\n";
+    let directory = context(
+        &engine,
+        dockerfile,
+        &[("f", "f"), ("d/x.log", "x"), ("d/keep.log", "k"), (".dockerignore", "**/*.log\n!d/keep.log\nlink\n")],
+    );
+    symlink("../secret", engine.path("context/link")).unwrap();
+    engine.run(&["build", "-q", "-t", "t", &directory]).ok();
+    let look = "find /c | sort; cat /tmp/f /nowhere/f";
+    let said = engine.run(&["run", "--rm", "t", "sh", "-c", look]).ok();
+    assert_eq!(said, "/c\n/c/.dockerignore\n/c/Dockerfile\n/c/d\n/c/d/keep.log\n/c/f\nff");
+    for line in ["COPY ../secret /s", "COPY link /s", "COPY d/x.log /s"] {
+        let directory = context(&engine, &format!("FROM bb\n{line}\n"), &[]);
+        let said = refused(&engine, &["build", &directory]);
+        assert!(said.contains("not found"), "{line}: {said}");
+    }
+}
+
+#[test]
+fn what_fails_says_where_and_leaves_no_image() {
+    let engine = engine();
+    let directory = context(&engine, "FROM bb\n\nRUN echo said; exit 23\n", &[]);
+    let said = refused(&engine, &["build", "-t", "t", &directory]);
+    assert!(said.contains("said\n") && said.contains("   3 | >>> RUN echo said; exit 23\n"), "{said}");
+    assert!(said.contains("did not complete successfully: exit code: 23"), "{said}");
+    for (dockerfile, why) in [
+        ("FROM bb\nNOTHING x\n", "dockerfile parse error on line 2: unknown instruction: NOTHING"),
+        ("RUN x\n", "no build stage in current context"),
+        ("FROM bb\nCOPY --from=nothing a /a\n", "no such image: nothing"),
+        ("FROM bb\nUSER nobody-here\nRUN true\n", "unable to find user nobody-here"),
+        ("FROM bb\nRUN --security=insecure true\n", "not allowed"),
+        ("FROM --platform=linux/s390x bb\n", "cannot be built on this machine"),
+        ("FROM bb AS a\nCOPY --from=b /x /x\nFROM a AS b\n", "no such image: b"),
+        ("FROM bb\nEXPOSE 99999\n", "invalid containerPort"),
+    ] {
+        let directory = context(&engine, dockerfile, &[]);
+        let said = refused(&engine, &["build", "-t", "t", &directory]);
+        assert!(said.contains(why), "{dockerfile}: {said}");
+    }
+    assert_eq!(engine.run(&["images", "-q", "t"]).ok(), "");
+    assert_eq!(engine.leaks(), Vec::<String>::new());
+}
+
+#[test]
+fn mounts_leave_nothing_in_the_layer() {
+    let engine = engine();
+    let dockerfile = "FROM bb\nARG n\nRUN --mount=type=cache,target=/cc --mount=type=tmpfs,target=/t --mount=type=secret,id=s --mount=target=/src,source=d echo $n >> /cc/l; touch /t/x; cat /cc/l /run/secrets/s /src/f > /o\n";
+    let directory = context(&engine, dockerfile, &[("d/f", "bound\n"), ("s", "hidden\n")]);
+    let secret = format!("id=s,src={directory}/s");
+    for n in ["n=1", "n=2"] {
+        engine.run(&["build", "-q", "-t", "t", "--secret", &secret, "--build-arg", n, &directory]).ok();
+    }
+    assert_eq!(engine.run(&["run", "--rm", "t", "cat", "/o"]).ok(), "1\n2\nhidden\nbound\n");
+    let layers = config(&engine, "t")["RootFS"]["Layers"].clone();
+    let layer = layers.as_array().unwrap().last().unwrap().as_str().unwrap().trim_start_matches("sha256:").to_owned();
+    let names = fs::read_dir(engine.root().join("layers").join(layer).join("fs")).unwrap();
+    assert_eq!(names.map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>(), ["o"]);
+}
+
+#[test]
+fn a_killed_build_leaves_nothing_and_the_next_goes_on() {
+    let engine = engine();
+    let dockerfile = "FROM bb\nRUN cat /proc/sys/kernel/random/uuid > /u\nRUN test -e /go || sleep 1000\n";
+    let directory = context(&engine, dockerfile, &[]);
+    let mut build = engine.command(&["build", "-t", "t", &directory]);
+    let mut build = build.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let records = || fs::read_dir(engine.root().join("build")).map_or(0, Iterator::count);
+    eventually("the second step runs", || {
+        let sleeping = fs::read_dir("/proc")
+            .unwrap()
+            .flatten()
+            .any(|entry| fs::read(entry.path().join("cmdline")).is_ok_and(|line| line.starts_with(b"sleep\x001000")));
+        records() == 1 && sleeping
+    });
+    kill(Pid::from_raw(build.id().cast_signed()), Signal::SIGKILL).unwrap();
+    build.wait().unwrap();
+    let directory = context(&engine, "FROM bb\nRUN cat /proc/sys/kernel/random/uuid > /u\n", &[]);
+    engine.run(&["build", "-q", "-t", "t", &directory]).ok();
+    assert_eq!(records(), 1, "the first step was found");
+    eventually("nothing is left", || {
+        engine.run(&["build", "-q", "-t", "t", &directory]).ok();
+        engine.leaks().is_empty()
+    });
+}
+
+#[test]
+fn a_context_comes_on_standard_input() {
+    let engine = engine();
+    let said = engine.run_with(&["build", "-q", "-t", "t", "-"], b"FROM bb\nRUN echo in > /f\n").ok();
+    assert!(said.starts_with("sha256:"), "{said}");
+    let mut archive = tar::Builder::new(Vec::new());
+    for (name, content) in [("Dockerfile", "FROM bb\nCOPY f /f\n"), ("f", "packed\n")] {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        archive.append_data(&mut header, name, content.as_bytes()).unwrap();
+    }
+    engine.run_with(&["build", "-q", "-t", "t", "-"], &archive.into_inner().unwrap()).ok();
+    assert_eq!(engine.run(&["run", "--rm", "t", "cat", "/f"]).ok(), "packed\n");
+}

@@ -43,6 +43,8 @@ fn a_volume_is_made_listed_inspected_and_removed() {
     );
     let format = "{{.Name}}|{{.Driver}}|{{.Labels}}|{{.Scope}}|{{.Links}}|{{.Size}}|{{.Label \"b\"}}";
     assert_eq!(engine.run(&["volume", "ls", "--format", format]).ok(), "vol|local|a=,b=c|local|N/A|N/A|c\n");
+    assert!(engine.run(&["inspect", "-f", "{{.Mountpoint}}", "vol"]).ok().contains("volumes/vol/_data"));
+    assert!(engine.run(&["inspect", "--type", "volume", "vol"]).ok().contains("\"Name\": \"vol\""));
     let made_up = engine.run(&["volume", "create"]).ok();
     assert_eq!(made_up.trim_end().len(), 64);
     assert_eq!(engine.run(&["volume", "rm", "vol", made_up.trim_end()]).ok(), format!("vol\n{made_up}"));

@@ -230,6 +230,7 @@ fn what_makes_no_sense_is_refused() {
         (&["-v", "a:/m"], "volume name is too short"),
         (&["-v", ""], "invalid empty volume spec"),
         (&["-v", "vv:/m:bogus"], "invalid mode: bogus"),
+        (&["-v", "/etc/passwd"], "cannot mount volume over existing file, file exists /etc/passwd"),
         (&["-v", "vv::/m"], "empty section between colons"),
         (&["-v", "vv:/x", "-v", "/tmp:/x"], "Duplicate mount point: /x"),
         (&["-v", "vv:/x", "--tmpfs", "/x/"], "Duplicate mount point: /x"),

@@ -41,14 +41,18 @@ impl Inspect {
     }
 }
 
-/// A container, or else an image.
+/// A container, or else an image, or else a volume.
 fn any(engine: &Engine, name: &str) -> Result<Value> {
     match engine.container(name) {
         Err(e) if e.kind == Kind::NotFound => {}
         found => return Ok(engine.inspect_container(&found?)),
     }
     match image(engine, name) {
-        Err(e) if e.kind == Kind::NotFound || Reference::parse(name).is_err() => {
+        Err(e) if e.kind == Kind::NotFound || Reference::parse(name).is_err() => {}
+        found => return found,
+    }
+    match engine.inspect_volume(name) {
+        Err(e) if e.kind == Kind::NotFound => {
             Err(Error::not_found(format!("no such object: {name}; see `mini-docker ps -a` and `mini-docker images`")))
         }
         found => found,

@@ -3,11 +3,15 @@
 use std::{
     collections::BTreeMap,
     fs::{self, Permissions},
-    os::unix::fs::{PermissionsExt, chown},
+    os::{
+        fd::AsRawFd,
+        unix::fs::{PermissionsExt, chown},
+    },
     path::{Path, PathBuf},
 };
 
 use mount::Mounts;
+use nix::sys::stat::{Mode, SFlag, mknod};
 use overlay::Overlay;
 use pid::PidNamespace;
 use process::Primitive;
@@ -171,4 +175,25 @@ fn the_binary_works_without_root_and_leaves_the_image_as_it_is() {
     let ran = script_as_nobody(env!("CARGO_BIN_EXE_stage-09-overlay"), image.path(), script);
     assert_eq!((ran.code, ran.out.as_str()), (7, "mine\n/made\n"));
     assert_eq!(snapshot(image.path()), before);
+}
+
+#[test]
+fn a_view_shows_all_layers_and_cannot_be_written() {
+    let layers: Vec<_> = (0..3).map(|_| tempdir().unwrap()).collect();
+    for (number, layer) in layers.iter().enumerate() {
+        fs::write(layer.path().join("same"), number.to_string()).unwrap();
+        fs::write(layer.path().join(format!("own-{number}")), "").unwrap();
+    }
+    // A whiteout, which hides what is below.
+    mknod(&layers[0].path().join("own-2"), SFlag::S_IFCHR, Mode::empty(), 0).unwrap();
+    for count in 1..=3 {
+        let lower: Vec<_> = layers.iter().take(count).map(|layer| layer.path().to_owned()).collect();
+        let view = overlay::view(&lower).unwrap();
+        let path = format!("/proc/self/fd/{}", view.as_raw_fd());
+        assert_eq!(fs::read_to_string(format!("{path}/same")).unwrap(), "0");
+        let own = (0..3).filter(|number| Path::new(&format!("{path}/own-{number}")).is_file());
+        assert_eq!(own.collect::<Vec<_>>(), (0..count.min(2)).collect::<Vec<_>>());
+        assert!(count == 1 || fs::write(format!("{path}/new"), "").is_err());
+    }
+    assert!(overlay::view(&["/nonexistent".into()]).is_err());
 }

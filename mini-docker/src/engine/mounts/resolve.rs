@@ -58,6 +58,7 @@ impl Engine {
             if points.contains_key(&destination) || config.storage.tmpfs.contains_key(&destination) {
                 continue;
             }
+            self.check_no_file(config, &destination)?;
             let driver = DriverConfig { name: config.storage.volume_driver.clone(), ..DriverConfig::default() };
             let name = self.volume_on_use("", &driver, BTreeMap::new(), config)?;
             points.insert(destination.clone(), anonymous(name, destination));

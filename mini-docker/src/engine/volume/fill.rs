@@ -14,6 +14,7 @@ use std::{
 use nix::{
     errno::Errno,
     fcntl::{OFlag, OpenHow, ResolveFlag, openat2},
+    sys::stat::{SFlag, fstat},
     unistd::syncfs,
 };
 use serde::{Deserialize, Serialize};
@@ -100,14 +101,32 @@ impl Engine {
         }
     }
 
-    /// The directory of the image, if it has one there. Links in the image lead nowhere else.
+    /// Refuses a volume in the place of a file of the image, as Docker does for those that nobody named.
+    pub(in crate::engine) fn check_no_file(&self, config: &Config, path: &str) -> Result<()> {
+        let mark = Mark { layers: config.layers.clone(), path: path.to_owned() };
+        match self.open_in_image(&mark, OFlag::O_PATH)?.map(|found| fstat(&found)) {
+            Some(Ok(found)) if SFlag::from_bits_truncate(found.st_mode) & SFlag::S_IFMT != SFlag::S_IFDIR => {
+                Err(Error::invalid(format!(
+                    "cannot mount volume over existing file, file exists {path}: choose another place"
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The directory of the image, if it has one there.
     fn image_directory(&self, mark: &Mark) -> Result<Option<OwnedFd>> {
+        self.open_in_image(mark, OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NONBLOCK)
+    }
+
+    /// Links in the image lead nowhere else.
+    fn open_in_image(&self, mark: &Mark, flags: OFlag) -> Result<Option<OwnedFd>> {
         let lower: Vec<_> = mark.layers.iter().map(|layer| self.store.layer(layer).join("fs")).collect();
         let seen = |errno: Errno| Error::system("look into the image to fill a volume", &errno.into());
         let root = overlay::view(&lower).map_err(seen)?;
         let confined = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS;
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-        match openat2(root.as_fd(), mark.path.as_str(), OpenHow::new().flags(flags).resolve(confined)) {
+        let how = OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(confined);
+        match openat2(root.as_fd(), mark.path.as_str(), how) {
             Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ELOOP) => Ok(None),
             opened => opened.map(Some).map_err(seen),
         }

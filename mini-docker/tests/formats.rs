@@ -99,3 +99,62 @@ fn ps_counts_what_was_written() {
     assert!(size.starts_with("2kB (virtual "), "{size}");
     assert!(engine.run(&["ps", "-as"]).ok().lines().next().expect("a heading").ends_with("SIZE"));
 }
+
+#[test]
+fn the_system_tells_what_it_is_and_what_it_takes() {
+    let engine = engine();
+    engine.run(&["run", "--name", "c1", "bb", "sh", "-c", "head -c 5000 /dev/zero > /x"]).ok();
+    engine.run(&["run", "-d", "--name", "up", "bb", "sleep", "1000"]).ok();
+    let version = engine.run(&["version", "--format", "{{.Client.Version}} {{.Server.Os}}"]).ok();
+    assert_eq!(version, format!("{} linux\n", env!("CARGO_PKG_VERSION")));
+    assert!(engine.run(&["version"]).ok().contains("Server:\n Engine:\n"));
+    engine.run(&["version", "-f", "{{"]).refused(64);
+    let info = engine.run(&["info", "-f", "{{.Containers}} {{.ContainersRunning}} {{.Images}} {{.OSType}}"]).ok();
+    assert_eq!(info, "2 1 1 linux\n");
+    assert!(engine.run(&["system", "info"]).ok().contains("\n Containers: 2\n  Running: 1\n"));
+    let df = engine
+        .run(&["system", "df", "--format", "{{.Type}} {{.TotalCount}} {{.Active}} {{.Size}} {{.Reclaimable}}"])
+        .ok();
+    let lines: Vec<_> = df.lines().collect();
+    assert!(lines[0].starts_with("Images 1 1 ") && lines[0].ends_with(" 0B (0%)"), "{df}");
+    assert_eq!(lines[1..], ["Containers 2 1 5kB 5kB (100%)", "Local Volumes 0 0 0B 0B", "Build Cache 0 0 0B 0B"]);
+    assert!(engine.run(&["system", "df", "-v"]).ok().contains("Containers space usage:\n\nCONTAINER ID   IMAGE"));
+    assert!(engine.run(&["-H", "tcp://x", "ps"]).refused(1).contains("no daemon"));
+}
+
+#[test]
+fn prune_removes_what_does_not_run() {
+    let engine = engine();
+    engine.run(&["run", "--name", "old", "-l", "keep", "bb", "true"]).ok();
+    let id = engine.run(&["create", "--name", "made", "bb", "true"]).ok();
+    engine.run(&["run", "-d", "--name", "up", "bb", "sleep", "1000"]).ok();
+    let asked = engine.run_with(&["container", "prune"], b"n\n").ok();
+    assert!(asked.ends_with("[y/N] "), "{asked}");
+    assert!(
+        engine
+            .run(&["container", "prune", "-f", "--filter", "until=24h"])
+            .ok()
+            .ends_with("Total reclaimed space: 0B\n")
+    );
+    let said = engine.run(&["container", "prune", "-f", "--filter", "label!=keep"]).ok();
+    assert_eq!(said, format!("Deleted Containers:\n{}\n\nTotal reclaimed space: 0B\n", id.trim()));
+    assert!(engine.run(&["container", "prune", "-f", "--filter", "nosuch=1"]).refused(1).contains("invalid filter"));
+    let said = engine.run(&["system", "prune", "-f"]).ok();
+    assert!(said.starts_with("Deleted Containers:\n") && said.contains("Total reclaimed space: "), "{said}");
+    assert_eq!(engine.run(&["ps", "-a", "--format", "{{.Names}}"]).ok(), "up\n");
+}
+
+#[test]
+fn shells_and_man_get_what_is_generated() {
+    let engine = Engine::empty(env!("CARGO_BIN_EXE_mini-docker"));
+    for (shell, says) in [("bash", "complete -F"), ("zsh", "#compdef mini-docker"), ("fish", "complete -c mini-docker")]
+    {
+        let script = engine.run(&["completion", shell]).ok();
+        assert!(script.contains(says) && script.contains("no-trunc"), "{shell}");
+    }
+    let pages = engine.path("man");
+    engine.run(&["man", pages.to_str().expect("a UTF-8 path")]).ok();
+    assert!(pages.join("mini-docker.1").exists() && pages.join("mini-docker-container-prune.1").exists());
+    assert_eq!(engine.run(&["nosuch"]).code, 1);
+    assert_eq!(engine.run(&["ps", "--nosuch"]).code, 125);
+}

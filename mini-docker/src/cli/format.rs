@@ -102,7 +102,6 @@ fn refused(error: &impl Display) -> Error {
 }
 
 /// Prints one document, as `version` and `info` do.
-#[allow(dead_code)] // Both are to come.
 pub(crate) fn document(template: &str, document: &Value) -> Outcome {
     let template = if template == "json" { "{{json .}}" } else { template };
     let template = match Template::parse(template) {

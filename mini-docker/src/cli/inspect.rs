@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::{Outcome, format};
 use crate::engine::{
     Engine,
+    container::Container,
     error::{Error, Kind, Result},
     reference::Reference,
 };
@@ -18,6 +19,9 @@ pub(crate) struct Inspect {
     /// Format output using a custom template: 'json', or a Go template
     #[arg(short, long, value_name = "FORMAT")]
     format: Option<String>,
+    /// Display total file sizes if the type is container
+    #[arg(short, long)]
+    size: bool,
     /// Only inspect objects of this type
     #[arg(long, value_enum, value_name = "TYPE")]
     r#type: Option<Type>,
@@ -33,19 +37,30 @@ enum Type {
 impl Inspect {
     pub(crate) fn run(self, engine: &Engine) -> Outcome {
         format::inspect(self.format.as_deref(), &self.names, |name| match self.r#type {
-            None => any(engine, name),
-            Some(Type::Container) => Ok(engine.inspect_container(&engine.container(name)?)),
+            None => any(engine, name, self.size),
+            Some(Type::Container) => container(engine, &engine.container(name)?, self.size),
             Some(Type::Image) => image(engine, name),
             Some(Type::Volume) => engine.inspect_volume(name),
         })
     }
 }
 
+fn container(engine: &Engine, container: &Container, size: bool) -> Result<Value> {
+    let mut document = engine.inspect_container(container);
+    if size {
+        let written = engine.written(container)?;
+        let image = engine.image(&container.config.image).map_or(0, |image| image.size(engine));
+        document["SizeRw"] = written.into();
+        document["SizeRootFs"] = (written + image).into();
+    }
+    Ok(document)
+}
+
 /// A container, or else an image, or else a volume.
-fn any(engine: &Engine, name: &str) -> Result<Value> {
+fn any(engine: &Engine, name: &str, size: bool) -> Result<Value> {
     match engine.container(name) {
         Err(e) if e.kind == Kind::NotFound => {}
-        found => return Ok(engine.inspect_container(&found?)),
+        found => return container(engine, &found?, size),
     }
     match image(engine, name) {
         Err(e) if e.kind == Kind::NotFound || Reference::parse(name).is_err() => {}

@@ -1,7 +1,9 @@
 //! The command line: what Docker's users type.
 
 mod build;
+mod completion;
 mod compose;
+mod confirm;
 mod container;
 mod create;
 mod debug_parse;
@@ -11,6 +13,7 @@ mod image;
 mod inspect;
 mod lazy;
 mod network;
+mod system;
 mod table;
 mod template;
 mod units;
@@ -29,11 +32,23 @@ use crate::engine::{Engine, error::Error};
 
 /// Containers from scratch: a lightweight engine without a daemon.
 #[derive(Debug, Parser)]
-#[command(name = "mini-docker", version, max_term_width = 110, arg_required_else_help = true)]
+#[command(
+    name = "mini-docker",
+    version,
+    disable_version_flag = true,
+    max_term_width = 110,
+    arg_required_else_help = true
+)]
 struct Arguments {
     /// Where images and containers are kept
     #[arg(long, global = true, env = "MINI_DOCKER_ROOT", default_value = "/var/lib/mini-docker", value_name = "DIR")]
     root: PathBuf,
+    /// There is no daemon: refused, unless it is empty
+    #[arg(short = 'H', long, value_name = "HOST")]
+    host: Option<String>,
+    /// Print version information and quit
+    #[arg(short, long, action = clap::ArgAction::Version)]
+    version: Option<bool>,
     #[command(subcommand)]
     command: Command,
 }
@@ -100,6 +115,18 @@ enum Command {
     /// Manage images
     #[command(subcommand)]
     Image(Lazy<image::Command>),
+    /// Manage the engine
+    #[command(subcommand)]
+    System(Lazy<system::Command>),
+    /// Show the version information
+    Version(system::Version),
+    /// Display system-wide information
+    Info(system::Info),
+    /// Generate the autocompletion script for a shell
+    Completion(completion::Completion),
+    /// Write manual pages
+    #[command(hide = true)]
+    Man(completion::Man),
     /// Define and run multi-container applications
     Compose(Lazy<compose::Compose>),
     /// Build an image from a Dockerfile
@@ -149,6 +176,11 @@ impl Command {
             Self::Save(command) => command.run(engine),
             Self::Tag(command) => command.run(engine),
             Self::Image(command) => command.0.run(engine),
+            Self::System(command) => command.0.run(engine),
+            Self::Version(command) => command.run(),
+            Self::Info(command) => command.run(engine),
+            Self::Completion(command) => command.run(),
+            Self::Man(command) => command.run(),
             Self::Compose(command) => command.0.run(engine),
             Self::Container(command) => command.0.run(engine),
             Self::Volume(command) => command.0.run(engine),
@@ -178,9 +210,16 @@ pub fn main() -> ExitCode {
         Err(e) => return usage(&e),
     };
     let runs = arguments.command.runs();
+    if let Some(host) = arguments.host.filter(|host| !host.is_empty()) {
+        complain(&Error::invalid(format!("invalid --host {host:?}: there is no daemon to talk to; leave it out")));
+        return ExitCode::from(1);
+    }
     let outcome = match arguments.command {
-        // Needs no store.
+        // These need no store.
         Command::DebugParse(_) => debug_parse::DebugParse::run(),
+        Command::Version(command) => command.run(),
+        Command::Completion(command) => command.run(),
+        Command::Man(command) => command.run(),
         command => Engine::open(&arguments.root).and_then(|engine| command.run(&engine)),
     };
     match outcome {
@@ -192,9 +231,11 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Help and version go to standard output; a mistake is one line, and the exit code is Docker's 125.
+/// Help and version go to standard output; a mistake is one line, and the exit code is Docker's: 125 for flags, and 1 for
+/// words that are missing, too many or unknown.
 fn usage(error: &clap::Error) -> ExitCode {
-    if !error.use_stderr() || error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+    use clap::error::ErrorKind;
+    if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         let _ = error.print();
         return ExitCode::from(u8::from(error.use_stderr()));
     }
@@ -204,8 +245,15 @@ fn usage(error: &clap::Error) -> ExitCode {
     let line = line.strip_prefix("error: ").unwrap_or(line);
     let command =
         std::env::args().nth(1).filter(|arg| !arg.starts_with('-')).map_or(String::new(), |c| format!(" {c}"));
+    let (line, code) = match error.kind() {
+        ErrorKind::InvalidSubcommand => (line.replace("unrecognized subcommand", "unknown command:"), 1),
+        ErrorKind::MissingRequiredArgument => (line.to_owned(), 1),
+        ErrorKind::UnknownArgument if !line.contains("'-") => (line.to_owned(), 1),
+        _ => (line.to_owned(), 125),
+    };
+    let command = if error.kind() == ErrorKind::InvalidSubcommand { String::new() } else { command };
     eprintln!("mini-docker: {line} {}; see `mini-docker{command} --help`", missing.join(", "));
-    ExitCode::from(125)
+    ExitCode::from(code)
 }
 
 fn complain(error: &Error) {

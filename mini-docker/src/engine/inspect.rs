@@ -1,5 +1,7 @@
 //! A container in the words of Docker's API, for `inspect`.
 
+mod defaults;
+
 use serde_json::{Value, json};
 
 use super::{
@@ -49,9 +51,9 @@ impl Engine {
                 "NetworkMode": config.network.mode,
                 "AutoRemove": config.auto_remove,
                 "Init": config.init,
-                "CapAdd": config.rights.cap_add,
-                "CapDrop": config.rights.cap_drop,
-                "Ulimits": config.rights.ulimits,
+                "CapAdd": or_null(&config.rights.cap_add),
+                "CapDrop": or_null(&config.rights.cap_drop),
+                "Ulimits": config.rights.ulimits.iter().map(|text| ulimit(text)).collect::<Vec<_>>(),
                 "CgroupParent": config.cgroup_parent,
                 "Memory": config.limits.memory.unwrap_or(0),
                 "MemorySwap": config.limits.memory_swap.unwrap_or(0),
@@ -83,11 +85,11 @@ impl Engine {
                 "OpenStdin": config.open_stdin,
                 "StdinOnce": config.stdin_once,
                 "Env": config.env,
-                "Cmd": config.command,
+                "Cmd": or_null(&config.command),
                 "Image": config.image_name,
                 "Volumes": mounts::volumes(config),
                 "WorkingDir": config.working_dir,
-                "Entrypoint": if config.entrypoint.is_empty() { Value::Null } else { json!(config.entrypoint) },
+                "Entrypoint": or_null(&config.entrypoint),
                 "Labels": config.labels,
                 "StopSignal": config.stop_signal.to_string(),
                 "StopTimeout": config.stop_timeout,
@@ -100,6 +102,10 @@ impl Engine {
             host.extend(mounts::host_config(config));
         }
         self.describe_network(container, &mut document);
+        defaults::complete(&mut document["HostConfig"], defaults::host_config());
+        defaults::complete(&mut document["Config"], defaults::config());
+        defaults::complete(&mut document, json!({ "NetworkSettings": defaults::network_settings(container) }));
+        defaults::complete(&mut document, defaults::document());
         document
     }
 }
@@ -125,4 +131,17 @@ fn rights(config: &Config) -> Value {
         "OomKillDisable": config.limits.oom_kill_disable,
         "MemorySwappiness": config.limits.swappiness,
     })
+}
+
+/// Docker has null for an empty list.
+fn or_null(list: &[String]) -> Value {
+    if list.is_empty() { Value::Null } else { json!(list) }
+}
+
+/// `NAME=SOFT[:HARD]` as the API has it.
+fn ulimit(text: &str) -> Value {
+    let (name, limits) = text.split_once('=').unwrap_or((text, ""));
+    let (soft, hard) = limits.split_once(':').unwrap_or((limits, limits));
+    let number = |text: &str| text.parse::<i64>().unwrap_or(-1);
+    json!({ "Name": name, "Hard": number(hard), "Soft": number(soft) })
 }

@@ -3,6 +3,7 @@
 //! Every command opens the store, does its work under the kernel's locks, and ends. What runs on are the containers,
 //! each with its [`monitor`].
 
+pub mod about;
 pub mod build;
 pub mod bytes;
 pub mod container;

@@ -18,6 +18,9 @@ pub const KEYS: [&str; 14] = [
     "status", "volume",
 ];
 
+/// The keys of `container prune --filter`, and of `system prune`.
+pub const PRUNE_KEYS: [&str; 3] = ["label", "label!", "until"];
+
 /// The states that `status` takes: Docker's.
 const STATES: [&str; 7] = ["created", "dead", "exited", "paused", "removing", "restarting", "running"];
 
@@ -64,6 +67,32 @@ impl Engine {
             }
         }
         Ok(selected)
+    }
+
+    /// Removes containers that do not run and that the filters want. Their ids, and how many bytes they had written.
+    pub fn prune_containers(&self, filters: &Filters) -> Result<(Vec<String>, u64)> {
+        let until = filters.until()?;
+        let mut pruned = (Vec::new(), 0);
+        for container in self.containers()? {
+            let config = &container.config;
+            let is_meant = !container.status.state.is_active()
+                && until.is_none_or(|until| config.created < until)
+                && filters.labels(&config.labels);
+            if !is_meant {
+                continue;
+            }
+            let written = self.written(&container)?;
+            match self.remove(&container, false, false) {
+                Ok(()) => {
+                    pruned.0.push(config.id.clone());
+                    pruned.1 += written;
+                }
+                // Started or removed in the meantime.
+                Err(e) if matches!(e.kind, Kind::Conflict | Kind::NotFound) => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(pruned)
     }
 
     /// The id of the container that a filter names.

@@ -20,6 +20,76 @@ impl Engine {
     }
 }
 
+/// How many there are of something, and what they take.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// All.
+    pub total: usize,
+    /// Those in use.
+    pub active: usize,
+    /// Bytes of all.
+    pub size: u64,
+    /// Bytes of those that a prune could remove.
+    pub reclaimable: u64,
+}
+
+impl Engine {
+    /// What images take, each layer once.
+    pub fn image_usage(&self, containers: &[Container]) -> Result<Usage> {
+        let used: HashSet<_> = containers.iter().map(|container| container.config.image.as_str()).collect();
+        let (mut all, mut active_layers) = (HashSet::new(), HashSet::new());
+        let mut usage = Usage::default();
+        for listed in self.images()? {
+            let active = used.contains(listed.image.id.as_str());
+            usage.total += 1;
+            usage.active += usize::from(active);
+            for layer in &listed.image.config.rootfs.diff_ids {
+                let size = self.layer_info(layer)?.map_or(0, |info| info.size);
+                if active && active_layers.insert(layer.clone()) {
+                    usage.reclaimable += size;
+                }
+                if all.insert(layer.clone()) {
+                    usage.size += size;
+                }
+            }
+        }
+        usage.reclaimable = usage.size.saturating_sub(usage.reclaimable);
+        Ok(usage)
+    }
+
+    /// What containers have written.
+    pub fn container_usage(&self, containers: &[Container]) -> Result<Usage> {
+        let mut usage = Usage { total: containers.len(), ..Usage::default() };
+        for container in containers {
+            let size = self.written(container)?;
+            usage.size += size;
+            if container.status.state.is_active() {
+                usage.active += 1;
+            } else {
+                usage.reclaimable += size;
+            }
+        }
+        Ok(usage)
+    }
+
+    /// What volumes take.
+    pub fn volume_usage(&self) -> Result<Usage> {
+        let users = self.volume_users()?;
+        let mut usage = Usage::default();
+        for volume in self.volumes()? {
+            let size = self.volume_size(&volume.name)?;
+            usage.total += 1;
+            usage.size += size;
+            if users.contains_key(&volume.name) {
+                usage.active += 1;
+            } else {
+                usage.reclaimable += size;
+            }
+        }
+        Ok(usage)
+    }
+}
+
 /// Bytes of the files below a path, each inode once, as Docker counts. What is not there, or goes meanwhile, takes none.
 pub fn disk_usage(path: &Path) -> Result<u64> {
     let mut directories = vec![PathBuf::from(path)];

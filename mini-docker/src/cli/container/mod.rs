@@ -6,6 +6,7 @@ mod logs;
 mod port;
 mod ports;
 mod proxy;
+mod prune;
 mod ps;
 mod rm;
 pub(super) mod session;
@@ -29,7 +30,8 @@ pub(super) use attach::Attach;
 pub(super) use exec::Exec;
 pub(super) use logs::Logs;
 pub(super) use port::Port;
-pub(super) use ps::Ps;
+pub(super) use prune::{Prune, print_deleted};
+pub(super) use ps::{Ps, print_usage};
 pub(super) use rm::Rm;
 pub(super) use start::Start;
 pub(super) use stats::Stats;
@@ -51,6 +53,8 @@ pub(super) enum Command {
     /// List containers
     #[command(visible_aliases = ["list", "ps"])]
     Ls(Ps),
+    /// Remove all stopped containers
+    Prune(Prune),
     /// Remove one or more containers
     #[command(visible_alias = "remove")]
     Rm(Rm),
@@ -83,6 +87,7 @@ impl Command {
             Self::Create(command) => command.0.run(engine),
             Self::Run(command) => command.0.run(engine),
             Self::Ls(command) => command.run(engine),
+            Self::Prune(command) => command.run(engine),
             Self::Rm(command) => command.run(engine),
             Self::Start(command) => command.run(engine),
             Self::Attach(command) => command.run(engine),

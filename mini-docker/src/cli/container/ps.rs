@@ -87,50 +87,50 @@ impl Ps {
         let limit = last.and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0);
         let sizes = self.size || self.format.as_ref().is_some_and(|format| format.contains(".Size"));
         let selected = engine.select(&filters, self.all, limit)?;
-        let rows: Result<Vec<_>> = selected.iter().map(|it| self.row(engine, it, sizes)).collect();
+        let rows: Result<Vec<_>> = selected.iter().map(|it| row(engine, it, self.no_trunc, sizes)).collect();
         let listing = if self.size { &WITH_SIZES } else { &LISTING };
         listing.print(self.format.as_deref(), self.quiet, rows?)
     }
-
-    fn row(&self, engine: &Engine, selected: &Selected, sizes: bool) -> Result<Row> {
-        let Selected { container, document } = selected;
-        let config = &container.config;
-        let mounts: Vec<_> = document["Mounts"].as_array().into_iter().flatten().collect();
-        let networks = document["NetworkSettings"]["Networks"].as_object().into_iter().flatten();
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let names = mounts.iter().map(|mount| {
-            let name = if mount["Name"].is_string() { &mount["Name"] } else { &mount["Source"] };
-            if self.no_trunc { text(name) } else { ellipsis(&text(name), 15) }
-        });
-        let size = if sizes { size(engine, container)? } else { "0B".to_owned() };
-        let row = Row::new([
-            ("ID", if self.no_trunc { &config.id } else { short(&config.id) }.into()),
-            ("Names", config.name.as_str().into()),
-            ("Image", self.image(container).into()),
-            ("Command", command(container, self.no_trunc).into()),
-            ("CreatedAt", created_at(config.created).into()),
-            ("RunningFor", units::ago(config.created).into()),
-            ("Ports", ports::shown(&document["NetworkSettings"]["Ports"]).into()),
-            ("State", container.status.state.name().into()),
-            ("Status", status(container, document).into()),
-            ("Size", size.into()),
-            ("Mounts", names.collect::<Vec<_>>().join(",").into()),
-            ("LocalVolumes", mounts.iter().filter(|m| m["Driver"] == "local").count().to_string().into()),
-            ("Networks", networks.map(|(name, _)| name.clone()).collect::<Vec<_>>().join(",").into()),
-        ]);
-        Ok(row.labels(&config.labels))
-    }
-
-    /// As it was named; an id is shortened.
-    fn image(&self, container: &Container) -> String {
-        let name = &container.config.image_name;
-        let id = name.strip_prefix("sha256:").unwrap_or(name);
-        let is_id = id.len() >= 12 && container.config.image.starts_with(id);
-        if is_id && !self.no_trunc { short(id).to_owned() } else { name.clone() }
-    }
 }
 
-fn size(engine: &Engine, container: &Container) -> Result<String> {
+fn row(engine: &Engine, selected: &Selected, whole: bool, sizes: bool) -> Result<Row> {
+    let Selected { container, document } = selected;
+    let config = &container.config;
+    let mounts: Vec<_> = document["Mounts"].as_array().into_iter().flatten().collect();
+    let networks = document["NetworkSettings"]["Networks"].as_object().into_iter().flatten();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let names = mounts.iter().map(|mount| {
+        let name = if mount["Name"].is_string() { &mount["Name"] } else { &mount["Source"] };
+        if whole { text(name) } else { ellipsis(&text(name), 15) }
+    });
+    let size = if sizes { size_of(engine, container)? } else { "0B".to_owned() };
+    let row = Row::new([
+        ("ID", if whole { &config.id } else { short(&config.id) }.into()),
+        ("Names", config.name.as_str().into()),
+        ("Image", image(container, whole).into()),
+        ("Command", command(container, whole).into()),
+        ("CreatedAt", created_at(config.created).into()),
+        ("RunningFor", units::ago(config.created).into()),
+        ("Ports", ports::shown(&document["NetworkSettings"]["Ports"]).into()),
+        ("State", container.status.state.name().into()),
+        ("Status", status(container, document).into()),
+        ("Size", size.into()),
+        ("Mounts", names.collect::<Vec<_>>().join(",").into()),
+        ("LocalVolumes", mounts.iter().filter(|m| m["Driver"] == "local").count().to_string().into()),
+        ("Networks", networks.map(|(name, _)| name.clone()).collect::<Vec<_>>().join(",").into()),
+    ]);
+    Ok(row.labels(&config.labels))
+}
+
+/// As it was named; an id is shortened.
+fn image(container: &Container, whole: bool) -> String {
+    let name = &container.config.image_name;
+    let id = name.strip_prefix("sha256:").unwrap_or(name);
+    let is_id = id.len() >= 12 && container.config.image.starts_with(id);
+    if is_id && !whole { short(id).to_owned() } else { name.clone() }
+}
+
+fn size_of(engine: &Engine, container: &Container) -> Result<String> {
     let written = engine.written(container)?;
     let image = engine.image(&container.config.image).map_or(0, |image| image.size(engine));
     Ok(format!("{} (virtual {})", units::size(written), units::size(written + image)))
@@ -173,4 +173,15 @@ fn status(container: &Container, document: &Value) -> String {
             Some(health) => format!("{} ({health})", up()),
         },
     }
+}
+
+/// The containers' part of `system df -v`.
+pub(crate) fn print_usage(engine: &Engine) -> Outcome {
+    const USAGE: Listing = Listing {
+        table: "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.LocalVolumes}}\t{{.Size}}\t{{.RunningFor}}\t{{.Status}}\t{{.Names}}",
+        ..LISTING
+    };
+    let selected = engine.select(&Filters::default(), true, None)?;
+    let rows: Result<Vec<_>> = selected.iter().map(|it| row(engine, it, false, true)).collect();
+    USAGE.print(None, false, rows?)
 }

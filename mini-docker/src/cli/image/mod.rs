@@ -26,7 +26,7 @@ pub(super) use list::List;
 pub(super) use login::{Login, Logout};
 pub(super) use pull::Pull;
 pub(super) use push::Push;
-pub(super) use rmi::Rmi;
+pub(super) use rmi::{Rmi, print_removed};
 pub(super) use save::{Load, Save};
 pub(super) use tag::Tag;
 

@@ -38,7 +38,7 @@ impl Rmi {
 }
 
 /// What was removed, a line each.
-pub(super) fn print_removed(removed: &[Removed], untagged: &str, deleted: &str) {
+pub(in crate::cli) fn print_removed(removed: &[Removed], untagged: &str, deleted: &str) {
     for part in removed {
         match part {
             Removed::Untagged(name) => print(format_args!("{untagged}: {name}\n")),

@@ -1,0 +1,34 @@
+//! `system`: what the engine is, what it takes, and what can go.
+
+mod df;
+mod info;
+mod prune;
+mod version;
+
+use clap::Subcommand;
+
+use super::Outcome;
+use crate::engine::Engine;
+
+pub(super) use info::Info;
+pub(super) use version::Version;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Show disk usage
+    Df(df::Df),
+    /// Display system-wide information
+    Info(Info),
+    /// Remove unused data
+    Prune(prune::Prune),
+}
+
+impl Command {
+    pub(super) fn run(self, engine: &Engine) -> Outcome {
+        match self {
+            Self::Df(command) => command.run(engine),
+            Self::Info(command) => command.run(engine),
+            Self::Prune(command) => command.run(engine),
+        }
+    }
+}

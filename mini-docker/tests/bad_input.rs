@@ -98,7 +98,7 @@ fn wrong_command_lines_are_one_line() {
         (&["run"][..], "IMAGE"),
         (&["run", "--nosuch", "bb"], "--nosuch"),
         (&["nosuch"], "nosuch"),
-        (&["run", "nosuch:1", "true"], "no such image"),
+        (&["run", "--pull", "never", "nosuch:1", "true"], "no such image"),
         (&["run", "UPPER", "true"], "lowercase"),
         (&["run", "--network", "nosuch", "bb", "true"], "network nosuch not found"),
         (&["run", "-e", "=x", "bb", "true"], "has no name"),

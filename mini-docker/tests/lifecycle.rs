@@ -237,8 +237,9 @@ fn start_heals_what_died_with_its_monitor() {
         kill(Pid::from_raw(monitor), Signal::SIGKILL).unwrap();
     }
     kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
-    // As a zombie it has lost its memory.
-    let ended = || std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line.is_empty());
+    // On its way to be a zombie it is not ended yet.
+    let stat = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let ended = || stat().rsplit_once(')').is_some_and(|(_, state)| state.trim_start().starts_with('Z'));
     eventually("both have ended", || {
         let root = engine.root().canonicalize().unwrap();
         tests::leaks::monitors(&root).is_empty() && (ended() || process::start_time(Pid::from_raw(pid)).is_none())

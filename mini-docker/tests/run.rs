@@ -36,7 +36,7 @@ fn exit_codes_are_dockers() {
     let directory = engine.run(&["run", "--rm", "bb", "/etc"]).refused(126);
     assert!(directory.contains("Permission denied"), "{directory}");
     engine.run(&["run", "--rm", "bb", "/etc/passwd"]).refused(126);
-    engine.run(&["run", "--rm", "nosuch", "true"]).refused(125);
+    engine.run(&["run", "--rm", "--pull", "never", "nosuch", "true"]).refused(125);
     engine.run(&["run", "--nosuch", "bb", "true"]).refused(125);
 }
 

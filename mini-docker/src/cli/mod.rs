@@ -8,6 +8,7 @@ mod container;
 mod create;
 mod debug_parse;
 mod detach_keys;
+mod events;
 mod format;
 mod image;
 mod inspect;
@@ -72,6 +73,16 @@ enum Command {
     Attach(container::Attach),
     /// Stop one or more running containers
     Stop(container::Stop),
+    /// Restart one or more containers
+    Restart(container::Restart),
+    /// Pause all processes within one or more containers
+    Pause(container::Pause),
+    /// Unpause all processes within one or more containers
+    Unpause(container::Unpause),
+    /// Rename a container
+    Rename(container::Rename),
+    /// Update configuration of one or more containers
+    Update(container::Update),
     /// Kill one or more running containers
     Kill(container::Kill),
     /// Execute a command in a running container
@@ -131,6 +142,8 @@ enum Command {
     Compose(Lazy<compose::Compose>),
     /// Build an image from a Dockerfile
     Build(Lazy<build::Build>),
+    /// Get real time events: what happens to containers, images, volumes and networks
+    Events(events::Events),
     /// Manage containers
     #[command(subcommand)]
     Container(Lazy<container::Command>),
@@ -155,6 +168,11 @@ impl Command {
             Self::Start(command) => command.run(engine),
             Self::Attach(command) => command.run(engine),
             Self::Stop(command) => command.run(engine),
+            Self::Restart(command) => command.run(engine),
+            Self::Pause(command) => command.run(engine),
+            Self::Unpause(command) => command.run(engine),
+            Self::Rename(command) => command.run(engine),
+            Self::Update(command) => command.run(engine),
             Self::Kill(command) => command.run(engine),
             Self::Exec(command) => command.run(engine),
             Self::Logs(command) => command.run(engine),
@@ -182,6 +200,7 @@ impl Command {
             Self::Completion(command) => command.run(),
             Self::Man(command) => command.run(),
             Self::Compose(command) => command.0.run(engine),
+            Self::Events(command) => command.run(engine),
             Self::Container(command) => command.0.run(engine),
             Self::Volume(command) => command.0.run(engine),
             Self::Build(command) => command.0.run(engine),

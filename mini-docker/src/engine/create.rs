@@ -13,12 +13,16 @@ use jiff::Timestamp;
 use super::{
     Engine,
     container::{
-        Config, Container, Status, namespaces::Namespaces, network::Network, rights::Rights, storage::Storage,
-        supervision::Supervision,
+        Config, Container, Status,
+        namespaces::Namespaces,
+        network::Network,
+        rights::Rights,
+        storage::Storage,
+        supervision::{HealthCheck, Supervision},
     },
     error::{Context, Error, Result},
-    files::{Lock, Locking, write_json},
-    image::{Image, RunConfig, short},
+    files::{Lock, Locking, read_json, write_json},
+    image::{Healthcheck, Image, RunConfig, short},
     mounts, names,
     store::{Garbage, make_directory, random_id},
 };
@@ -149,13 +153,7 @@ impl Engine {
         if let Some(name) = name {
             names::check(name)?;
             name.strip_prefix('/').unwrap_or(name).clone_into(&mut config.name);
-            return match self.link_name(config)? {
-                None => Ok(()),
-                Some(holder) => Err(Error::conflict(format!(
-                    "the container name {name:?} is already in use by container {}: remove it (mini-docker rm {name}), or choose another name",
-                    short(&holder)
-                ))),
-            };
+            return self.take_free_name(config);
         }
         for attempt in 0..16 {
             config.name = names::made_up(&config.id, attempt);
@@ -164,6 +162,18 @@ impl Engine {
             }
         }
         Err(Error::conflict("no free name found: give one with --name"))
+    }
+
+    /// Takes the name that it has by its configuration.
+    pub(super) fn take_free_name(&self, config: &Config) -> Result<()> {
+        let name = &config.name;
+        match self.link_name(config)? {
+            None => Ok(()),
+            Some(holder) => Err(Error::conflict(format!(
+                "the container name {name:?} is already in use by container {}: remove it (mini-docker rm {name}), or choose another name",
+                short(&holder)
+            ))),
+        }
     }
 
     /// Takes the name, or returns the id of the container that has it. link(2) lets one of many at once win.
@@ -179,20 +189,22 @@ impl Engine {
             let Some(holder) = self.holder(&config.name)? else {
                 continue;
             };
-            if self.is_there(&holder)? {
+            if self.has_name(&holder, config)? {
                 return Ok(Some(holder));
             }
             self.release_name(&config.name, &holder)?;
         }
     }
 
-    /// Whether the container exists or is being made.
-    fn is_there(&self, id: &str) -> Result<bool> {
-        if self.container_file(id, "config.json").exists() {
+    /// Whether the name that `taker` wants is that of the container `id`: by its configuration, or soon, since it is
+    /// being made or renamed.
+    fn has_name(&self, id: &str, taker: &Config) -> Result<bool> {
+        let config: Option<Config> = read_json(&self.container_file(id, "config.json"))?;
+        if config.is_some_and(|config| config.name == taker.name) {
             return Ok(true);
         }
         let lock = self.container_file(id, "lock");
-        Ok(lock.exists() && Lock::take(&lock, Locking::Try)?.is_none())
+        Ok(id != taker.id && lock.exists() && Lock::take(&lock, Locking::Try)?.is_none())
     }
 
     /// Gives a name back, if it is still this container's.
@@ -262,7 +274,10 @@ fn configure(id: &str, request: &Request, image: &Image) -> Result<Config> {
         storage: storage(request, defaults),
         namespaces: request.namespaces.clone(),
         network: request.network.clone(),
-        supervision: request.supervision.clone(),
+        supervision: Supervision {
+            health: health(request.supervision.health.as_ref(), defaults.healthcheck.as_ref()),
+            ..request.supervision.clone()
+        },
     };
     check(&config)?;
     Ok(config)
@@ -293,6 +308,12 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// The user's health check with the image's values where it has none.
+fn health(asked: Option<&HealthCheck>, image: Option<&Healthcheck>) -> Option<HealthCheck> {
+    let any = asked.is_some() || image.is_some();
+    any.then(|| asked.cloned().unwrap_or_default().over(image)).filter(|check| !check.test.is_empty())
 }
 
 fn check(config: &Config) -> Result<()> {

@@ -8,6 +8,7 @@ use std::{
 use nix::{
     errno::Errno,
     fcntl::{FcntlArg, OFlag, fcntl, open},
+    poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::stat::Mode,
     unistd::{Pid, pipe2},
 };
@@ -63,6 +64,11 @@ impl Executed {
     /// Waits for its end and returns its exit code: 128 + n after signal n.
     pub fn wait(&self) -> Result<i32> {
         sys::wait_exit(self.pidfd()).map_err(|e| Error::system("wait for the process", &e.into()))
+    }
+
+    /// Whether it has.
+    pub fn has_ended(&self) -> bool {
+        poll(&mut [PollFd::new(self.pidfd(), PollFlags::POLLIN)], PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
     }
 
     /// Sends it a signal, unless it has ended.
@@ -127,6 +133,12 @@ impl Engine {
 
     /// The container for the runtime to join.
     fn running(&self, container: &Container) -> Result<Running> {
+        if container.status.state == State::Paused {
+            let name = &container.config.name;
+            return Err(Error::conflict(format!(
+                "container {name} is paused, unpause the container before exec: mini-docker unpause {name}"
+            )));
+        }
         if container.status.state != State::Running {
             return Err(not_running(container));
         }

@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 
 use super::{
     Engine,
-    container::{Config, Container, State},
+    container::{Config, Container, State, health::Health},
+    files::read_json,
+    monitor::frame,
     mounts,
 };
 
@@ -66,7 +68,11 @@ impl Engine {
                 "CpusetMems": config.limits.cpuset_mems.as_deref().unwrap_or(""),
                 "PidsLimit": config.limits.pids,
                 "BlkioWeight": config.limits.io_weight.unwrap_or(0),
-                "LogConfig": { "Type": "json-file", "Config": {} },
+                "LogConfig": { "Type": config.supervision.log.driver, "Config": config.supervision.log.options },
+                "RestartPolicy": {
+                    "Name": config.supervision.restart.name().0,
+                    "MaximumRetryCount": config.supervision.restart.name().1,
+                },
             },
             "GraphDriver": {
                 "Name": "overlay2",
@@ -78,23 +84,16 @@ impl Engine {
                 },
             },
             "Mounts": self.inspect_mounts(config),
-            "Config": {
-                "Hostname": config.hostname,
-                "User": config.user,
-                "Tty": config.tty,
-                "OpenStdin": config.open_stdin,
-                "StdinOnce": config.stdin_once,
-                "Env": config.env,
-                "Cmd": or_null(&config.command),
-                "Image": config.image_name,
-                "Volumes": mounts::volumes(config),
-                "WorkingDir": config.working_dir,
-                "Entrypoint": or_null(&config.entrypoint),
-                "Labels": config.labels,
-                "StopSignal": config.stop_signal.to_string(),
-                "StopTimeout": config.stop_timeout,
-            },
+            "Config": own(config),
         });
+        let health: Option<Health> = config
+            .supervision
+            .health
+            .as_ref()
+            .and_then(|_| read_json(&self.container_file(&config.id, "health.json")).ok()?);
+        if let (Some(health), Some(state)) = (health, document["State"].as_object_mut()) {
+            state.insert("Health".to_owned(), json!(health));
+        }
         if let Some(host) = document["HostConfig"].as_object_mut() {
             host.extend(
                 rights(config).as_object().into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())),
@@ -108,6 +107,30 @@ impl Engine {
         defaults::complete(&mut document, defaults::document());
         document
     }
+}
+
+/// What it is, as `Config` has it.
+fn own(config: &Config) -> Value {
+    json!({
+        "Hostname": config.hostname,
+        "User": config.user,
+        "Healthcheck": config.supervision.health,
+        "AttachStdin": config.supervision.attach & frame::INPUT != 0,
+        "AttachStdout": config.supervision.attach & frame::STDOUT != 0,
+        "AttachStderr": config.supervision.attach & frame::STDERR != 0,
+        "Tty": config.tty,
+        "OpenStdin": config.open_stdin,
+        "StdinOnce": config.stdin_once,
+        "Env": config.env,
+        "Cmd": or_null(&config.command),
+        "Image": config.image_name,
+        "Volumes": mounts::volumes(config),
+        "WorkingDir": config.working_dir,
+        "Entrypoint": or_null(&config.entrypoint),
+        "Labels": config.labels,
+        "StopSignal": config.stop_signal.to_string(),
+        "StopTimeout": config.stop_timeout,
+    })
 }
 
 /// What it may do and shares, as `HostConfig` has it.

@@ -6,8 +6,7 @@ use std::{
         fd::{AsFd, OwnedFd},
         unix::net::UnixStream,
     },
-    path::PathBuf,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use nix::{
@@ -23,25 +22,16 @@ use super::{
     error::{Error, Result},
     files::Lock,
     image::short,
-    log,
     monitor::{self, Options, Started, frame},
     store::Garbage,
 };
 
 /// What waits for a container's end: its monitor's word, or, where that is gone, the process itself.
 #[derive(Debug)]
-enum Ending {
+pub(super) enum Ending {
     Monitor(UnixStream),
     Process(OwnedFd),
     Past,
-}
-
-/// A container that has been asked to stop.
-#[derive(Debug)]
-pub struct Stopping {
-    id: String,
-    ending: Ending,
-    deadline: Option<Instant>,
 }
 
 impl Engine {
@@ -95,50 +85,6 @@ impl Engine {
         )))
     }
 
-    /// Sends a signal to a running container's first process.
-    ///
-    /// # Errors
-    /// [`super::error::Kind::Conflict`] where it does not run.
-    pub fn signal(&self, container: &Container, signal: i32) -> Result<()> {
-        let name = &container.config.name;
-        let pidfd = first_process(container)
-            .ok_or_else(|| Error::conflict(format!("cannot kill container {name}: container {name} is not running")))?;
-        match sys::pidfd_send_signal(pidfd.as_fd(), signal) {
-            // It has just ended, which is what most signals are sent for.
-            Err(Errno::ESRCH) => Ok(()),
-            sent => {
-                sent.map_err(|e| Error::system(format_args!("signal container {name}"), &e.into()))?;
-                self.emit_container(&container.config, "kill", &[("signal", &signal.to_string())]);
-                Ok(())
-            }
-        }
-    }
-
-    /// Asks a container to stop, and returns at once; [`Engine::finish_stop`] sees to it. `timeout` in seconds, negative
-    /// for ever, is the container's own where it is `None`.
-    pub fn begin_stop(&self, container: &Container, signal: Option<i32>, timeout: Option<i64>) -> Result<Stopping> {
-        // First the line, then the signal: the other way round its end could be missed.
-        let ending = self.ending(container);
-        if !matches!(ending, Ending::Past) {
-            self.signal(container, signal.unwrap_or(container.config.stop_signal))?;
-        }
-        let timeout = u64::try_from(timeout.unwrap_or(container.config.stop_timeout)).ok();
-        let deadline = timeout.and_then(|seconds| Instant::now().checked_add(Duration::from_secs(seconds)));
-        Ok(Stopping { id: container.config.id.clone(), ending, deadline })
-    }
-
-    /// Waits until the container has stopped; kills it at the deadline.
-    pub fn finish_stop(&self, mut stopping: Stopping) -> Result<()> {
-        if self.end(&stopping.id, &mut stopping.ending, stopping.deadline)?.is_some() {
-            return Ok(());
-        }
-        match self.load(&stopping.id) {
-            Ok(container) if container.status.state.is_alive() => self.signal(&container, libc::SIGKILL)?,
-            _ => return Ok(()),
-        }
-        self.end(&stopping.id, &mut stopping.ending, None).map(drop)
-    }
-
     /// Waits for the end of a container that may run, and returns its exit code.
     pub fn wait(&self, container: &Container) -> Result<i32> {
         let mut ending = self.ending(container);
@@ -152,40 +98,15 @@ impl Engine {
         loop {
             // One with --rm goes by itself when it ends.
             let Ok(container) = self.load(id) else { return Ok(()) };
-            if container.status.state.is_alive() {
+            if container.status.state.is_active() {
                 self.end_by_force(&container, force)?;
             }
             let Ok(_lock) = self.lock_container(id) else { return Ok(()) };
             // It may have been started in the meantime.
-            if !self.read_status(id)?.state.is_alive() {
+            if !self.read_status(id)?.state.is_active() {
                 return self.take_apart(&container.config, volumes)?.clear();
             }
         }
-    }
-
-    fn end_by_force(&self, container: &Container, force: bool) -> Result<()> {
-        if !force {
-            return Err(Error::conflict(format!(
-                "cannot remove container {name}: container is running: stop it first (mini-docker stop {name}), or force removal with -f",
-                name = container.config.name
-            )));
-        }
-        let mut ending = self.ending(container);
-        match self.signal(container, libc::SIGKILL) {
-            Err(e) if e.kind != super::error::Kind::Conflict => Err(e),
-            _ => self.end(&container.config.id, &mut ending, None).map(drop),
-        }
-    }
-
-    /// The entries of a container's log.
-    pub fn logs(&self, container: &Container) -> Result<Vec<log::Entry>> {
-        let path = self.log_path(&container.config.id);
-        log::read(&path).map_err(|e| Error::system(format_args!("read {}", path.display()), &e))
-    }
-
-    /// Where a container's log is.
-    pub fn log_path(&self, id: &str) -> PathBuf {
-        self.container_file(id, "log.json")
     }
 
     /// Removes a container, its name and what its journal still knows of; what it has on disk is for the caller to clear.
@@ -201,7 +122,7 @@ impl Engine {
     }
 
     /// Replays the journal of a monitor that died.
-    fn undo(&self, config: &Config) -> Result<()> {
+    pub(super) fn undo(&self, config: &Config) -> Result<()> {
         let run = self.store.run(&config.id);
         if !run.exists() {
             return Ok(());
@@ -234,8 +155,8 @@ impl Engine {
     /// gets a new monitor.
     pub(super) fn settle(&self, container: &mut Container) -> Result<()> {
         let id = container.config.id.clone();
-        let running = container.status.state.is_alive();
-        if !(running || self.store.run(&id).exists()) || self.is_monitored(&id)? {
+        let active = container.status.state.is_active();
+        if !(active || self.store.run(&id).exists()) || self.is_monitored(&id)? {
             return Ok(());
         }
         // Whoever holds the lock is starting or ending it just now, or settles it.
@@ -254,11 +175,22 @@ impl Engine {
         // After a restart of the machine the pid, and even its start time, may be another's.
         let same_boot = container.status.boot == self.store.boot();
         if same_boot && let Some(first) = first_process(container) {
-            return monitor::adopt(self, container, first, lock);
+            return monitor::adopt(self, container, Some(first), lock);
         }
-        if container.status.state.is_alive() {
-            container.status.end_unseen();
-            self.write_status(&container.config, &container.status)?;
+        let Container { config, status } = &mut *container;
+        if status.state.is_active() {
+            let restarts = !config.auto_remove && !status.stopped && same_boot;
+            if status.state.is_alive() {
+                status.end_unseen();
+                let applies = config.supervision.restart.applies(status.exit_code, status.restarts);
+                status.state = if restarts && applies { State::Restarting } else { State::Exited };
+            } else if !restarts {
+                status.state = State::Exited;
+            }
+            self.write_status(config, status)?;
+            if status.state == State::Restarting {
+                return monitor::adopt(self, container, None, lock);
+            }
             if container.config.auto_remove {
                 self.take_apart(&container.config, true)?.clear()?;
                 return Err(removed(&id));
@@ -293,8 +225,8 @@ impl Engine {
         Lock::is_held(&self.store.run(id).join("monitor"))
     }
 
-    fn ending(&self, container: &Container) -> Ending {
-        if !container.status.state.is_alive() {
+    pub(super) fn ending(&self, container: &Container) -> Ending {
+        if !container.status.state.is_active() {
             return Ending::Past;
         }
         match monitor::connect(self, &container.config.id, 0) {
@@ -304,7 +236,7 @@ impl Engine {
     }
 
     /// Waits for the end, up to a deadline; the exit code, or `None` at the deadline or where it was over before.
-    fn end(&self, id: &str, ending: &mut Ending, deadline: Option<Instant>) -> Result<Option<i32>> {
+    pub(super) fn end(&self, id: &str, ending: &mut Ending, deadline: Option<Instant>) -> Result<Option<i32>> {
         let failed = |e: io::Error| Error::system(format_args!("wait for container {}", short(id)), &e);
         loop {
             let fd = match &*ending {

@@ -23,6 +23,7 @@ pub mod monitor;
 mod mounts;
 mod names;
 pub mod network;
+mod pause;
 pub mod processes;
 pub mod reference;
 pub mod registry;
@@ -30,7 +31,9 @@ pub mod select;
 pub mod signal;
 mod spec;
 pub mod stats;
+mod stop;
 pub mod store;
+mod update;
 pub mod usage;
 pub mod volume;
 
@@ -38,7 +41,9 @@ use std::path::Path;
 
 pub use create::Request;
 pub use error::{Error, Result};
+pub use stop::Stopping;
 use store::Store;
+pub use update::Changes;
 
 /// An engine over one store.
 #[derive(Debug, Clone)]

@@ -1,18 +1,34 @@
 //! `logs`.
 
-use std::io::{self, Write};
+use std::io::{self, BufWriter, StderrLock, StdoutLock, Write};
 
 use clap::Args;
+use jiff::Timestamp;
 
 use crate::{
-    cli::Outcome,
-    engine::{Engine, log::Stream},
+    cli::{Outcome, events::moment},
+    engine::{
+        Engine, Error,
+        log::{self, Entry, Stream},
+    },
 };
 
 #[derive(Debug, Args)]
 pub(crate) struct Logs {
     /// The container, by name, id, or the beginning of its id
     container: String,
+    /// Show extra details provided to logs: there are none, the drivers here keep none
+    #[arg(long)]
+    details: bool,
+    /// Follow log output until the container ends
+    #[arg(short, long)]
+    follow: bool,
+    /// Show logs since a timestamp (2026-01-02T13:23:37Z) or a duration before now (42m)
+    #[arg(long, value_name = "TIME", value_parser = moment, allow_hyphen_values = true)]
+    since: Option<Timestamp>,
+    /// Show logs before a timestamp (2026-01-02T13:23:37Z) or a duration before now (42m)
+    #[arg(long, value_name = "TIME", value_parser = moment, allow_hyphen_values = true)]
+    until: Option<Timestamp>,
     /// Show timestamps
     #[arg(short, long)]
     timestamps: bool,
@@ -24,26 +40,79 @@ pub(crate) struct Logs {
 impl Logs {
     pub(crate) fn run(self, engine: &Engine) -> Outcome {
         let container = engine.container(&self.container)?;
-        let entries = engine.logs(&container)?;
         // A negative number, or a word, means all, as in Docker.
-        let lines = self.tail.parse::<usize>().unwrap_or(usize::MAX);
-        let mut left = entries.iter().filter(|entry| entry.log.ends_with('\n')).count();
-        if entries.last().is_some_and(|entry| !entry.log.ends_with('\n')) {
-            left += 1;
-        }
-        let (mut out, mut err) = (io::stdout().lock(), io::stderr().lock());
-        for entry in &entries {
-            let ends = entry.log.ends_with('\n');
-            if left <= lines {
-                let to: &mut dyn Write = if entry.stream == Stream::Stderr { &mut err } else { &mut out };
-                let time = if self.timestamps { format!("{} ", entry.time) } else { String::new() };
-                if write!(to, "{time}{}", entry.log).is_err() {
-                    break;
+        let mut reader = engine.logs(&container, self.tail.parse().ok())?;
+        let mut follower = self.follow.then(|| engine.follow(&container)).transpose()?;
+        let mut printer = Printer::new(self.timestamps, self.details);
+        loop {
+            // Asked first, read then: what it wrote before its end is in there.
+            let over = follower.as_mut().map_or(Ok(true), log::Follower::is_over)?;
+            loop {
+                let entry = reader.take().map_err(|e| Error::system("read the logs", &e))?;
+                let Some(entry) = entry else { break };
+                if self.until.is_some_and(|until| entry.time > until) {
+                    return Ok(printer.end());
+                }
+                if self.since.is_none_or(|since| entry.time >= since) && printer.print(&entry).is_err() {
+                    return Ok(0);
                 }
             }
-            left -= usize::from(ends);
+            let left = self.until.map(|until| until.duration_since(Timestamp::now()));
+            match &mut follower {
+                Some(follower) if !over && left.is_none_or(|left| left.is_positive()) => {
+                    if printer.flush().is_err() {
+                        return Ok(0);
+                    }
+                    follower.wait(left.map(jiff::SignedDuration::unsigned_abs))?;
+                }
+                _ => return Ok(printer.end()),
+            }
         }
-        let _ = out.flush();
-        Ok(0)
+    }
+}
+
+/// Writes entries to the stream that they came from.
+struct Printer {
+    out: BufWriter<StdoutLock<'static>>,
+    err: BufWriter<StderrLock<'static>>,
+    last: Stream,
+    timestamps: bool,
+    details: bool,
+    /// Whether the next entry of a stream begins a line.
+    begins: [bool; 2],
+}
+
+impl Printer {
+    fn new(timestamps: bool, details: bool) -> Self {
+        let (out, err) = (BufWriter::new(io::stdout().lock()), BufWriter::new(io::stderr().lock()));
+        Self { out, err, last: Stream::Stdout, timestamps, details, begins: [true; 2] }
+    }
+
+    fn print(&mut self, entry: &Entry) -> io::Result<()> {
+        if entry.stream != self.last {
+            // Where both lead to one place, the order is kept.
+            self.flush()?;
+            self.last = entry.stream;
+        }
+        let begins = std::mem::replace(&mut self.begins[entry.stream as usize], entry.ends_line());
+        let to: &mut dyn Write = if entry.stream == Stream::Stderr { &mut self.err } else { &mut self.out };
+        if begins && self.timestamps {
+            write!(to, "{:.9} ", entry.time)?;
+        }
+        if begins && self.details {
+            to.write_all(b" ")?;
+        }
+        to.write_all(&entry.bytes())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()?;
+        self.err.flush()
+    }
+
+    /// The exit code: a reader who has seen enough is no failure.
+    fn end(mut self) -> u8 {
+        let _ = self.flush();
+        0
     }
 }

@@ -3,17 +3,21 @@
 pub(super) mod attach;
 mod exec;
 mod logs;
+mod pause;
 mod port;
 mod ports;
 mod proxy;
 mod prune;
 mod ps;
+mod rename;
+mod restart;
 mod rm;
 pub(super) mod session;
 mod start;
 mod stats;
 mod stop;
 mod top;
+mod update;
 mod wait;
 
 use clap::Subcommand;
@@ -29,14 +33,18 @@ use crate::engine::Engine;
 pub(super) use attach::Attach;
 pub(super) use exec::Exec;
 pub(super) use logs::Logs;
+pub(super) use pause::{Pause, Unpause};
 pub(super) use port::Port;
 pub(super) use prune::{Prune, print_deleted};
 pub(super) use ps::{Ps, print_usage};
+pub(super) use rename::Rename;
+pub(super) use restart::Restart;
 pub(super) use rm::Rm;
 pub(super) use start::Start;
 pub(super) use stats::Stats;
 pub(super) use stop::{Kill, Stop};
 pub(super) use top::Top;
+pub(super) use update::Update;
 pub(super) use wait::Wait;
 
 #[derive(Debug, Subcommand)]
@@ -64,6 +72,16 @@ pub(super) enum Command {
     Attach(Attach),
     /// Stop one or more running containers
     Stop(Stop),
+    /// Restart one or more containers
+    Restart(Restart),
+    /// Pause all processes within one or more containers
+    Pause(Pause),
+    /// Unpause all processes within one or more containers
+    Unpause(Unpause),
+    /// Rename a container
+    Rename(Rename),
+    /// Update configuration of one or more containers
+    Update(Update),
     /// Kill one or more running containers
     Kill(Kill),
     /// Execute a command in a running container
@@ -92,6 +110,11 @@ impl Command {
             Self::Start(command) => command.run(engine),
             Self::Attach(command) => command.run(engine),
             Self::Stop(command) => command.run(engine),
+            Self::Restart(command) => command.run(engine),
+            Self::Pause(command) => command.run(engine),
+            Self::Unpause(command) => command.run(engine),
+            Self::Rename(command) => command.run(engine),
+            Self::Update(command) => command.run(engine),
             Self::Kill(command) => command.run(engine),
             Self::Exec(command) => command.run(engine),
             Self::Logs(command) => command.run(engine),

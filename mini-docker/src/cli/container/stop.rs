@@ -16,7 +16,7 @@ pub(crate) struct Stop {
     #[arg(short, long)]
     signal: Option<String>,
     /// Seconds to wait before killing the container; -1: for ever
-    #[arg(short = 't', long, visible_alias = "time", value_name = "SECONDS", allow_negative_numbers = true)]
+    #[arg(short = 't', long, alias = "time", value_name = "SECONDS", allow_negative_numbers = true)]
     timeout: Option<i64>,
 }
 
@@ -50,17 +50,6 @@ pub(crate) struct Kill {
 impl Kill {
     pub(crate) fn run(self, engine: &Engine) -> Outcome {
         let signal = signal::parse(&self.signal)?;
-        each(&self.containers, |name| {
-            let container = engine.container(name)?;
-            if signal != libc::SIGKILL {
-                return engine.signal(&container, signal);
-            }
-            // Nothing outlives it: a kill that has returned has happened.
-            if !container.status.state.is_alive() {
-                return engine.signal(&container, signal);
-            }
-            let stopping = engine.begin_stop(&container, Some(signal), None)?;
-            engine.finish_stop(stopping)
-        })
+        each(&self.containers, |name| engine.kill(&engine.container(name)?, signal))
     }
 }

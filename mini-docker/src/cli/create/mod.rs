@@ -6,7 +6,7 @@ mod mount;
 mod namespaces;
 mod network;
 mod process;
-mod resources;
+pub(super) mod resources;
 mod rights;
 mod run;
 mod storage;

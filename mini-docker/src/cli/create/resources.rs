@@ -111,7 +111,7 @@ fn device(text: &str, rate: Rate) -> Result<DeviceLimit> {
     DeviceLimit::new(Path::new(path), rate, most).map_err(|e| Error::invalid(e.to_string()))
 }
 
-fn bytes_or_any(text: &str) -> Result<i64, String> {
+pub(in crate::cli) fn bytes_or_any(text: &str) -> Result<i64, String> {
     if text == "-1" {
         return Ok(-1);
     }
@@ -119,7 +119,7 @@ fn bytes_or_any(text: &str) -> Result<i64, String> {
 }
 
 /// Billionths of a processor from a decimal number, exactly.
-fn nano_cpus(text: &str) -> Result<u64, String> {
+pub(in crate::cli) fn nano_cpus(text: &str) -> Result<u64, String> {
     let invalid = || format!("invalid number of processors {text:?}: use a decimal number such as 1.5");
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let digits = |part: &str| part.bytes().all(|b| b.is_ascii_digit());

@@ -27,9 +27,6 @@ pub(crate) struct Run {
     /// Run the container in the background and print its ID
     #[arg(short, long)]
     detach: bool,
-    /// Remove the container when it exits
-    #[arg(long)]
-    rm: bool,
     /// Print each primitive as it acted: what it asked of the kernel, and how long that took
     #[arg(long)]
     explain: bool,
@@ -52,28 +49,37 @@ impl Run {
             return Ok(1);
         }
         let mut request = self.flags.request()?;
-        request.auto_remove = self.rm;
+        let process = &self.flags.process;
+        if self.detach && request.supervision.attach != 0 {
+            return Err(Error::invalid("conflicting options: cannot specify both --attach and --detach"));
+        }
+        let attach = match (self.detach, request.supervision.attach, process.interactive) {
+            (true, ..) => 0,
+            (_, 0, true) => STREAMS | INPUT,
+            (_, 0, false) => STREAMS,
+            // The input is there only with -i.
+            (_, streams, true) => streams,
+            (_, streams, false) => streams & !INPUT,
+        };
+        request.supervision.attach = attach;
         request.stdin_once = request.open_stdin && !self.detach;
         let container = self.flags.create(engine, &request)?;
         let id = &container.config.id;
-        let attach = match (self.detach, process.interactive) {
-            (true, _) => 0,
-            (false, true) => STREAMS | INPUT,
-            (false, false) => STREAMS,
-        };
         let started = engine.start(id, Options { attach, explain: self.explain });
-        if started.is_err() && self.rm {
+        if started.is_err() && self.flags.supervision.rm {
             discard(engine, &container);
         }
         let started = started?;
         // With the program's own output after it.
         let _ = io::stderr().write_all(started.explanation.as_bytes());
-        if self.detach {
+        if attach & STREAMS == 0 {
             print(format_args!("{id}\n"));
+        }
+        if attach == 0 {
             return Ok(0);
         }
         let manner = Manner {
-            interactive: process.interactive,
+            interactive: attach & INPUT != 0,
             sig_proxy: self.sig_proxy,
             keys: self.detach_keys.unwrap_or_default(),
         };

@@ -5,12 +5,14 @@
 //!   config.json     what it is: written last of all, replaced whole; without it the container was never made
 //!   status.json     what has become of it: small, replaced whole; missing until it is first started
 //!   lock            held by whoever changes it; holds its id, and is names/NAME by another link
-//!   log.json        what it wrote, one JSON object a line, in the format of Docker's json-file driver; missing until then
+//!   log.json log.json.N   what it wrote, one JSON object a line, in the format of Docker's json-file driver; see `log`
+//!   health.json     what its health checks found; replaced whole, by its monitor alone
 //!   upper work      the writable layer, and the kernel's scratch
 //! ```
 
 mod config;
 pub mod devices;
+pub mod health;
 pub mod namespaces;
 pub mod network;
 pub mod rights;

@@ -19,39 +19,51 @@ use nix::{
     sys::stat::fstat,
 };
 use process::{
-    Child, Journal,
+    Child,
     sys::{self, Cloned},
 };
 
-use super::{Monitor, Streams, detach, listen};
+use super::{
+    Monitor, OWN_STEPS, detach,
+    health::Checker,
+    life::{Life, Streams},
+    oom::Oom,
+};
 use crate::engine::{
     Engine,
     container::Container,
-    error::{Context, Error, Result},
-    files::{Lock, Locking},
-    log,
+    error::{Error, Result},
+    files::Lock,
 };
 
 /// How long an ended process may wait for whoever inherited it to reap it, in milliseconds.
 const REAPING: u16 = 10_000;
 
-/// Forks a monitor for a container that runs without one, and returns when it is there. `first` is the container's first
-/// process; `lock` is the container's.
-pub fn adopt(engine: &Engine, container: &Container, first: OwnedFd, lock: Lock) -> Result<()> {
+/// Forks a monitor for a container that is active without one, and returns when it is there. `first` is the container's
+/// first process; without one it is about to be started again. `lock` is the container's.
+pub fn adopt(engine: &Engine, container: &Container, first: Option<OwnedFd>, lock: Lock) -> Result<()> {
     let failed = |e: io::Error| Error::system("start a new monitor for the container", &e);
     let (mut ours, theirs) = UnixStream::pair().map_err(failed)?;
     match sys::fork().map_err(|e| failed(e.into()))? {
         Cloned::Child => {
             drop(ours);
-            let served = detach(&[theirs.as_raw_fd(), first.as_raw_fd(), lock.file().as_raw_fd()])
+            let mut keep = vec![theirs.as_raw_fd(), lock.file().as_raw_fd()];
+            keep.extend(first.as_ref().map(AsRawFd::as_raw_fd));
+            let served = detach(&keep)
                 .map_err(|e| failed(e.into()))
-                .and_then(|()| begin(engine, container, first))
-                .and_then(|(monitor, streams)| {
+                .and_then(|()| Monitor::new(engine, container))
+                .and_then(|mut monitor| {
+                    if first.is_none() {
+                        // What was made for a start that did not come about.
+                        let _ = engine.leave_networks(&container.config.id);
+                        let _ = monitor.journal.undo_to(OWN_STEPS);
+                    }
                     drop(lock);
                     // The command that adopts may have been killed; the container needs a monitor all the same.
                     let _ = (&theirs).write_all(&[1]);
                     drop(theirs);
-                    monitor.serve(None, streams)
+                    let life = first.map(|first| taken_over(&monitor, first));
+                    monitor.run(life)
                 });
             sys::exit_now(i32::from(served.is_err()))
         }
@@ -63,27 +75,17 @@ pub fn adopt(engine: &Engine, container: &Container, first: OwnedFd, lock: Lock)
     }
 }
 
-fn begin<'a>(engine: &'a Engine, container: &'a Container, first: OwnedFd) -> Result<(Monitor<'a>, Streams)> {
-    let config = &container.config;
-    let run = engine.store.make_run(&config.id)?;
-    let alive = Lock::take(&run.join("monitor"), Locking::Try)?;
-    let alive = alive.ok_or_else(|| Error::conflict("it has a monitor already"))?;
-    let journal = Journal::open(&run.join("undo")).doing("open", &run.join("undo"))?;
-    match fs::remove_file(run.join("attach")) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e).doing("remove", &run.join("attach")),
-        _ => {}
-    }
-    let listener = listen(&run)?;
-    let status = container.status.clone();
+fn taken_over(monitor: &Monitor, first: OwnedFd) -> Life {
+    let status = &monitor.status;
     let output = |number: usize| reopen(status.pid, number, status.pipes[number - 1]);
     let streams = Streams { stdin: None, stdout: output(1), stderr: output(2) };
     let child = Child { pid: nix::unistd::Pid::from_raw(status.pid), pidfd: first, descriptors: Vec::new() };
-    let log = log::Writer::new(engine.log_path(&config.id));
-    let network = engine.attend_again(config, &child);
-    Ok((
-        Monitor { engine, container, child, journal, log, listener, network, status, mounts: None, _alive: alive },
-        streams,
-    ))
+    let network = monitor.engine.attend_again(&monitor.container.config, &child);
+    let mut life = Life::new(child, streams);
+    life.network = network;
+    life.oom = Oom::watch(monitor.engine, &monitor.container.config);
+    life.health = Checker::new(monitor, false);
+    life
 }
 
 /// The reading end of the pipe behind a descriptor of the program, if it still is that pipe: it may have put anything in

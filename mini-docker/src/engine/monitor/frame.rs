@@ -13,7 +13,7 @@ pub enum Kind {
     Stdout = 1,
     /// Bytes of standard error.
     Stderr = 2,
-    /// To the monitor, first of all: one byte, [`STREAMS`] and [`INPUT`].
+    /// To the monitor, first of all: one byte, [`STDOUT`], [`STDERR`] and [`INPUT`].
     Hello = 3,
     /// To the monitor: rows and columns of the terminal, two bytes each.
     Resize = 4,
@@ -25,12 +25,18 @@ pub enum Kind {
     Failed = 7,
     /// What `--explain` prints.
     Explain = 8,
+    /// To the monitor: the status has changed, look at it; nothing.
+    Look = 9,
 }
 
-/// Hello: send me the output.
-pub const STREAMS: u8 = 1;
+/// Hello: send me standard output, or what the terminal shows.
+pub const STDOUT: u8 = 1;
 /// Hello: I bring the input.
 pub const INPUT: u8 = 2;
+/// Hello: send me standard error.
+pub const STDERR: u8 = 4;
+/// Hello: send me all output.
+pub const STREAMS: u8 = STDOUT | STDERR;
 
 /// Bytes of a frame's head.
 const HEAD: usize = 8;
@@ -49,6 +55,7 @@ impl Kind {
             Self::Ready,
             Self::Failed,
             Self::Explain,
+            Self::Look,
         ]
         .into_iter()
         .find(|kind| *kind as u8 == byte)

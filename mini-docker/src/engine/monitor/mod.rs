@@ -1,46 +1,47 @@
 //! A monitor per running container: the process that stays with it from its start to its end.
 //!
 //! It is forked, never re-executed, leads a session of its own, and has one loop ([`serve`]): standard streams or
-//! terminal, log, those who attach, exit code, clean-up. There is no daemon: when the last container ends, the last
+//! terminal, log, those who attach, exit code, restarts, clean-up. There is no daemon: when the last container ends, the last
 //! monitor does.
 
 mod adopt;
+mod client;
 pub mod frame;
+mod health;
+mod life;
+mod oom;
+mod restart;
 mod serve;
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, Write},
     os::{
-        fd::{AsFd, AsRawFd, OwnedFd, RawFd},
-        unix::net::{UnixListener, UnixStream},
+        fd::{AsFd, AsRawFd, RawFd},
+        unix::{
+            fs::MetadataExt,
+            net::{UnixListener, UnixStream},
+        },
     },
     path::Path,
 };
 
-use jiff::Timestamp;
-use nix::{
-    errno::Errno,
-    fcntl::{FcntlArg, OFlag, fcntl},
-    sys::stat::fstat,
-    unistd::{pipe2, setsid},
-};
+use nix::{errno::Errno, unistd::setsid};
 use process::{
-    Child, Host, Journal, Undo,
+    Journal, Undo,
     sys::{self, Cloned},
 };
 
 use super::{
     Engine,
-    container::{Container, State, Status},
-    error::{Context, Error, Kind, Result},
+    container::{Container, Status},
+    error::{Context, Error, Result},
     files::{Lock, Locking},
     log,
-    network::Attendance,
 };
 pub use adopt::adopt;
-
-use crate::runtime;
+use client::Client;
+use life::Life;
 
 /// A container that has just been started.
 #[derive(Debug)]
@@ -104,9 +105,9 @@ fn main(engine: &Engine, container: &Container, lock: Lock, line: UnixStream, op
         .and_then(|()| begin(engine, container, &line, options));
     drop(lock);
     match begun {
-        Ok((monitor, streams)) => {
-            let served = monitor.serve(Some((line, options.attach)), streams);
-            i32::from(served.is_err())
+        Ok((mut monitor, first)) => {
+            monitor.clients.extend(Client::new(line, options.attach));
+            i32::from(monitor.run(Some(first)).is_err())
         }
         Err(e) => {
             let json = serde_json::to_vec(&e).unwrap_or_default();
@@ -117,63 +118,97 @@ fn main(engine: &Engine, container: &Container, lock: Lock, line: UnixStream, op
     }
 }
 
-/// A monitor whose container runs.
-pub(super) struct Monitor<'a> {
-    pub(super) engine: &'a Engine,
-    pub(super) container: &'a Container,
-    pub(super) child: Child,
-    pub(super) journal: Journal,
-    pub(super) log: log::Writer,
-    pub(super) listener: UnixListener,
-    /// What answers its questions about names, and holds its ports.
-    pub(super) network: Attendance,
-    pub(super) status: Status,
-    /// The container's mount namespace, where its mounts may live until all who wait for its end have been told:
-    /// taking them apart waits for grace periods of the kernel's.
-    pub(super) mounts: Option<File>,
+/// A monitor: of a container that runs, or that is about to be started again.
+struct Monitor<'a> {
+    engine: &'a Engine,
+    /// As it was when it started last.
+    container: Container,
+    /// Of its configuration's file.
+    version: Option<(u64, i64)>,
+    status: Status,
+    journal: Journal,
+    log: log::Writer,
+    listener: UnixListener,
+    clients: Vec<Client>,
+    /// Bytes of the journal's file when the container had started.
+    undo_size: u64,
+    /// Whether somebody says that the status has changed.
+    look: bool,
+    buffer: Vec<u8>,
     /// Held as long as this process lives: what others see of it.
-    pub(super) _alive: Lock,
+    alive: Lock,
 }
 
-/// The monitor's ends of the container's standard streams.
-#[derive(Debug, Default)]
-pub(super) struct Streams {
-    pub(super) stdin: Option<OwnedFd>,
-    pub(super) stdout: Option<OwnedFd>,
-    pub(super) stderr: Option<OwnedFd>,
+/// Bytes read at once.
+const CHUNK: usize = 64 << 10;
+/// How much of a monitor's journal is its own: the rest is of one start of the container.
+const OWN_STEPS: usize = 1;
+
+impl<'a> Monitor<'a> {
+    /// Takes its place in the container's volatile directory. The caller holds the container's lock.
+    fn new(engine: &'a Engine, container: &Container) -> Result<Self> {
+        let config = &container.config;
+        let run = engine.store.make_run(&config.id)?;
+        let alive = Lock::take(&run.join("monitor"), Locking::Try)?;
+        let alive = alive.ok_or_else(|| Error::conflict(format!("container {} has a monitor already", config.id)))?;
+        let undo = run.join("undo");
+        let mut journal = Journal::open(&undo).doing("open", &undo)?;
+        if journal.mark() == 0 {
+            journal.record(Undo::RemoveTree(run.clone())).doing("write", &undo)?;
+        }
+        Ok(Self {
+            engine,
+            container: container.clone(),
+            version: version(&engine.container_file(&config.id, "config.json")),
+            status: container.status.clone(),
+            journal,
+            log: log::Writer::new(engine.log_path(&config.id), config.supervision.log.policy()?),
+            listener: listen(&run)?,
+            clients: Vec::new(),
+            undo_size: 0,
+            look: false,
+            buffer: vec![0; CHUNK],
+            alive,
+        })
+    }
+
+    /// Whether the container has no other monitor by now. The caller holds the container's lock.
+    fn is_the_one(&self) -> bool {
+        let place = fs::metadata(self.engine.store.run(&self.container.config.id).join("monitor"));
+        let own = self.alive.file().metadata();
+        matches!((place, own), (Ok(place), Ok(own)) if place.ino() == own.ino())
+    }
+}
+
+/// What tells a file from the one that replaces it.
+fn version(path: &Path) -> Option<(u64, i64)> {
+    fs::metadata(path).ok().map(|metadata| (metadata.ino(), metadata.mtime_nsec()))
+}
+
+/// Bytes of a file; 0 where there is none.
+fn size(path: &Path) -> u64 {
+    fs::metadata(path).map_or(0, |metadata| metadata.len())
 }
 
 fn begin<'a>(
     engine: &'a Engine,
-    container: &'a Container,
+    container: &Container,
     line: &UnixStream,
     options: Options,
-) -> Result<(Monitor<'a>, Streams)> {
-    let id = &container.config.id;
-    let run = engine.store.make_run(id)?;
-    let alive = Lock::take(&run.join("monitor"), Locking::Try)?;
-    let alive = alive.ok_or_else(|| Error::conflict(format!("container {id} has a monitor already")))?;
-    let mut journal = Journal::open(&run.join("undo")).doing("open", &run.join("undo"))?;
-    let started = start(engine, container, &mut journal, &run, line, options);
-    match started {
-        Ok((child, streams, log, listener, network, mounts)) => {
-            let status = running(engine, &child, &streams);
-            engine.write_status(&container.config, &status)?;
-            if options.attach != 0 {
-                engine.emit_container(&container.config, "attach", &[]);
-            }
-            engine.emit_container(&container.config, "start", &[]);
+) -> Result<(Monitor<'a>, Life)> {
+    let mut monitor = Monitor::new(engine, container)?;
+    monitor.status = Status { exit_code: container.status.exit_code, ..Status::created() };
+    let attached = options.attach & frame::STREAMS != 0;
+    match monitor.live(options.explain.then_some(line), attached) {
+        Ok(first) => {
             // The one who started it may have been killed; the container runs all the same.
             let _ = frame::write(line, frame::Kind::Ready, &[]);
-            Ok((
-                Monitor { engine, container, child, journal, log, listener, network, status, mounts, _alive: alive },
-                streams,
-            ))
+            Ok((monitor, first))
         }
         Err(e) => {
             // What cannot be undone now stays in the journal, for whoever removes the container.
-            let _ = engine.leave_networks(id).and_then(|()| {
-                journal.undo_all().map_err(|e| Error::system("clean up", &e))?;
+            let _ = engine.leave_networks(&container.config.id).and_then(|()| {
+                monitor.journal.undo_all().map_err(|e| Error::system("clean up", &e))?;
                 engine.sweep_ports()
             });
             let _ = engine.release_volumes(&container.config);
@@ -210,95 +245,16 @@ fn detach(keep: &[RawFd]) -> nix::Result<()> {
     sys::ignore_broken_pipes()
 }
 
-type Begun = (Child, Streams, log::Writer, UnixListener, Attendance, Option<File>);
-
-fn start(
-    engine: &Engine,
-    container: &Container,
-    journal: &mut Journal,
-    run: &Path,
-    line: &UnixStream,
-    options: Options,
-) -> Result<Begun> {
-    let config = &container.config;
-    journal.record(Undo::RemoveTree(run.to_owned())).doing("write", run)?;
-    let listener = listen(run)?;
-    let log = log::Writer::new(engine.log_path(&config.id));
-    let (stdio, mut streams) =
-        pipes(config.tty, config.open_stdin).map_err(|e| Error::system("make pipes", &e.into()))?;
-    let spec = engine.spec(container)?;
-    let mut host = Host::new(std::mem::take(journal));
-    if options.explain {
-        host.explain();
-    }
-    let started = runtime::start(&spec, stdio, &mut host);
-    if options.explain {
-        let text = host.trace().to_string();
-        frame::write(line, frame::Kind::Explain, text.as_bytes()).doing("report to", run)?;
-    }
-    *journal = std::mem::take(&mut host.journal);
-    let runtime::Started { mut child, ports } = started.map_err(|e| explain(&e))?;
-    let network = engine.attend(config, &mut child, ports)?;
-    // What the user mounted is free when he is told, and a container that stays may be started again at once.
-    let mounts = config.auto_remove && config.storage.points.is_empty() && config.storage.tmpfs.is_empty();
-    // It may have ended already.
-    let mounts = mounts.then(|| File::open(format!("/proc/{}/ns/mnt", child.pid)).ok()).flatten();
-    if let Some(terminal) = child.take_descriptor(process::TERMINAL) {
-        let copy = terminal.try_clone().doing("copy the terminal of", run)?;
-        streams = Streams { stdin: Some(terminal), stdout: Some(copy), stderr: None };
-    }
-    for stream in [&streams.stdin, &streams.stdout, &streams.stderr].into_iter().flatten() {
-        fcntl(stream, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).doing("set up the streams of", run)?;
-    }
-    Ok((child, streams, log, listener, network, mounts))
-}
-
 /// The socket for those who attach.
 fn listen(run: &Path) -> Result<UnixListener> {
     let socket = run.join("attach");
+    match fs::remove_file(&socket) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e).doing("remove", &socket),
+        _ => {}
+    }
     let listener = UnixListener::bind(&socket).doing("bind", &socket)?;
     listener.set_nonblocking(true).doing("open", &socket)?;
     Ok(listener)
-}
-
-/// What the container's program gets, and what the monitor keeps.
-fn pipes(tty: bool, open_stdin: bool) -> nix::Result<([Option<OwnedFd>; 3], Streams)> {
-    if tty {
-        return Ok(([None, None, None], Streams::default()));
-    }
-    let (out, stdout) = pipe2(OFlag::O_CLOEXEC)?;
-    let (err, stderr) = pipe2(OFlag::O_CLOEXEC)?;
-    // Without a pipe it keeps the monitor's, which is /dev/null.
-    let (input, stdin) = if open_stdin {
-        let (input, stdin) = pipe2(OFlag::O_CLOEXEC)?;
-        (Some(input), Some(stdin))
-    } else {
-        (None, None)
-    };
-    Ok(([input, Some(stdout), Some(stderr)], Streams { stdin, stdout: Some(out), stderr: Some(err) }))
-}
-
-fn running(engine: &Engine, child: &Child, streams: &Streams) -> Status {
-    let inode = |pipe: &Option<OwnedFd>| pipe.as_ref().and_then(|pipe| fstat(pipe).ok()).map_or(0, |s| s.st_ino);
-    Status {
-        state: State::Running,
-        pid: child.pid.as_raw(),
-        start_time: process::start_time(child.pid).unwrap_or(0),
-        boot: engine.store.boot().to_owned(),
-        // A terminal is nothing that another monitor could open again.
-        pipes: if streams.stderr.is_some() { [inode(&streams.stdout), inode(&streams.stderr)] } else { [0; 2] },
-        started: Some(Timestamp::now()),
-        ..Status::created()
-    }
-}
-
-fn explain(error: &process::Error) -> Error {
-    let kind = match process::stage::exit_code(error) {
-        127 => Kind::CommandNotFound,
-        126 => Kind::CannotExecute,
-        _ => Kind::System,
-    };
-    Error::new(kind, error.to_string())
 }
 
 /// Connects to the monitor of a running container.
@@ -311,4 +267,11 @@ pub fn connect(engine: &Engine, id: &str, hello: u8) -> io::Result<UnixStream> {
     frame::push(&mut bytes, frame::Kind::Hello, &[hello]);
     stream.write_all(&bytes)?;
     Ok(stream)
+}
+
+/// Tells the monitor of a container, if there is one, that the status has changed; returns a line that ends with it.
+pub fn look(engine: &Engine, id: &str) -> Option<UnixStream> {
+    let line = connect(engine, id, 0).ok()?;
+    frame::write(&line, frame::Kind::Look, &[]).ok()?;
+    Some(line)
 }

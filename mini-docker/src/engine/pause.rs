@@ -1,0 +1,82 @@
+//! Stopping a container's processes where they are, and letting them go on.
+
+use cgroup::Handle;
+
+use super::{
+    Engine,
+    container::{Config, Container, State},
+    error::{Error, Result},
+};
+
+impl Engine {
+    /// Freezes a running container.
+    ///
+    /// # Errors
+    /// [`super::error::Kind::Conflict`] where it does not run.
+    pub fn pause(&self, id: &str) -> Result<()> {
+        let (_lock, Container { config, mut status }) = self.hold(id)?;
+        let name = &config.name;
+        match status.state {
+            State::Running => {}
+            State::Paused => return Err(Error::conflict(format!("container {name} is already paused"))),
+            State::Restarting => {
+                let message = format!("container {name} is restarting, wait until the container is running");
+                return Err(Error::conflict(message));
+            }
+            State::Created | State::Exited => {
+                return Err(Error::conflict(format!("cannot pause container {name}: container {name} is not running")));
+            }
+        }
+        // Written before it is done: whoever is killed in between leaves one that can be unpaused, not one that hangs.
+        status.state = State::Paused;
+        self.write_status(&config, &status)?;
+        if let Err(e) = self.frozen(&config, true) {
+            status.state = State::Running;
+            self.write_status(&config, &status)?;
+            return Err(e);
+        }
+        self.emit_container(&config, "pause", &[]);
+        Ok(())
+    }
+
+    /// Lets a paused container go on.
+    ///
+    /// # Errors
+    /// [`super::error::Kind::Conflict`] where it is not paused.
+    pub fn unpause(&self, id: &str) -> Result<()> {
+        let (_lock, Container { config, mut status }) = self.hold(id)?;
+        if status.state != State::Paused {
+            return Err(Error::conflict(format!("container {} is not paused", config.name)));
+        }
+        self.frozen(&config, false)?;
+        status.state = State::Running;
+        self.write_status(&config, &status)?;
+        self.emit_container(&config, "unpause", &[]);
+        Ok(())
+    }
+
+    /// Lets a container that was paused deal with the signal that is to end it.
+    pub(super) fn let_go_on(&self, container: &Container) -> Result<()> {
+        if container.status.state != State::Paused {
+            return Ok(());
+        }
+        let (_lock, Container { config, mut status }) = match self.hold(&container.config.id) {
+            // It has ended, and was to be removed.
+            Err(e) if e.kind == super::error::Kind::NotFound => return Ok(()),
+            held => held?,
+        };
+        if status.state != State::Paused {
+            return Ok(());
+        }
+        self.frozen(&config, false)?;
+        status.state = State::Running;
+        self.write_status(&config, &status)
+    }
+
+    fn frozen(&self, config: &Config, frozen: bool) -> Result<()> {
+        let handle = Handle::open(&self.cgroup_path(config));
+        let done = handle.and_then(|handle| if frozen { handle.freeze() } else { handle.thaw() });
+        let verb = if frozen { "pause" } else { "unpause" };
+        done.map_err(|e| Error::new(super::error::Kind::System, format!("{verb} container {}: {e}", config.name)))
+    }
+}

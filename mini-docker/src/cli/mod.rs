@@ -85,6 +85,12 @@ enum Command {
     Update(container::Update),
     /// Kill one or more running containers
     Kill(container::Kill),
+    /// Copy files/folders between a container and the local filesystem
+    Cp(container::Cp),
+    /// Inspect changes to files or directories on a container's filesystem
+    Diff(container::Diff),
+    /// Export a container's filesystem as a tar archive
+    Export(container::Export),
     /// Execute a command in a running container
     Exec(container::Exec),
     /// Fetch the logs of a container
@@ -174,6 +180,9 @@ impl Command {
             Self::Rename(command) => command.run(engine),
             Self::Update(command) => command.run(engine),
             Self::Kill(command) => command.run(engine),
+            Self::Cp(command) => command.run(engine),
+            Self::Diff(command) => command.run(engine),
+            Self::Export(command) => command.run(engine),
             Self::Exec(command) => command.run(engine),
             Self::Logs(command) => command.run(engine),
             Self::Port(command) => command.run(engine),

@@ -6,7 +6,9 @@
 pub mod about;
 pub mod build;
 pub mod bytes;
+pub mod changes;
 pub mod container;
+pub mod cp;
 mod create;
 pub mod digest;
 pub mod error;
@@ -33,6 +35,7 @@ mod spec;
 pub mod stats;
 mod stop;
 pub mod store;
+pub mod tree;
 mod update;
 pub mod usage;
 pub mod volume;

@@ -189,6 +189,26 @@ impl Prepared {
     // ANCHOR_END: mount
 }
 
+/// The layers as one tree that cannot be written, the topmost first, mounted nowhere: to be read by its owner.
+///
+/// # Errors
+/// EPERM without `CAP_SYS_ADMIN`; ENOENT where a layer is missing.
+pub fn merged(lower: &[PathBuf]) -> Result<OwnedFd, Errno> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let pinned = lower.iter().map(|path| open(path, flags, Mode::empty())).collect::<Result<Vec<_>, _>>()?;
+    // One layer is no overlay.
+    if let [only] = pinned.as_slice() {
+        return only.try_clone().map_err(|_| Errno::EMFILE);
+    }
+    let numbers: Vec<_> = pinned.iter().map(|fd| fd.as_raw_fd().to_string()).collect();
+    let names = numbers.iter().map(|number| CString::new(format!("/proc/self/fd/{number}")));
+    let names = names.collect::<Result<Vec<_>, _>>().map_err(|_| Errno::EINVAL)?;
+    let joined = CString::new(numbers.join(":")).map_err(|_| Errno::EINVAL)?;
+    let context = sys::fsopen(c"overlay")?;
+    add_lower(context.as_fd(), &names, &joined)?;
+    finish(context.as_fd(), &[], MountAttr::READ_ONLY)
+}
+
 fn finish(context: BorrowedFd, flags: &[&CStr], attr: MountAttr) -> Result<OwnedFd, Errno> {
     for (key, value) in OPTIONS {
         sys::fsconfig_string(context, key, value)?;

@@ -1,6 +1,8 @@
 //! `container`: all that is done with containers. The everyday commands have a short form of their own.
 
 pub(super) mod attach;
+mod changes;
+mod cp;
 mod exec;
 mod logs;
 mod pause;
@@ -31,6 +33,8 @@ use super::{
 use crate::engine::Engine;
 
 pub(super) use attach::Attach;
+pub(super) use changes::{Diff, Export};
+pub(super) use cp::Cp;
 pub(super) use exec::Exec;
 pub(super) use logs::Logs;
 pub(super) use pause::{Pause, Unpause};
@@ -84,6 +88,12 @@ pub(super) enum Command {
     Update(Update),
     /// Kill one or more running containers
     Kill(Kill),
+    /// Copy files/folders between a container and the local filesystem
+    Cp(Cp),
+    /// Inspect changes to files or directories on a container's filesystem
+    Diff(Diff),
+    /// Export a container's filesystem as a tar archive
+    Export(Export),
     /// Execute a command in a running container
     Exec(Exec),
     /// Fetch the logs of a container
@@ -116,6 +126,9 @@ impl Command {
             Self::Rename(command) => command.run(engine),
             Self::Update(command) => command.run(engine),
             Self::Kill(command) => command.run(engine),
+            Self::Cp(command) => command.run(engine),
+            Self::Diff(command) => command.run(engine),
+            Self::Export(command) => command.run(engine),
             Self::Exec(command) => command.run(engine),
             Self::Logs(command) => command.run(engine),
             Self::Port(command) => command.run(engine),

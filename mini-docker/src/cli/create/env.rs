@@ -30,11 +30,20 @@ fn with_value(variable: &str) -> Option<String> {
     std::env::var(variable).ok().map(|value| format!("{variable}={value}"))
 }
 
-/// Docker's format: a variable a line, `#` before a comment, no quotes, no expansion.
 fn env_file(path: &Path) -> Result<Vec<String>> {
+    Ok(lines(path)?.iter().filter_map(|line| with_value(line)).collect())
+}
+
+/// Labels of a file, as `--label-file` names it: `KEY[=VALUE]`, in the same format.
+pub(super) fn label_file(path: &Path) -> Result<Vec<String>> {
+    lines(path)
+}
+
+/// Docker's format: `KEY[=VALUE]` a line, `#` before a comment, no quotes, no expansion.
+fn lines(path: &Path) -> Result<Vec<String>> {
     let text = fs::read_to_string(path).doing("read", path)?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
-    let mut variables = Vec::new();
+    let mut lines = Vec::new();
     for (number, line) in text.lines().enumerate() {
         let line = line.trim_start();
         if line.is_empty() || line.starts_with('#') {
@@ -48,7 +57,7 @@ fn env_file(path: &Path) -> Result<Vec<String>> {
         if key.contains(char::is_whitespace) {
             return wrong("contains whitespaces");
         }
-        variables.extend(with_value(line));
+        lines.push(line.to_owned());
     }
-    Ok(variables)
+    Ok(lines)
 }

@@ -36,6 +36,9 @@ struct Flags {
     /// Set metadata on the container
     #[arg(short, long, value_name = "KEY[=VALUE]")]
     label: Vec<String>,
+    /// Read labels from a file, one a line
+    #[arg(long, value_name = "FILE")]
+    label_file: Vec<PathBuf>,
     /// Write the container ID to a file, which must not exist yet
     #[arg(long, value_name = "FILE")]
     cidfile: Option<PathBuf>,
@@ -70,6 +73,11 @@ struct Flags {
 impl Flags {
     /// What they ask the engine for.
     fn request(&self) -> Result<Request> {
+        let mut labels = Vec::new();
+        for path in &self.label_file {
+            labels.extend(env::label_file(path)?);
+        }
+        labels.extend(self.label.iter().cloned());
         let label = |text: &String| {
             let (key, value) = text.split_once('=').unwrap_or((text, ""));
             (key.to_owned(), value.to_owned())
@@ -78,7 +86,7 @@ impl Flags {
             image: self.image.clone(),
             command: self.command.clone(),
             name: self.name.clone(),
-            labels: self.label.iter().map(label).collect(),
+            labels: labels.iter().map(label).collect(),
             ..Request::default()
         };
         self.process.fill(&mut request)?;

@@ -1,0 +1,77 @@
+//! `cp`: files between a container and the host.
+
+use std::io::{self, IsTerminal};
+
+use clap::Args;
+
+use crate::{
+    cli::{Outcome, units},
+    engine::{
+        Engine, Error, Result,
+        cp::{self, End, How},
+        tree::Tree,
+    },
+};
+
+#[derive(Debug, Args)]
+pub(crate) struct Cp {
+    /// Archive mode (copy all uid/gid information)
+    #[arg(short, long)]
+    archive: bool,
+    /// Always follow symbol link in SRC_PATH
+    #[arg(short = 'L', long)]
+    follow_link: bool,
+    /// Suppress the note of what was copied
+    #[arg(short, long)]
+    quiet: bool,
+    /// CONTAINER:PATH, a path of the host, or - for an archive from standard input
+    source: String,
+    /// CONTAINER:PATH, a path of the host, or - for an archive to standard output
+    destination: String,
+}
+
+/// `CONTAINER:PATH`; a path of the host begins with a slash or a dot, or has no colon.
+fn split(text: &str) -> Option<(&str, &str)> {
+    if text.starts_with(['/', '.']) { None } else { text.split_once(':') }
+}
+
+impl Cp {
+    pub(crate) fn run(self, engine: &Engine) -> Outcome {
+        let how = How { archive: self.archive, follow: self.follow_link };
+        let invalid = |message: &str| Err(Error::invalid(message));
+        match (split(&self.source), split(&self.destination)) {
+            (Some(_), Some(_)) => return invalid("copying between containers is not supported"),
+            (None, None) => return invalid("must specify at least one container source"),
+            (Some((_, "")), _) | (_, Some((_, ""))) => return invalid("container path cannot be empty"),
+            _ => {}
+        }
+        let from_container = tree(engine, &self.source)?;
+        let to_container = tree(engine, &self.destination)?;
+        let from = end(&from_container, &self.source);
+        let to = end(&to_container, &self.destination);
+        if self.destination == "-" {
+            if io::stdout().is_terminal() {
+                return invalid("refusing to write an archive to a terminal: redirect it, or name a path");
+            }
+            return cp::copy_out(&from, io::stdout().lock(), how).map(|()| 0);
+        }
+        let bytes =
+            if self.source == "-" { cp::copy_in(io::stdin().lock(), &to, how) } else { cp::copy(&from, &to, how) }?;
+        if !self.quiet && io::stderr().is_terminal() {
+            eprintln!("Successfully copied {} to {}", units::size(bytes), self.destination);
+        }
+        Ok(0)
+    }
+}
+
+fn tree(engine: &Engine, text: &str) -> Result<Tree> {
+    match split(text) {
+        Some((name, _)) => engine.tree(&engine.container(name)?),
+        None => Ok(Tree::Host),
+    }
+}
+
+fn end<'a>(tree: &'a Tree, text: &'a str) -> End<'a> {
+    let path = split(text).map_or(text, |(_, path)| path);
+    End { tree, path, shown: text.to_owned() }
+}

@@ -1,0 +1,178 @@
+//! Copying between the host and a container, or an archive on either side, by Docker's rules for paths.
+
+use std::{
+    ffi::{OsStr, OsString},
+    io::{self, Read, Write},
+    os::{fd::AsFd, unix::ffi::OsStrExt},
+    path::Path,
+    thread,
+};
+
+use nix::errno::Errno;
+use rootfs::{AbsoluteNames, Devices, Options, Owners, Packer, unpack_tar};
+
+use super::{
+    error::{Error, Kind, Result},
+    tree::{Spot, Tree},
+};
+
+/// One end of a copy.
+#[derive(Debug)]
+pub struct End<'a> {
+    /// Where its path begins.
+    pub tree: &'a Tree,
+    /// As the user wrote it: what it ends in counts.
+    pub path: &'a str,
+    /// What the user calls it.
+    pub shown: String,
+}
+
+/// How to copy.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct How {
+    /// With owners by number.
+    pub archive: bool,
+    /// The file that a link leads to, in its place.
+    pub follow: bool,
+}
+
+impl End<'_> {
+    /// Whether the user means a directory, or what is in one.
+    fn is_meant_as_directory(&self) -> bool {
+        self.path.ends_with('/') || self.is_contents()
+    }
+
+    fn is_contents(&self) -> bool {
+        self.path == "." || self.path.ends_with("/.")
+    }
+
+    fn failed(&self, errno: Errno) -> Error {
+        match errno {
+            Errno::ENOENT => self.missing(),
+            errno => Error::system(format_args!("find {}", self.shown), &errno.into()),
+        }
+    }
+
+    fn missing(&self) -> Error {
+        match self.tree {
+            Tree::Host => Error::not_found(format!("lstat {}: no such file or directory", self.path)),
+            Tree::Container(_) => Error::not_found(format!("could not find the file {} in container", self.shown)),
+        }
+    }
+
+    fn not_a_directory(&self) -> Error {
+        Error::invalid(format!("{}: not a directory", self.shown))
+    }
+
+    /// The last part of the path, as an archive names it.
+    fn name(&self) -> OsString {
+        let name = Path::new(self.path).file_name().map(OsStr::to_owned);
+        if self.is_contents() { OsString::new() } else { name.unwrap_or_default() }
+    }
+
+    /// What is to be copied.
+    fn source(&self, how: How) -> Result<Spot> {
+        let spot = self.tree.find(Path::new(self.path), how.follow || self.is_meant_as_directory());
+        let spot = spot.map_err(|errno| self.failed(errno))?;
+        match spot.found {
+            None => Err(self.missing()),
+            Some(_) if self.is_meant_as_directory() && !spot.is_directory() => Err(self.not_a_directory()),
+            Some(_) => Ok(spot),
+        }
+    }
+
+    /// Where it goes to, and by which name: empty for the directory itself.
+    fn target(&self, source_is_directory: bool, name: OsString) -> Result<(Spot, OsString)> {
+        let spot = self.tree.find(Path::new(self.path), true).map_err(|errno| match errno {
+            Errno::ENOENT => {
+                Error::not_found(format!("no such directory: the parent of {} does not exist", self.shown))
+            }
+            errno => self.failed(errno),
+        })?;
+        if spot.read_only {
+            return Err(Error::invalid(format!(
+                "{}: the container's rootfs or volume is marked read-only",
+                self.shown
+            )));
+        }
+        let own = spot.name.clone();
+        match (spot.found.is_some(), spot.is_directory()) {
+            (_, true) => Ok((spot, name)),
+            (true, false) if source_is_directory => {
+                Err(Error::invalid(format!("cannot copy a directory to {}, which is a file", self.shown)))
+            }
+            (true, false) if self.is_meant_as_directory() => Err(self.not_a_directory()),
+            (false, _) if self.is_meant_as_directory() && !source_is_directory => {
+                Err(Error::not_found(format!("no such directory: {}", self.shown)))
+            }
+            _ => Ok((Spot { name: OsString::from("."), ..spot }, own)),
+        }
+    }
+}
+
+/// Copies `from` to `to`, and returns the bytes of the archive that it went through.
+///
+/// # Errors
+/// What Docker's rules refuse; what cannot be read or written.
+pub fn copy(from: &End, to: &End, how: How) -> Result<u64> {
+    let source = from.source(how)?;
+    let (target, name) = to.target(source.is_directory(), from.name())?;
+    let broken = |e: io::Error| Error::system("make a pipe", &e);
+    let (reader, writer) = io::pipe().map_err(broken)?;
+    thread::scope(|scope| {
+        let packed = scope.spawn(move || pack(&source, &name, writer));
+        let unpacked = unpack(reader, &target, to, how);
+        let packed = packed.join().unwrap_or_else(|_| Err(Error::new(Kind::System, "the copy broke off")));
+        // Of two errors the first cause: who writes fails when nobody reads any more.
+        unpacked.and_then(|bytes| packed.map(|()| bytes))
+    })
+}
+
+/// Writes an archive of `from`.
+pub fn copy_out(from: &End, writer: impl Write, how: How) -> Result<()> {
+    let source = from.source(how)?;
+    let name = from.name();
+    pack(&source, if name.is_empty() { OsStr::new(".") } else { &name }, writer)
+}
+
+/// Unpacks an archive into the directory `to`.
+pub fn copy_in(reader: impl Read, to: &End, how: How) -> Result<u64> {
+    let spot = to.tree.find(Path::new(to.path), true).map_err(|errno| to.failed(errno))?;
+    match spot.found {
+        None => Err(to.missing()),
+        Some(_) if !spot.is_directory() => {
+            Err(Error::invalid(format!("destination {} must be a directory to unpack an archive into", to.shown)))
+        }
+        Some(_) if spot.read_only => {
+            Err(Error::invalid(format!("{}: the container's rootfs or volume is marked read-only", to.shown)))
+        }
+        Some(_) => unpack(reader, &spot, to, How { archive: true, ..how }),
+    }
+}
+
+fn pack(source: &Spot, name: &OsStr, writer: impl Write) -> Result<()> {
+    let options = Options::default();
+    let failed = |e: rootfs::Error| Error::new(Kind::System, format!("read what is to be copied: {e}"));
+    let mut packer = Packer::new(writer, &options);
+    if source.is_directory() {
+        let directory = source.directory().map_err(|e| Error::system("open what is to be copied", &e.into()))?;
+        packer.tree(directory.as_fd(), name.as_bytes()).map_err(failed)?;
+    } else {
+        packer.add(source.parent.as_fd(), source.name.as_bytes(), name.as_bytes()).map_err(failed)?;
+    }
+    packer.finish().map(drop).map_err(failed)
+}
+
+fn unpack(mut reader: impl Read, target: &Spot, to: &End, how: How) -> Result<u64> {
+    let options = Options {
+        owners: if how.archive { Owners::Archive } else { Owners::Caller },
+        devices: Devices::Create,
+        absolute_names: AbsoluteNames::Confine,
+        ..Options::default()
+    };
+    let directory = target.directory().map_err(|errno| to.failed(errno))?;
+    let summary = unpack_tar(&mut reader, directory.as_fd(), &options);
+    // Or the writer would wait for ever; it may have more to say than was of use.
+    let _ = io::copy(&mut reader, &mut io::sink());
+    summary.map(|summary| summary.bytes).map_err(|e| Error::new(Kind::System, format!("write {}: {e}", to.shown)))
+}

@@ -1,0 +1,72 @@
+//! `cp`, `diff` and `export`: a container's files from outside, and never the host's in their place.
+
+use std::{fs, os::unix::fs::PermissionsExt, process::Command};
+
+use tests::engine::Engine;
+
+fn engine() -> Engine {
+    Engine::new(env!("CARGO_BIN_EXE_mini-docker"))
+}
+
+#[test]
+fn files_go_both_ways_into_containers_that_run_and_that_do_not() {
+    let engine = engine();
+    let file = engine.path("file");
+    fs::write(&file, "of the host\n").unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+    let (file, back) = (file.to_str().unwrap(), engine.path("back"));
+    engine.run(&["create", "--name", "still", "bb", "true"]).ok();
+    engine.run(&["run", "-d", "--name", "busy", "-v", "data:/data", "--tmpfs", "/mem", "bb", "sleep", "1000"]).ok();
+    for (name, path) in [("still", "/etc/new"), ("busy", "/root/new"), ("busy", "/data/new"), ("busy", "/mem/new")] {
+        let place = format!("{name}:{path}");
+        engine.run(&["cp", "-q", file, &place]).ok();
+        engine.run(&["cp", "-q", &place, back.to_str().unwrap()]).ok();
+        assert_eq!(fs::read_to_string(&back).unwrap(), "of the host\n", "{place}");
+        assert_eq!(fs::metadata(&back).unwrap().permissions().mode() & 0o7777, 0o640, "{place}");
+        fs::remove_file(&back).unwrap();
+    }
+    let seen = engine.run(&["exec", "busy", "cat", "/root/new", "/data/new", "/mem/new"]).ok();
+    assert_eq!(seen, "of the host\n".repeat(3));
+    assert!(engine.root().join("volumes/data/_data/new").exists());
+    let missing = engine.run(&["cp", "busy:/nosuch", back.to_str().unwrap()]).refused(1);
+    assert!(missing.contains("could not find the file"), "{missing}");
+    assert!(!back.exists());
+}
+
+#[test]
+fn no_link_of_a_container_leads_to_the_hosts_files() {
+    let engine = engine();
+    let secret = engine.path("secret");
+    fs::create_dir(&secret).unwrap();
+    fs::write(secret.join("key"), "of the host\n").unwrap();
+    let secret = secret.to_str().unwrap();
+    let script =
+        format!("ln -s {secret} /out; ln -s ../../../../../../..{secret} /up; ln -s {secret}/key /file; sleep 1000");
+    engine.run(&["run", "-d", "--name", "c1", "bb", "sh", "-c", &script]).ok();
+    tests::engine::eventually("the links are there", || engine.run(&["exec", "c1", "test", "-L", "/file"]).code == 0);
+    let note = engine.path("note");
+    fs::write(&note, "mine\n").unwrap();
+    let back = engine.path("back");
+    for path in ["/out/key", "/up/key"] {
+        assert_eq!(engine.run(&["cp", &format!("c1:{path}"), back.to_str().unwrap()]).code, 1, "{path}");
+        assert_eq!(engine.run(&["cp", note.to_str().unwrap(), &format!("c1:{path}")]).code, 1, "{path}");
+    }
+    assert_eq!(engine.run(&["cp", "-L", "c1:/file", back.to_str().unwrap()]).code, 1);
+    assert_eq!(fs::read_to_string(engine.path("secret/key")).unwrap(), "of the host\n");
+    assert!(!back.exists());
+}
+
+#[test]
+fn changes_are_told_and_all_is_exported() {
+    let engine = engine();
+    let script = "echo x > /new; rm /bin/true; mkdir -p /d/e; echo y > /d/e/f; echo 1.2.3.4 x >> /etc/hosts";
+    engine.run(&["run", "--name", "c1", "bb", "sh", "-c", script]).ok();
+    let changes = engine.run(&["diff", "c1"]).ok();
+    assert_eq!(changes, "C /bin\nD /bin/true\nA /d\nA /d/e\nA /d/e/f\nA /new\n");
+    let archive = engine.path("all.tar");
+    engine.run(&["export", "-o", archive.to_str().unwrap(), "c1"]).ok();
+    let listed = Command::new("tar").arg("-tf").arg(&archive).output().unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    assert!(listed.lines().any(|name| name == "d/e/f") && listed.lines().any(|name| name == "bin/busybox"), "{listed}");
+    assert!(!listed.lines().any(|name| name == "bin/true"), "{listed}");
+}

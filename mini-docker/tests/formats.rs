@@ -158,3 +158,24 @@ fn shells_and_man_get_what_is_generated() {
     assert_eq!(engine.run(&["nosuch"]).code, 1);
     assert_eq!(engine.run(&["ps", "--nosuch"]).code, 125);
 }
+
+#[test]
+fn the_doctor_names_what_is_there() {
+    let engine = Engine::empty(env!("CARGO_BIN_EXE_mini-docker"));
+    let said = engine.run(&["doctor", "--json"]).ok();
+    let findings: serde_json::Value = serde_json::from_str(&said).expect("JSON");
+    let of = |name: &str| {
+        let mut all = findings.as_array().into_iter().flatten();
+        all.find(|finding| finding["name"] == name).cloned().unwrap_or_else(|| panic!("no {name}: {said}"))
+    };
+    // The tests make containers on this machine.
+    for name in ["root", "kernel", "cgroups", "overlayfs", "seccomp"] {
+        assert_eq!((of(name)["verdict"].as_str(), of(name)["fix"].as_str()), (Some("good"), Some("")), "{name}");
+    }
+    let forwards = std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward").expect("a sysctl").trim() == "1";
+    assert_eq!(of("forwarding")["verdict"] == "good", forwards);
+    let lines = engine.run(&["doctor"]).ok();
+    assert_eq!(lines.lines().count(), findings.as_array().map_or(0, Vec::len));
+    let fixed = lines.lines().filter(|line| !line.starts_with("ok ")).all(|line| line.contains("; "));
+    assert!(fixed, "each lack has its remedy: {lines}");
+}

@@ -139,6 +139,8 @@ enum Command {
     Version(system::Version),
     /// Display system-wide information
     Info(system::Info),
+    /// Say what this machine lacks for containers, and what to do about it
+    Doctor(system::Doctor),
     /// Generate the autocompletion script for a shell
     Completion(completion::Completion),
     /// Write manual pages
@@ -206,6 +208,7 @@ impl Command {
             Self::System(command) => command.0.run(engine),
             Self::Version(command) => command.run(),
             Self::Info(command) => command.run(engine),
+            Self::Doctor(command) => command.run(),
             Self::Completion(command) => command.run(),
             Self::Man(command) => command.run(),
             Self::Compose(command) => command.0.run(engine),
@@ -246,6 +249,7 @@ pub fn main() -> ExitCode {
         // These need no store.
         Command::DebugParse(_) => debug_parse::DebugParse::run(),
         Command::Version(command) => command.run(),
+        Command::Doctor(command) => command.run(),
         Command::Completion(command) => command.run(),
         Command::Man(command) => command.run(),
         command => Engine::open(&arguments.root).and_then(|engine| command.run(&engine)),

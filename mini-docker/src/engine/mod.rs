@@ -11,6 +11,7 @@ pub mod container;
 pub mod cp;
 mod create;
 pub mod digest;
+pub mod doctor;
 pub mod error;
 pub mod events;
 pub mod exec;

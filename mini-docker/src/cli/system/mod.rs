@@ -1,6 +1,7 @@
 //! `system`: what the engine is, what it takes, and what can go.
 
 mod df;
+mod doctor;
 mod info;
 mod prune;
 mod version;
@@ -10,6 +11,7 @@ use clap::Subcommand;
 use super::Outcome;
 use crate::engine::Engine;
 
+pub(super) use doctor::Doctor;
 pub(super) use info::Info;
 pub(super) use version::Version;
 

@@ -1,0 +1,40 @@
+//! `doctor`.
+
+use clap::Args;
+
+use crate::{
+    cli::{Outcome, print},
+    engine::{
+        doctor::{Verdict, examine},
+        error::Error,
+    },
+};
+
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+impl Doctor {
+    /// Needs no store. The exit code is 1 where no container could run.
+    pub(crate) fn run(self) -> Outcome {
+        let findings = examine();
+        if self.json {
+            let text = serde_json::to_string(&findings).map_err(|e| Error::system("print", &e.into()))?;
+            print(format_args!("{text}\n"));
+        } else {
+            for finding in &findings {
+                let word = match finding.verdict {
+                    Verdict::Good => "ok",
+                    Verdict::Warning => "warning",
+                    Verdict::Missing => "missing",
+                };
+                let fix = if finding.fix.is_empty() { String::new() } else { format!("; {}", finding.fix) };
+                print(format_args!("{word:8} {}: {}{fix}\n", finding.name, finding.found));
+            }
+        }
+        Ok(u8::from(findings.iter().any(|finding| finding.verdict == Verdict::Missing)))
+    }
+}

@@ -179,3 +179,14 @@ fn the_doctor_names_what_is_there() {
     let fixed = lines.lines().filter(|line| !line.starts_with("ok ")).all(|line| line.contains("; "));
     assert!(fixed, "each lack has its remedy: {lines}");
 }
+
+#[test]
+fn each_kind_is_inspected_by_its_own_command() {
+    let engine = engine();
+    engine.run(&["create", "--name", "c1", "bb", "true"]).ok();
+    assert_eq!(engine.run(&["container", "inspect", "-f", "{{.Name}}", "c1"]).ok(), "/c1\n");
+    assert_eq!(engine.run(&["container", "inspect", "bb"]).code, 1);
+    assert_eq!(engine.run(&["image", "inspect", "c1"]).code, 1);
+    let events = engine.run(&["system", "events", "--since", "1h", "--until", "0s", "--format", "{{.Action}}"]).ok();
+    assert!(events.contains("create"), "{events}");
+}

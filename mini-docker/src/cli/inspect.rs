@@ -45,6 +45,28 @@ impl Inspect {
     }
 }
 
+/// `container inspect`.
+#[derive(Debug, Args)]
+pub(super) struct InspectContainer {
+    /// Containers, by name, id, or the beginning of an id
+    #[arg(value_name = "CONTAINER", required = true)]
+    names: Vec<String>,
+    /// Format output using a custom template: 'json', or a Go template
+    #[arg(short, long, value_name = "FORMAT")]
+    format: Option<String>,
+    /// Display total file sizes
+    #[arg(short, long)]
+    size: bool,
+}
+
+impl InspectContainer {
+    pub(super) fn run(self, engine: &Engine) -> Outcome {
+        format::inspect(self.format.as_deref(), &self.names, |name| {
+            container(engine, &engine.container(name)?, self.size)
+        })
+    }
+}
+
 fn container(engine: &Engine, container: &Container, size: bool) -> Result<Value> {
     let mut document = engine.inspect_container(container);
     if size {

@@ -150,7 +150,7 @@ enum Command {
     Compose(Lazy<compose::Compose>),
     /// Build an image from a Dockerfile
     Build(Lazy<build::Build>),
-    /// Get real time events: what happens to containers, images, volumes and networks
+    /// Get real time events: what happens to containers
     Events(events::Events),
     /// Manage containers
     #[command(subcommand)]

@@ -28,6 +28,7 @@ use super::{
     Outcome,
     create::{Create, Run},
     image::Commit,
+    inspect::InspectContainer,
     lazy::Lazy,
 };
 use crate::engine::Engine;
@@ -106,6 +107,8 @@ pub(super) enum Command {
     Top(Top),
     /// Block until one or more containers stop, then print their exit codes
     Wait(Wait),
+    /// Display detailed information on one or more containers
+    Inspect(InspectContainer),
 }
 
 impl Command {
@@ -135,6 +138,7 @@ impl Command {
             Self::Stats(command) => command.run(engine),
             Self::Top(command) => command.run(engine),
             Self::Wait(command) => command.run(engine),
+            Self::Inspect(command) => command.run(engine),
         }
     }
 

@@ -16,7 +16,7 @@ mod tag;
 
 use clap::Subcommand;
 
-use super::Outcome;
+use super::{Lazy, Outcome};
 use crate::engine::Engine;
 
 pub(super) use commit::Commit;
@@ -36,6 +36,8 @@ pub(super) enum Command {
     History(History),
     /// Create an image from a root filesystem: a tar archive, compressed or not
     Import(Import),
+    /// Build an image from a Dockerfile
+    Build(Lazy<super::build::Build>),
     /// Display detailed information on one or more images, as JSON
     Inspect(inspect::Inspect),
     /// Load images from a tar archive or STDIN
@@ -63,6 +65,7 @@ impl Command {
         match self {
             Self::History(command) => command.run(engine),
             Self::Import(command) => command.run(engine),
+            Self::Build(command) => command.0.run(engine),
             Self::Inspect(command) => command.run(engine),
             Self::Ls(command) => command.run(engine),
             Self::Load(command) => command.run(engine),

@@ -19,6 +19,8 @@ pub(super) use version::Version;
 pub(super) enum Command {
     /// Show disk usage
     Df(df::Df),
+    /// Get real time events: what happens to containers
+    Events(super::events::Events),
     /// Display system-wide information
     Info(Info),
     /// Remove unused data
@@ -29,6 +31,7 @@ impl Command {
     pub(super) fn run(self, engine: &Engine) -> Outcome {
         match self {
             Self::Df(command) => command.run(engine),
+            Self::Events(command) => command.run(engine),
             Self::Info(command) => command.run(engine),
             Self::Prune(command) => command.run(engine),
         }

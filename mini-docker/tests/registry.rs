@@ -264,8 +264,7 @@ fn passwords_open_what_is_closed() {
         "#!/bin/sh\nread server\n[ \"$1 $server\" = \"get {}\" ] || exit 1\necho '{{\"Username\":\"me\",\"Secret\":\"secret\"}}'\n",
         registry.address
     );
-    fs::write(&helper, script).unwrap();
-    fs::set_permissions(&helper, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    tests::rootfs::write_program(&helper, &script, 0o755);
     fs::write(folder.path().join("config.json"), r#"{"credsStore": "fake"}"#).unwrap();
     let mut command = engine.command(&["pull", "-q", &name]);
     let path = format!("{}:{}", folder.path().display(), std::env::var("PATH").unwrap());

@@ -60,3 +60,13 @@ pub fn copy_program(from: impl AsRef<Path>, to: impl AsRef<Path>) {
     let copied = Command::new("cp").arg(from.as_ref()).arg(to.as_ref()).status();
     assert!(copied.expect("cp").success(), "copy {} to {}", from.as_ref().display(), to.as_ref().display());
 }
+
+/// Writes a program that is to be run, for the same reason by a process of its own.
+///
+/// # Panics
+/// Where it cannot be written.
+pub fn write_program(path: &Path, text: &str, mode: u32) {
+    let written = Command::new("sh").args(["-c", "printf %s \"$1\" >\"$0\""]).arg(path).arg(text).status();
+    assert!(written.expect("sh").success(), "write {}", path.display());
+    self::mode(path, mode);
+}

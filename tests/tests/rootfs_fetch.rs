@@ -75,8 +75,7 @@ impl Place {
 }
 
 fn executable(path: &Path, text: &str) {
-    fs::write(path, text).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    tests::rootfs::write_program(path, text, 0o755);
 }
 
 fn stdout(output: &Output) -> String {

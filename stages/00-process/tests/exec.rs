@@ -2,11 +2,8 @@
 
 use std::{
     ffi::OsStr,
-    fs::{self, Permissions},
-    os::{
-        fd::AsRawFd,
-        unix::fs::{PermissionsExt, symlink},
-    },
+    fs,
+    os::{fd::AsRawFd, unix::fs::symlink},
     path::Path,
 };
 
@@ -17,7 +14,10 @@ use nix::{
 };
 use process::{EXEC, Process, Program};
 use tempfile::TempDir;
-use tests::container::{List, Running, command, run, shell, start, with_init};
+use tests::{
+    container::{List, Running, command, run, shell, start, with_init},
+    rootfs::write_program,
+};
 
 /// The error of a program that does not start: the same with and without an init before it.
 fn refusal(process: impl Fn() -> Process) -> (&'static str, String, Errno) {
@@ -28,11 +28,6 @@ fn refusal(process: impl Fn() -> Process) -> (&'static str, String, Errno) {
     let (plain, behind_init) = (refused(process()), refused(with_init(process())));
     assert_eq!(plain, behind_init);
     plain
-}
-
-fn script(path: &Path, text: &str, mode: u32) {
-    fs::write(path, text).unwrap();
-    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }
 
 fn found_in(path: &[&Path], name: &str) -> Process {
@@ -53,7 +48,7 @@ fn a_missing_program_is_enoent() {
 fn a_program_without_the_right_to_execute_is_eacces() {
     let dir = TempDir::new().unwrap();
     let file = dir.path().join("data");
-    script(&file, "#!/bin/sh\n", 0o644);
+    write_program(&file, "#!/bin/sh\n", 0o644);
     assert_eq!(refusal(|| command(&[file.as_os_str()])).2, Errno::EACCES);
     assert_eq!(refusal(|| command(&[dir.path().as_os_str()])).2, Errno::EACCES);
     assert_eq!(refusal(|| found_in(&[dir.path()], "data")).2, Errno::EACCES);
@@ -66,7 +61,7 @@ fn a_program_without_the_right_to_execute_is_eacces() {
 fn other_refusals_keep_their_errno() {
     let dir = TempDir::new().unwrap();
     let file = dir.path().join("program");
-    script(&file, "not a program", 0o755);
+    write_program(&file, "not a program", 0o755);
     assert_eq!(refusal(|| command(&[file.as_os_str()])).2, Errno::ENOEXEC);
     assert_eq!(refusal(|| command(&[file.join("below").as_os_str()])).2, Errno::ENOTDIR);
     let circle = dir.path().join("circle");
@@ -78,9 +73,9 @@ fn other_refusals_keep_their_errno() {
 fn the_search_takes_the_first_that_can_be_executed() {
     let dirs = [(); 3].map(|()| TempDir::new().unwrap());
     let [denied, first, second] = dirs.each_ref().map(TempDir::path);
-    script(&denied.join("which-one"), "#!/bin/sh\necho denied\n", 0o644);
-    script(&first.join("which-one"), "#!/bin/sh\necho first\n", 0o755);
-    script(&second.join("which-one"), "#!/bin/sh\necho second\n", 0o755);
+    write_program(&denied.join("which-one"), "#!/bin/sh\necho denied\n", 0o644);
+    write_program(&first.join("which-one"), "#!/bin/sh\necho first\n", 0o755);
+    write_program(&second.join("which-one"), "#!/bin/sh\necho second\n", 0o755);
     let missing = Path::new("/nonexistent");
     assert_eq!(run(List::new(), found_in(&[missing, denied, first, second], "which-one")).out, "first\n");
     assert_eq!(run(List::new(), found_in(&[second, first], "which-one")).out, "second\n");
@@ -90,7 +85,7 @@ fn the_search_takes_the_first_that_can_be_executed() {
 fn a_name_with_a_slash_is_not_searched_for() {
     let dir = TempDir::new().unwrap();
     fs::create_dir(dir.path().join("sub")).unwrap();
-    script(&dir.path().join("sub/program"), "#!/bin/sh\n", 0o755);
+    write_program(&dir.path().join("sub/program"), "#!/bin/sh\n", 0o755);
     assert_eq!(refusal(|| found_in(&[dir.path()], "sub/program")).2, Errno::ENOENT);
 }
 

@@ -26,7 +26,7 @@ pub(super) struct RightsFlags {
     /// cgroup writable
     #[arg(long)]
     privileged: bool,
-    /// Add a host device to the container
+    /// Add a host device to the container; permissions after a second colon are kept, and not enforced yet
     #[arg(long, value_name = "HOST[:CONTAINER[:rwm]]")]
     device: Vec<String>,
     /// Add additional groups to join

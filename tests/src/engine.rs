@@ -168,7 +168,8 @@ pub fn output(mut command: Command, input: &[u8]) -> Output {
     output
 }
 
-fn said(output: &Output) -> Said {
+/// What a process has said.
+pub fn said(output: &Output) -> Said {
     use std::os::unix::process::ExitStatusExt;
     let code = output.status.code().or_else(|| output.status.signal().map(|signal| 128 + signal));
     Said {

@@ -5,6 +5,8 @@
 mod exec;
 mod namespaces;
 mod network;
+mod plug;
+mod plugin;
 mod user;
 
 use std::{
@@ -109,7 +111,9 @@ pub struct View {
 pub use exec::{Running, exec};
 pub use namespaces::{Namespace, Namespaces, Shm};
 
-pub use network::{Interface, Link, Network, PublishedPorts};
+pub use network::{Interface, Network, PublishedPorts};
+pub use plug::Link;
+pub use plugin::Plugin;
 
 /// A container that has just been started.
 #[derive(Debug)]

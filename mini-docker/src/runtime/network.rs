@@ -2,10 +2,10 @@
 
 use std::{cell::RefCell, net::IpAddr, os::fd::OwnedFd, rc::Rc, sync::Arc};
 
-use bridge::{Bridge, Veth};
-use nat::Nat;
 use ports::{Ports, Publish};
 use process::{Child, Errno, Error, Host, Inside, Primitive, Result, netlink::Prefix};
+
+use super::plug::Link;
 
 /// Whose network it is.
 #[derive(Clone)]
@@ -54,20 +54,6 @@ pub struct Interface {
     pub hairpin: bool,
     /// What it is plugged into.
     pub link: Link,
-}
-
-/// What an interface is plugged into.
-#[derive(Debug, Clone)]
-pub enum Link {
-    /// A bridge.
-    Bridge {
-        /// Made where it is not there.
-        bridge: Bridge,
-        /// The way out, and the walls.
-        nat: Nat,
-        /// Whether it reaches the host alone.
-        isolated: bool,
-    },
 }
 
 /// Ports of the host that lead to the container.
@@ -149,16 +135,9 @@ pub(super) fn primitives(network: &Network) -> Result<(List, Option<Shared<Ports
     // Its own network, its own rules: before programs that count on them.
     list.push(Box::new(::network::Unprivileged));
     for interface in interfaces {
-        let Link::Bridge { bridge, nat, isolated } = &interface.link;
-        // The walls come before the cable: nobody is reached who should not be.
-        list.push(Box::new(nat.clone()));
-        let mut veth = Veth::new(bridge.clone(), &interface.id, interface.addresses.clone());
-        veth.interface.clone_from(&interface.name);
-        veth.mac = interface.mac;
-        veth.default_route = interface.default_route;
-        veth.isolated = *isolated;
-        veth.hairpin = interface.hairpin;
-        list.push(Box::new(veth));
+        let (walls, plug) = interface.plug();
+        list.extend(walls.map(|nat| Box::new(nat) as Box<dyn Primitive>));
+        list.push(Box::new(plug));
     }
     let ports = ports.clone().map(|ports| {
         let mut primitive = Ports::new(&ports.table, &ports.bridge, &ports.owner, ports.publish, ports.to);

@@ -5,34 +5,24 @@
 //! All is asked for by netlink: rtnetlink(7).
 #![forbid(unsafe_code)]
 
+mod beside;
 mod bridge;
+mod settings;
 
-use std::{
-    ffi::CString,
-    net::IpAddr,
-    os::fd::{AsFd, BorrowedFd},
-};
+use std::net::IpAddr;
 
-use nix::{
-    fcntl::{OFlag, open},
-    libc,
-    sys::stat::Mode,
-    unistd::write,
-};
+use nix::libc;
 use process::{
     Child, Errno, Error, Host, Inside, Primitive, Result, Undo,
     netlink::{
         self, Message, Prefix, Socket,
-        route::{self, INDEX_AT, link_header},
-        send_prepared,
+        route::{self, link_header},
     },
-    sys,
 };
 
+pub use beside::{Beside, Kind, make_parent, make_vlan, remove_parent};
 pub use bridge::{Bridge, ports, remove};
-
-/// Room for a message with the interface's index in it.
-const LONGEST: usize = 256;
+pub use settings::{DefaultRoute, Settings};
 
 // ANCHOR: veth
 /// A network interface of the container, plugged into a bridge of the host.
@@ -62,19 +52,7 @@ pub struct Veth {
 struct Prepared {
     socket: Socket,
     bridge: u32,
-    interface: CString,
-    steps: Vec<(String, Act)>,
-}
-
-/// What the child does, laid out before the clone.
-#[derive(Debug)]
-enum Act {
-    /// Write into a file of /proc/sys/net, which shows the settings of whoever opens it.
-    Set(CString, &'static [u8]),
-    /// Send a message in which the interface's index is still missing.
-    AboutInterface(Vec<u8>),
-    /// Send a message.
-    Send(Vec<u8>),
+    settings: Settings,
 }
 
 impl Veth {
@@ -128,36 +106,10 @@ impl Veth {
         )
     }
 
-    /// What is left to do inside.
-    fn steps(&self) -> Vec<(String, Act)> {
-        let mut steps = Vec::new();
-        let interface = &self.interface;
-        let mut set = |name: &str, value: &'static str| {
-            let path = format!("/proc/sys/net/ipv6/conf/{interface}/{name}");
-            let words = format!("write({path:?}, {value:?})");
-            // An interface's name was checked: it has no null byte.
-            steps.push((words, Act::Set(CString::new(path).unwrap_or_default(), value.as_bytes())));
-        };
-        if self.addresses.iter().any(|a| a.address.is_ipv6()) {
-            // A neighbour could call itself a router.
-            set("accept_ra", "0");
-            set("accept_dad", "0");
-        } else {
-            // Else the container had an address that nobody gave it, and nobody filters.
-            set("disable_ipv6", "1");
-        }
-        let bytes = |message: Message| message.as_bytes().to_owned();
-        for address in &self.addresses {
-            let message = bytes(route::add_address(0, *address));
-            steps.push((format!("RTM_NEWADDR({interface}, {address})"), Act::AboutInterface(message)));
-        }
-        steps.push((format!("RTM_NEWLINK({interface}, IFF_UP)"), Act::AboutInterface(bytes(route::set_up(0)))));
-        let has = |gateway: &&Prefix| self.addresses.iter().any(|a| a.contains(gateway.address));
-        for gateway in self.bridge.gateways.iter().filter(|_| self.default_route).filter(has) {
-            let words = format!("RTM_NEWROUTE(default via {})", gateway.address);
-            steps.push((words, Act::Send(bytes(route::add_default_route(gateway.address)))));
-        }
-        steps
+    fn settings(&self) -> Result<Settings> {
+        let gateways = self.bridge.gateways.iter().map(|gateway| gateway.address).collect();
+        let default = if self.default_route { DefaultRoute::Via(gateways) } else { DefaultRoute::None };
+        Settings::new(&self.interface, &self.addresses, &default, false)
     }
 }
 
@@ -193,13 +145,10 @@ impl Primitive for Veth {
 
     fn prepare(&mut self, host: &mut Host) -> Result<()> {
         let failed = |what: String| move |errno| Error::new("bridge", what, errno);
-        let name = self.interface.as_str();
-        let valid = !name.is_empty() && name.len() < libc::IFNAMSIZ && !name.contains(['/', '\0', ' ']);
-        let interface = CString::new(name).ok().filter(|_| valid && name != "." && name != "..");
-        let interface = interface.ok_or(Errno::EINVAL).map_err(failed(format!("name an interface {name:?}")))?;
+        let settings = self.settings()?;
         let socket = Socket::route().map_err(failed("socket(NETLINK_ROUTE)".to_owned()))?;
         let bridge = self.bridge.ensure(host, &socket)?;
-        self.prepared = Some(Prepared { socket, bridge, interface, steps: self.steps() });
+        self.prepared = Some(Prepared { socket, bridge, settings });
         Ok(())
     }
 
@@ -221,15 +170,11 @@ impl Primitive for Veth {
     }
 
     fn enter(&self, inside: &Inside) -> Result<(), Errno> {
-        self.configure(&|step| inside.at(step))
+        self.prepared.as_ref().map_or(Ok(()), |prepared| prepared.settings.apply(&|step| inside.at(step)))
     }
 
     fn step(&self, step: u16) -> String {
-        let steps = self.prepared.iter().flat_map(|prepared| &prepared.steps);
-        match usize::from(step).checked_sub(1) {
-            None => format!("ioctl(SIOCGIFINDEX, {:?})", self.interface),
-            Some(number) => steps.map(|(words, _)| words.clone()).nth(number).unwrap_or_default(),
-        }
+        self.prepared.as_ref().map(|prepared| prepared.settings.words(step)).unwrap_or_default()
     }
 
     fn hint(&self, _: u16, errno: Errno) -> Option<String> {
@@ -244,43 +189,8 @@ impl Primitive for Veth {
 impl Veth {
     /// Does what is to be done inside in the network namespace of the calling thread: for a container that runs already.
     pub fn enter_here(&self) -> Result<(), Errno> {
-        self.configure(&|_| ())
+        self.prepared.as_ref().map_or(Ok(()), |prepared| prepared.settings.apply(&|_| ()))
     }
-
-    // ANCHOR: enter
-    fn configure(&self, at: &dyn Fn(usize)) -> Result<(), Errno> {
-        let Some(prepared) = &self.prepared else { return Ok(()) };
-        at(0);
-        let index = sys::interface_index(&prepared.interface)?;
-        let socket = sys::netlink_socket(libc::NETLINK_ROUTE)?;
-        for (number, (_, act)) in prepared.steps.iter().enumerate() {
-            at(number + 1);
-            match act {
-                Act::Set(path, value) => set(path, value)?,
-                Act::AboutInterface(message) => send_about(socket.as_fd(), message, index)?,
-                Act::Send(message) => send_prepared(socket.as_fd(), message)?,
-            }
-        }
-        Ok(())
-    }
-    // ANCHOR_END: enter
-}
-
-/// Writes a setting; a kernel without IPv6 has none of its.
-fn set(path: &CString, value: &[u8]) -> Result<(), Errno> {
-    match open(path.as_c_str(), OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty()) {
-        Err(Errno::ENOENT) => Ok(()),
-        file => write(file?, value).map(drop),
-    }
-}
-
-/// Fills the index in, on the stack.
-fn send_about(socket: BorrowedFd, message: &[u8], index: u32) -> Result<(), Errno> {
-    let mut buffer = [0; LONGEST];
-    let filled = buffer.get_mut(..message.len()).ok_or(Errno::EMSGSIZE)?;
-    filled.copy_from_slice(message);
-    filled[INDEX_AT..INDEX_AT + 4].copy_from_slice(&index.to_ne_bytes());
-    send_prepared(socket, filled)
 }
 
 #[cfg(test)]

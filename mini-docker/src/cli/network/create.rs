@@ -14,7 +14,7 @@ pub(crate) struct Create {
     /// Its name
     #[arg(value_name = "NETWORK")]
     name: String,
-    /// Driver to manage the network: bridge, macvlan, ipvlan
+    /// Driver to manage the network: bridge, macvlan, ipvlan, or the name of a program (see README.md, Networks)
     #[arg(short, long, default_value = "bridge")]
     driver: String,
     /// Subnet in CIDR format that represents a network segment

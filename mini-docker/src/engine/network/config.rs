@@ -22,17 +22,20 @@ pub enum Driver {
     Macvlan,
     /// The same with one hardware address.
     Ipvlan,
+    /// What a program of that name makes.
+    External(String),
 }
 
 impl Driver {
     /// Docker's name for it.
-    pub fn name(&self) -> &'static str {
+    pub fn name(&self) -> &str {
         match self {
             Self::Bridge => "bridge",
             Self::Host => "host",
             Self::Null => "null",
             Self::Macvlan => "macvlan",
             Self::Ipvlan => "ipvlan",
+            Self::External(name) => name,
         }
     }
 }
@@ -80,6 +83,9 @@ pub struct Config {
     pub labels: BTreeMap<String, String>,
     /// Options of the driver.
     pub options: BTreeMap<String, String>,
+    /// Whether the interface below those of the containers was made for it, and goes with it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub owns_parent: bool,
 }
 
 /// Options of the driver `bridge`, and of others.
@@ -91,6 +97,9 @@ const DEFAULT_BRIDGE: &str = "com.docker.network.bridge.default_bridge";
 const MTU: &str = "com.docker.network.driver.mtu";
 const INTERFACE_PREFIX: &str = "com.docker.network.container_iface_prefix";
 const PARENT: &str = "parent";
+const MACVLAN_MODE: &str = "macvlan_mode";
+const IPVLAN_MODE: &str = "ipvlan_mode";
+const IPVLAN_FLAG: &str = "ipvlan_flag";
 
 impl Config {
     pub(super) fn predefined(id: String, name: &str, driver: Driver) -> Self {
@@ -106,6 +115,7 @@ impl Config {
             attachable: false,
             labels: BTreeMap::new(),
             options: BTreeMap::new(),
+            owns_parent: false,
         }
     }
 
@@ -116,9 +126,12 @@ impl Config {
 
     /// The name of its bridge, or of its interfaces' parent: up to 15 bytes.
     pub fn link(&self) -> String {
-        match self.options.get(BRIDGE_NAME) {
-            Some(name) => name.clone(),
-            None => format!("br-{}", self.id.get(..12).unwrap_or(&self.id)),
+        let short = self.id.get(..12).unwrap_or(&self.id);
+        match (&self.driver, self.parent(), self.options.get(BRIDGE_NAME)) {
+            (Driver::Macvlan | Driver::Ipvlan, Some(parent), _) => parent.to_owned(),
+            (Driver::Macvlan | Driver::Ipvlan, None, _) => format!("dm-{short}"),
+            (_, _, Some(name)) => name.clone(),
+            _ => format!("br-{short}"),
         }
     }
 
@@ -152,6 +165,22 @@ impl Config {
         self.options.get(PARENT).map(String::as_str)
     }
 
+    /// How its interfaces share the parent's wire.
+    pub(super) fn kind(&self) -> bridge::Kind {
+        let option = |name: &str| self.options.get(name).map_or("", String::as_str);
+        if self.driver == Driver::Macvlan {
+            return bridge::Kind::Macvlan(match option(MACVLAN_MODE) {
+                "private" => 1,
+                "vepa" => 2,
+                "passthru" => 8,
+                _ => 4,
+            });
+        }
+        let mode = ["l2", "l3", "l3s"].iter().position(|mode| *mode == option(IPVLAN_MODE)).unwrap_or(0);
+        let flag = ["bridge", "private", "vepa"].iter().position(|flag| *flag == option(IPVLAN_FLAG)).unwrap_or(0);
+        bridge::Kind::Ipvlan(mode as u16, flag as u16)
+    }
+
     fn option(&self, name: &str) -> bool {
         self.options.get(name).and_then(|text| boolean(text)).unwrap_or(true)
     }
@@ -182,10 +211,11 @@ impl Config {
                 (HOST_BINDING, Driver::Bridge) => value.parse::<std::net::Ipv4Addr>().is_ok(),
                 (MTU, _) => value.parse::<u32>().is_ok_and(|mtu| (68..=65535).contains(&mtu)),
                 (PARENT, Driver::Macvlan | Driver::Ipvlan) => !value.is_empty() && value.len() <= 15,
-                ("macvlan_mode", Driver::Macvlan) => {
-                    ["bridge", "private", "vepa", "passthru"].contains(&value.as_str())
-                }
-                ("ipvlan_mode", Driver::Ipvlan) => ["l2", "l3", "l3s"].contains(&value.as_str()),
+                (MACVLAN_MODE, Driver::Macvlan) => ["bridge", "private", "vepa", "passthru"].contains(&value.as_str()),
+                (IPVLAN_MODE, Driver::Ipvlan) => ["l2", "l3", "l3s"].contains(&value.as_str()),
+                (IPVLAN_FLAG, Driver::Ipvlan) => ["bridge", "private", "vepa"].contains(&value.as_str()),
+                // The plug-in knows them.
+                (_, Driver::External(_)) => true,
                 _ => return Err(invalid(&format!("the driver {} has no such option", self.driver.name()))),
             };
             if !good {

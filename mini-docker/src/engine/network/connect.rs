@@ -6,7 +6,6 @@ use std::{
     os::fd::AsFd,
 };
 
-use bridge::Veth;
 use process::{
     Child, Host as HostSide, Journal, Primitive, in_network_of,
     netlink::{Socket, nftables, route},
@@ -17,15 +16,12 @@ use super::{
     join::{Place, Presence},
     state::Host,
 };
-use crate::{
-    engine::{
-        Engine,
-        container::{Config as ContainerConfig, Container, State, network::Endpoint},
-        error::{Context, Error, Kind, Result},
-        files::write_json,
-        lifecycle::first_process,
-    },
-    runtime::Link,
+use crate::engine::{
+    Engine,
+    container::{Config as ContainerConfig, Container, State, network::Endpoint},
+    error::{Context, Error, Kind, Result},
+    files::write_json,
+    lifecycle::first_process,
 };
 
 impl Engine {
@@ -120,18 +116,16 @@ impl Engine {
     /// What a start does by the primitives of stages 21 and 22, done to a container that runs.
     fn cable(&self, place: &Place, config: &ContainerConfig, child: &Child, default_route: bool) -> Result<()> {
         let interface = self.interface(place, config, default_route)?;
-        let Link::Bridge { bridge, mut nat, isolated } = interface.link;
-        let mut veth = Veth::new(bridge, interface.id, interface.addresses);
-        veth.interface = interface.name;
-        veth.mac = interface.mac;
-        veth.default_route = default_route;
-        veth.isolated = isolated;
-        veth.hairpin = interface.hairpin;
+        let (mut walls, mut plug) = interface.plug();
         let failed = |e: process::Error| Error::new(Kind::System, e.to_string());
         let mut host = HostSide::new(Journal::in_memory());
-        host.prepare(&mut nat).and_then(|()| host.prepare(&mut veth)).map_err(failed)?;
+        walls
+            .iter_mut()
+            .try_for_each(|nat| host.prepare(nat))
+            .and_then(|()| host.prepare(&mut plug))
+            .map_err(failed)?;
         let plugged =
-            veth.attach(&mut host, child).and_then(|()| in_network_of(child.pidfd.as_fd(), || veth.enter_here()));
+            plug.attach(&mut host, child).and_then(|()| in_network_of(child.pidfd.as_fd(), || plug.enter_here()));
         plugged.map_err(|e| {
             // It may have a cable by now. What cannot be undone goes with the container.
             let _ = std::mem::take(&mut host.journal).undo_all();

@@ -15,7 +15,7 @@ use process::{
     sys,
 };
 
-use super::{Config, Driver, PREDEFINED, Pool, address, remove::pass_docker};
+use super::{Config, Driver, PREDEFINED, Pool, address, parent::choose_parent, remove::pass_docker};
 use crate::engine::{
     Engine,
     error::{Context, Error, Result},
@@ -79,8 +79,11 @@ impl Engine {
             attachable: request.attachable,
             labels: request.labels.clone(),
             options: request.options.clone(),
+            owns_parent: false,
         };
         config.check_options()?;
+        choose_parent(&mut config)?;
+        self.ask_driver(&config)?;
         if !config.ipv4 && !config.ipv6 {
             return Err(Error::invalid("IPv4 or IPv6 must be enabled: leave --ipv4=false out, or add --ipv6"));
         }
@@ -107,9 +110,9 @@ impl Engine {
         }
         self.publish_network(&config)?;
         if let Err(e) = self.bring_up_locked(&config) {
-            self.take_down(&config, false)?;
+            let taken_down = self.take_down(&config, false);
             self.forget(&config)?;
-            return Err(e);
+            return taken_down.and(Err(e));
         }
         Ok(config)
     }
@@ -181,7 +184,7 @@ impl Engine {
     }
 
     /// All that are written down: those that users made, and the default one if it was used.
-    fn other_networks(&self) -> Result<Vec<Config>> {
+    pub(super) fn other_networks(&self) -> Result<Vec<Config>> {
         let names = self.store.root().join("networks/names");
         let entries = match fs::read_dir(&names) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -193,7 +196,7 @@ impl Engine {
 
     /// Makes a network's bridge, where it is not there: after a restart of the machine, or for the first time.
     pub(super) fn bring_up(&self, network: &Config) -> Result<()> {
-        if network.driver != Driver::Bridge || link_exists(&network.link()) {
+        if matches!(network.driver, Driver::Host | Driver::Null | Driver::External(_)) || link_exists(&network.link()) {
             return Ok(());
         }
         let _machine = machine_lock()?;
@@ -201,25 +204,35 @@ impl Engine {
     }
 
     fn bring_up_locked(&self, network: &Config) -> Result<()> {
-        if network.driver != Driver::Bridge {
-            return Ok(());
+        match network.driver {
+            Driver::Bridge => self.make_bridge(network),
+            Driver::Macvlan | Driver::Ipvlan => self.make_parent(network),
+            Driver::External(_) => self.call_driver(network, "create", None),
+            Driver::Host | Driver::Null => Ok(()),
         }
+    }
+
+    fn make_bridge(&self, network: &Config) -> Result<()> {
         let failed =
             |errno: process::Errno| Error::system(format_args!("make the bridge {}", network.link()), &errno.into());
         let mut host = Host::new(Journal::in_memory());
         let socket = Socket::route().map_err(failed)?;
         let made = network.bridge().ensure(&mut host, &socket);
         let index = made.map_err(|e| Error::new(crate::engine::error::Kind::System, e.to_string()))?;
-        let alias = Message::new(libc::RTM_NEWLINK, 0, &route::link_header(index, true))
-            .string(libc::IFLA_IFALIAS, &alias(self.store.root(), network));
-        // Only for who looks at it.
-        let _ = socket.request(&[alias]);
+        self.label_link(&socket, index, network);
         pass_docker(&[network.link()])
+    }
+
+    /// Writes on a link whose it is: only for who looks at it.
+    pub(super) fn label_link(&self, socket: &Socket, index: u32, network: &Config) {
+        let label = Message::new(libc::RTM_NEWLINK, 0, &route::link_header(index, true))
+            .string(libc::IFLA_IFALIAS, &alias(self.store.root(), network));
+        let _ = socket.request(&[label]);
     }
 }
 
 /// What `ip link` shows of a bridge: whose it is.
-fn alias(root: &Path, network: &Config) -> String {
+pub(super) fn alias(root: &Path, network: &Config) -> String {
     let mut text = format!("mini-docker {} {}", root.display(), network.name);
     // The kernel's limit is 255 bytes.
     while text.len() > 250 {
@@ -267,9 +280,9 @@ fn driver(name: &str) -> Result<Driver> {
             Err(Error::conflict("only one instance of \"null\" network is allowed: use the network `none`"))
         }
         "overlay" => Err(Error::invalid("the driver overlay needs Swarm, which there is none of here: use bridge")),
-        other => Err(Error::not_found(format!(
-            "could not find plugin {other} in v1 plugin registry: plugin not found: use the driver bridge"
-        ))),
+        "macvlan" => Ok(Driver::Macvlan),
+        "ipvlan" => Ok(Driver::Ipvlan),
+        other => Ok(Driver::External(other.to_owned())),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{net::IpAddr, path::PathBuf, sync::Arc};
 
+use bridge::DefaultRoute;
 use nat::Nat;
 use process::netlink::Prefix;
 use serde::{Deserialize, Serialize};
@@ -142,6 +143,10 @@ impl Engine {
             chosen => chosen?,
         };
         let mac = match (&endpoint.mac, addresses.first()) {
+            (Some(_), _) if network.driver == Driver::Ipvlan => {
+                return Err(Error::invalid("ipvlan interfaces do not support custom mac address assignment"));
+            }
+            (_, _) if network.driver == Driver::Ipvlan => [0; 6],
             (Some(mac), _) => parse_mac(mac)?,
             (None, Some(first)) => bridge::mac_of(first.address),
             (None, None) => [0; 6],
@@ -150,7 +155,7 @@ impl Engine {
             container: container.id.clone(),
             endpoint: random_id()?,
             addresses: addresses.iter().map(|prefix| prefix.address).collect(),
-            mac: mac.map(|octet| format!("{octet:02x}")).join(":"),
+            mac: if mac == [0; 6] { String::new() } else { mac.map(|octet| format!("{octet:02x}")).join(":") },
             interface,
             names: names(container, endpoint),
         };
@@ -166,8 +171,7 @@ impl Engine {
         container: &ContainerConfig,
         default_route: bool,
     ) -> Result<Interface> {
-        let network = &place.network;
-        let mac = if place.host.mac == "00:00:00:00:00:00" { None } else { Some(parse_mac(&place.host.mac)?) };
+        let mac = if place.host.mac.is_empty() { None } else { Some(parse_mac(&place.host.mac)?) };
         Ok(Interface {
             name: place.host.interface.clone(),
             id: container.id.clone(),
@@ -175,19 +179,33 @@ impl Engine {
             mac,
             default_route,
             hairpin: !container.network.publish.is_empty() || container.network.publish_all,
-            link: self.link_of(network)?,
+            link: self.link_of(place, container)?,
         })
     }
 
     /// What an interface in a network is plugged into.
-    fn link_of(&self, network: &Config) -> Result<runtime::Link> {
+    fn link_of(&self, place: &Place, container: &ContainerConfig) -> Result<runtime::Link> {
+        let network = &place.network;
+        let gateways = network.pools.iter().filter_map(|pool| pool.gateway).collect();
         match network.driver {
             Driver::Bridge => Ok(runtime::Link::Bridge {
                 bridge: network.bridge(),
                 nat: self.nat_of(network),
                 isolated: !network.icc(),
             }),
-            _ => Err(Error::invalid(format!(
+            Driver::Macvlan | Driver::Ipvlan => {
+                let kind = network.kind();
+                // There are no neighbours to ask for a gateway where packets are routed.
+                let routed = matches!(kind, bridge::Kind::Ipvlan(1 | 2, _));
+                let route = if routed { DefaultRoute::OnLink } else { DefaultRoute::Via(gateways) };
+                Ok(runtime::Link::Beside { parent: network.link(), kind, mtu: network.mtu(), route })
+            }
+            Driver::External(ref name) => Ok(runtime::Link::External {
+                plugin: super::external::find(name)?,
+                request: self.driver_request(network, "setup", Some((&place.host, container))),
+                route: DefaultRoute::Via(gateways),
+            }),
+            Driver::Host | Driver::Null => Err(Error::invalid(format!(
                 "network {} cannot be joined: its driver makes no interfaces",
                 network.name
             ))),
@@ -270,6 +288,7 @@ impl Engine {
     /// Gives back a container's place in one network.
     pub(super) fn leave_network(&self, network: &str, id: &str) -> Result<()> {
         let Some(network) = read_json::<Config>(&self.network_file(network))? else { return Ok(()) };
+        self.tear_down(&network, id)?;
         let _lock = match self.lock_network(&network) {
             Err(e) if e.kind == Kind::NotFound => return Ok(()),
             lock => lock?,

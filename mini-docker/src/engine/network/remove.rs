@@ -63,8 +63,11 @@ impl Engine {
 
     /// Removes what a network has in the kernel. `gently`: unless something is still plugged into it; whether it was removed.
     pub(super) fn take_down(&self, network: &Config, gently: bool) -> Result<bool> {
-        if network.driver != Driver::Bridge {
-            return Ok(true);
+        match network.driver {
+            Driver::Bridge => {}
+            Driver::Macvlan | Driver::Ipvlan => return self.remove_parent(network).map(|()| true),
+            Driver::External(_) => return self.call_driver(network, "delete", None).map(|()| true),
+            Driver::Host | Driver::Null => return Ok(true),
         }
         let link = network.link();
         let failed = |what: &str, errno: process::Errno| Error::system(format_args!("{what} {link}"), &errno.into());

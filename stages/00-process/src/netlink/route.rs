@@ -75,6 +75,17 @@ pub fn add_default_route(gateway: IpAddr) -> Message {
     Message::new(libc::RTM_NEWROUTE, flags, &route_header(gateway, 0)).bytes(libc::RTA_GATEWAY, &octets(gateway))
 }
 
+/// Where the index of the interface stands in [`add_link_route`].
+pub const OUTPUT_AT: usize = Message::HEADER + ROUTE_HEADER + 4;
+
+/// Sends what goes nowhere else, in the family of `address`, to whoever answers on the link `index`.
+pub fn add_link_route(address: IpAddr, index: u32) -> Message {
+    let flags = libc::NLM_F_CREATE | libc::NLM_F_EXCL;
+    let mut header = route_header(address, 0);
+    header[6] = libc::RT_SCOPE_LINK;
+    Message::new(libc::RTM_NEWROUTE, flags, &header).u32(libc::RTA_OIF, index)
+}
+
 /// Sends what goes to `network` to `gateway`.
 pub fn add_route(network: Prefix, gateway: IpAddr) -> Message {
     let flags = libc::NLM_F_CREATE | libc::NLM_F_EXCL;

@@ -1,0 +1,180 @@
+//! Addresses and names in containers.
+
+use std::{fs, path::Path};
+
+use crate::{address, engine, heard, server};
+
+#[test]
+fn a_container_has_an_address_a_route_and_files_that_tell_of_it() {
+    let engine = engine();
+    engine
+        .run(&["run", "-d", "--name", "box", "--hostname", "me", "--domainname", "example.org", "bb", "sleep", "100"])
+        .ok();
+    let ip = address(&engine, "box", "bridge");
+    let settings = engine.inspect("box")["NetworkSettings"].clone();
+    let gateway = settings["Gateway"].as_str().unwrap().to_owned();
+    assert_eq!(settings["IPAddress"], ip.as_str());
+    assert!(settings["MacAddress"].as_str().unwrap().starts_with("02:42:"));
+    let script = "ip -4 -o addr show eth0; ip route; cat /etc/hosts /etc/hostname /etc/resolv.conf; \
+        stat -c %a /etc/hosts /etc/hostname /etc/resolv.conf; grep -c ' /etc/' /proc/mounts";
+    let said = engine
+        .run(&[
+            "run",
+            "--rm",
+            "--hostname",
+            "me",
+            "--domainname",
+            "example.org",
+            "--add-host",
+            "db:192.0.2.7",
+            "--add-host",
+            "host:host-gateway",
+            "bb",
+            "sh",
+            "-c",
+            script,
+        ])
+        .ok();
+    for line in [
+        &format!("default via {gateway} dev eth0 "),
+        "127.0.0.1\tlocalhost",
+        "192.0.2.7\tdb",
+        &format!("{gateway}\thost"),
+        "me",
+        "nameserver 127.0.0.11",
+        "644",
+        "3",
+    ] {
+        assert!(said.lines().any(|found| found == line), "{line:?} in {said}");
+    }
+    assert!(said.contains("\tme.example.org me\n"), "{said}");
+    // The default network's state is the kernel's: one bridge, named after the store.
+    let network = engine
+        .run(&["network", "inspect", "-f", "{{index .Options \"com.docker.network.bridge.name\"}}", "bridge"])
+        .ok();
+    assert!(Path::new("/sys/class/net").join(network.trim()).exists());
+}
+
+#[test]
+fn networks_that_are_no_bridge() {
+    let engine = engine();
+    let links = |network: &str| engine.run(&["run", "--rm", "--network", network, "bb", "ls", "/sys/class/net"]).ok();
+    assert_eq!(links("none"), "lo\n");
+    let mut host: Vec<_> =
+        fs::read_dir("/sys/class/net").unwrap().flatten().map(|e| e.file_name().into_string().unwrap()).collect();
+    host.retain(|name| name == "lo" || name.starts_with("eth"));
+    assert!(host.iter().all(|name| links("host").lines().any(|line| line == name)));
+    let list = engine.run(&["network", "ls", "--format", "{{.Name}}:{{.Driver}}"]).ok();
+    assert_eq!(list, "bridge:bridge\nhost:host\nnone:null\n");
+    for network in ["bridge", "host", "none"] {
+        assert!(engine.run(&["network", "rm", network]).refused(1).contains("pre-defined network"));
+    }
+}
+
+#[test]
+fn containers_find_each_other_by_name() {
+    let engine = engine();
+    engine.run(&["network", "create", "blue"]).ok();
+    for network in ["blue", "bridge"] {
+        let name = format!("web-{network}");
+        server(&engine, &name, &["--network", network, "--network-alias", "www", "--hostname", "box"]);
+        let id = engine.inspect(&name)["Id"].as_str().unwrap()[..12].to_owned();
+        for other in [name.as_str(), "www", &id, "box", &format!("{name}.{network}")] {
+            assert_eq!(heard(&engine, network, other), format!("{name}\n"), "{other} on {network}");
+        }
+        let ip = address(&engine, &name, network);
+        let reverse = engine.run(&["run", "--rm", "--network", network, "bb", "nslookup", &ip]).ok();
+        assert!(reverse.contains(&format!("name = {name}.{network}")), "{reverse}");
+        assert_eq!(
+            engine
+                .run(&[
+                    "run",
+                    "--rm",
+                    "--network",
+                    network,
+                    "--link",
+                    &format!("{name}:db"),
+                    "bb",
+                    "sh",
+                    "-c",
+                    "nc -w 2 db 80 </dev/null"
+                ])
+                .ok(),
+            format!("{name}\n")
+        );
+    }
+    assert_eq!(heard(&engine, "bridge", "web-blue"), "", "a name of another network");
+    // A name goes with its container, and an alias is everybody's who has it.
+    server(&engine, "other", &["--network", "blue", "--network-alias", "www"]);
+    let both = engine.run(&["run", "--rm", "--network", "blue", "bb", "nslookup", "www"]).ok();
+    assert_eq!(both.matches("Name:").count(), 2, "{both}");
+    engine.run(&["rm", "-f", "other"]).ok();
+    let one = engine.run(&["run", "--rm", "--network", "blue", "bb", "nslookup", "www"]).ok();
+    assert_eq!(one.matches("Name:").count(), 1, "{one}");
+    engine.run(&["rm", "-f", "web-blue"]).ok();
+    engine.run(&["network", "rm", "blue"]).ok();
+}
+
+#[test]
+fn both_families_and_addresses_of_the_user_s_choice() {
+    let engine = engine();
+    let subnet = "10.127.211.0/28";
+    engine
+        .run(&[
+            "network",
+            "create",
+            "--subnet",
+            subnet,
+            "--gateway",
+            "10.127.211.7",
+            "--ip-range",
+            "10.127.211.8/29",
+            "--aux-address",
+            "printer=10.127.211.8",
+            "--ipv6",
+            "--label",
+            "k=v",
+            "six",
+        ])
+        .ok();
+    let config =
+        engine.run(&["network", "inspect", "-f", "{{range .IPAM.Config}}{{.Subnet}} {{.Gateway}} {{end}}", "six"]).ok();
+    assert!(config.starts_with("10.127.211.0/28 10.127.211.7 fd"), "{config}");
+    let script = "ip -o addr show eth0; ip route; ip -6 route";
+    let given = engine
+        .run(&[
+            "run",
+            "--rm",
+            "--network",
+            "six",
+            "--mac-address",
+            "92:d0:c6:0a:29:33",
+            "bb",
+            "sh",
+            "-c",
+            &format!("{script}; cat /sys/class/net/eth0/address"),
+        ])
+        .ok();
+    for part in ["inet 10.127.211.9/28", "inet6 fd", "default via 10.127.211.7", "92:d0:c6:0a:29:33"] {
+        assert!(given.contains(part), "{part} in {given}");
+    }
+    let chosen =
+        engine.run(&["run", "--rm", "--network", "name=six,ip=10.127.211.3,alias=a", "bb", "sh", "-c", script]).ok();
+    assert!(chosen.contains("inet 10.127.211.3/28"), "{chosen}");
+    server(&engine, "holder", &["--network", "six", "--ip", "10.127.211.3"]);
+    for (arguments, words) in [
+        (&["run", "--rm", "--network", "six", "--ip", "10.127.211.3", "bb", "true"][..], "address already in use"),
+        (
+            &["run", "--rm", "--network", "six", "--ip", "10.127.212.3", "bb", "true"],
+            "does not belong to any of the subnets",
+        ),
+        (&["run", "--rm", "--ip", "10.127.211.4", "bb", "true"], "supported on user defined networks only"),
+        (&["run", "--rm", "--network", "nosuch", "bb", "true"], "network nosuch not found"),
+        (&["run", "--rm", "--network", "none", "--network", "six", "bb", "true"], "conflicting options"),
+    ] {
+        assert!(engine.run(arguments).refused(125).contains(words), "{arguments:?}");
+    }
+    // IPv6 by name.
+    let v6 = engine.run(&["run", "--rm", "--network", "six", "bb", "nslookup", "-type=aaaa", "holder"]).ok();
+    assert!(v6.contains("Address: fd"), "{v6}");
+}

@@ -65,6 +65,15 @@ impl Machine {
         Self::entered(move || setns(namespace, CloneFlags::CLONE_NEWNET).expect("setns(CLONE_NEWNET)"))
     }
 
+    /// One more thread on that machine.
+    ///
+    /// # Panics
+    /// Never on Linux.
+    pub fn beside(other: &Self) -> Self {
+        let namespace = other.namespace.try_clone().expect("dup");
+        Self::entered(move || setns(namespace, CloneFlags::CLONE_NEWNET).expect("setns(CLONE_NEWNET)"))
+    }
+
     fn entered(enter: impl FnOnce() + Send + 'static) -> Self {
         let (work, inbox) = channel::<Work>();
         let thread = thread::spawn(move || {

@@ -91,6 +91,7 @@ impl Engine {
         let mut config = configure(&random_id()?, request, &image)?;
         self.resolve_namespaces(&mut config.namespaces)?;
         self.resolve_network(&mut config, request.hostname.is_some())?;
+        config.network.expose(image.config.config.exposed_ports.keys());
         let directory = self.store.container(&config.id);
         make_directory(&directory, 0o711)?;
         let made = self.fill(&mut config, request.name.as_deref());

@@ -1,8 +1,13 @@
 //! What kill -9 leaves, and what it does not.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, process::Command};
 
-use tests::{engine::eventually, leaks, machine::read_from};
+use process::netlink::{Socket, expression::interface, nftables};
+use tests::{
+    engine::{eventually, output},
+    leaks,
+    machine::{Machine, read_from},
+};
 
 use crate::{engine, free_port, heard, server};
 
@@ -50,4 +55,41 @@ fn what_is_killed_with_its_monitor_leaves_no_address_name_or_port() {
     eventually("the port leads to the next one", || read_from(&at) == Ok("next\n".to_owned()));
     engine.run(&["rm", "-f", "web", "next"]).ok();
     engine.run(&["network", "rm", "blue"]).ok();
+}
+
+/// The last network takes the table of nftables with it. Who starts on another one at that moment has walls all the same.
+#[test]
+fn a_network_that_goes_takes_nobody_s_walls_away() {
+    let (engine, host) = (engine(), Machine::new());
+    let run = |arguments: &[&str]| engine.run_on(&host, arguments);
+    let again = Machine::beside(&host);
+    // Each of its requests to the kernel in turn is held up for so long that the other one has started.
+    for request in 1..=14 {
+        run(&["network", "create", "goes"]).ok();
+        run(&["run", "--rm", "--network", "goes", "bb", "true"]).ok();
+        run(&["network", "create", "stays"]).ok();
+        let remove = engine.command(&["network", "rm", "goes"]);
+        let mut slow = Command::new("strace");
+        slow.args(["-qq", "-o", "/dev/null", "-e"]);
+        slow.arg(format!("inject=sendto,sendmsg:delay_enter=300000:when={request}"));
+        slow.arg(remove.get_program()).args(remove.get_args()).env("MINI_DOCKER_ROOT", engine.root());
+        std::thread::scope(|scope| {
+            let removal = scope.spawn(|| again.run(move || output(slow, b"")));
+            run(&["run", "-d", "--name", "web", "--network", "stays", "bb", "sleep", "100"]).ok();
+            let removed = removal.join().unwrap();
+            assert!(removed.status.success(), "{}", String::from_utf8_lossy(&removed.stderr));
+        });
+        let bridge = run(&["network", "inspect", "-f", "br-{{slice .Id 0 12}}", "stays"]).ok().trim().to_owned();
+        let table = format!("mini-docker-{}", crate::walls::table_key(&engine));
+        let found = host.run(move || {
+            let socket = Socket::netfilter().unwrap();
+            nftables::get_element(&socket, &table, "bridges", &interface(&bridge)).is_ok_and(|found| found.is_some())
+        });
+        assert!(found, "request {request}: the bridge is in the table");
+        run(&["rm", "-f", "web"]).ok();
+        run(&["network", "rm", "stays"]).ok();
+    }
+    let table = format!("mini-docker-{}", crate::walls::table_key(&engine));
+    let left = host.run(move || nftables::has_table(&Socket::netfilter().unwrap(), &table));
+    assert_eq!(left, Ok(false), "the table goes with the last of them");
 }

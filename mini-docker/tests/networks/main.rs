@@ -23,6 +23,12 @@ pub(crate) fn server(engine: &Engine, name: &str, arguments: &[&str]) {
     start(engine, None, name, arguments);
 }
 
+/// The same of another image.
+pub(crate) fn server_of(engine: &Engine, image: &str, name: &str, arguments: &[&str]) {
+    let program = says(name);
+    engine.run(&[&["run", "-d", "--name", name], arguments, &[image, "sh", "-c", &program]].concat()).ok();
+}
+
 pub(crate) fn start(engine: &Engine, machine: Option<&Machine>, name: &str, arguments: &[&str]) {
     let program = says(name);
     let all = [&["run", "-d", "--name", name], arguments, &["bb", "sh", "-c", &program]].concat();

@@ -4,7 +4,7 @@ use std::fs;
 
 use tests::{engine::eventually, machine::read_from};
 
-use crate::{engine, free_port, heard, server};
+use crate::{engine, free_port, heard, server, server_of};
 
 #[test]
 fn networks_are_made_and_removed_as_with_docker() {
@@ -93,5 +93,55 @@ fn ports_lead_to_containers_and_are_nobody_else_s() {
     engine.run(&["run", "--rm", "-p", &format!("{port}:80"), "bb", "true"]).ok();
     for wrong in ["70000:80", "abc", "1.2.3:80:80", "80/foo", "9000-9005:8080-8081"] {
         engine.run(&["create", "-p", wrong, "bb", "true"]).refused(1);
+    }
+}
+
+/// Every form of ranges, and what images expose.
+#[test]
+fn ranges_and_exposed_ports_get_ports_of_the_host() {
+    let engine = engine();
+    engine.run(&["create", "--name", "source", "bb", "true"]).ok();
+    let expose = ["--change", "EXPOSE 80 90-91/udp", "--change", "EXPOSE 7000"];
+    engine.run(&[&["commit"], &expose[..], &["source", "exposing"]].concat()).ok();
+    server_of(&engine, "exposing", "web", &["-P", "--expose", "100-102", "--expose", "80/tcp"]);
+    let listed = engine.run(&["port", "web"]).ok();
+    let inside =
+        |listed: &str| listed.lines().map(|line| line.split(' ').next().unwrap().to_owned()).collect::<Vec<_>>();
+    let mut names = inside(&listed);
+    names.dedup();
+    let all = ["100/tcp", "101/tcp", "102/tcp", "7000/tcp", "80/tcp", "90/udp", "91/udp"];
+    let mut sorted = names.clone();
+    sorted.sort();
+    assert_eq!(sorted, all, "{listed}");
+    let at = engine.run(&["port", "web", "80/tcp"]).ok();
+    let port = at.lines().next().unwrap().rsplit(':').next().unwrap().to_owned();
+    let local = format!("127.0.0.1:{port}");
+    eventually("the exposed port", || read_from(&local) == Ok("web\n".to_owned()));
+    let exposed = engine.inspect("web")["Config"]["ExposedPorts"].clone();
+    assert_eq!(exposed.as_object().unwrap().len(), 7, "{exposed}");
+    // Without -P they are known, and lead nowhere.
+    server_of(&engine, "exposing", "quiet", &["-p", "80"]);
+    let quiet = engine.inspect("quiet")["NetworkSettings"]["Ports"].clone();
+    assert!(quiet["7000/tcp"].is_null() && quiet["80/tcp"].is_array(), "{quiet}");
+    // A range of the container's on ports of the kernel's choice; one of the host's to choose from.
+    let run = |arguments: &[&str]| {
+        engine.run(&[&["run", "-d", "--name", "box"], arguments, &["bb", "sleep", "100"]].concat())
+    };
+    run(&["-p", "80-82", "-p", "127.0.0.1::53/udp"]).ok();
+    let mut names = inside(&engine.run(&["port", "box"]).ok());
+    names.dedup();
+    assert_eq!(names, ["53/udp", "80/tcp", "81/tcp", "82/tcp"]);
+    engine.run(&["rm", "-f", "box"]).ok();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let first = taken.local_addr().unwrap().port().min(65_500);
+    let range = format!("127.0.0.1:{first}-{}:80", first + 20);
+    run(&["-p", &range]).ok();
+    let chosen = engine.run(&["port", "box", "80"]).ok();
+    let chosen: u16 = chosen.trim().rsplit(':').next().unwrap().parse().unwrap();
+    assert!(chosen > first && chosen <= first + 20, "{chosen}");
+    engine.run(&["rm", "-f", "box"]).ok();
+    for (publish, words) in [("80/sctp", "SCTP"), ("0.0.0.0:80-82:80-81", "ranges"), ("1-70000:80", "hostPort")] {
+        let said = engine.run(&["run", "--rm", "-p", publish, "bb", "true"]);
+        assert!(said.code == 125 && said.err.contains(words), "{publish}: {}", said.err);
     }
 }

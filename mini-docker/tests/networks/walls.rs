@@ -124,7 +124,7 @@ fn everybody_reaches_whom_he_should_and_nobody_else() {
     assert_eq!(left, Ok(false), "the table goes with the last network");
 }
 
-fn table_key(engine: &Engine) -> String {
+pub(crate) fn table_key(engine: &Engine) -> String {
     let run = leaks::run_directories(&engine.root().canonicalize().unwrap()).next().unwrap();
     run.file_name().unwrap().to_string_lossy()[..8].to_owned()
 }

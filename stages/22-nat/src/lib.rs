@@ -204,11 +204,16 @@ fn write(host: &mut Host, path: &str, value: &str) -> Result<()> {
     written.map_err(|error| error.hint("the host must forward packets: set it yourself (sysctl(8))"))
 }
 
+/// Removes the network of `bridge` from the table, which stays. Nothing there is success.
+pub fn take_out(table: &str, bridge: &str) -> Result<(), Refusal> {
+    remove_elements(&Socket::netfilter()?, table, bridge)
+}
+
 /// Removes the network of `bridge` from the table; with the last one goes the table. Nothing there is success.
 pub fn remove_network(table: &str, bridge: &str) -> Result<(), Refusal> {
     let socket = Socket::netfilter()?;
     remove_elements(&socket, table, bridge)?;
-    // Nobody else's network may come in between: whoever makes one holds the same lock as the caller.
+    // Nobody else's network may come in between: the caller sees to it.
     if netlink::nftables::has_table(&socket, table)? && elements(&socket, table, "bridges")?.is_empty() {
         let mut transaction = Transaction::new(table);
         transaction.delete_table();

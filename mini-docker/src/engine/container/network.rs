@@ -107,6 +107,14 @@ impl Network {
         Ok(all)
     }
 
+    /// Exposes what the image names, too. What is no port it may say without harm.
+    pub fn expose<'a>(&mut self, image: impl Iterator<Item = &'a String>) {
+        if self.of_container().is_none() {
+            let is_port = |text: &&String| !text.contains(':') && text.parse::<Publish>().is_ok();
+            self.exposed.extend(image.filter(is_port).cloned());
+        }
+    }
+
     /// The exposed ports, in order, each once.
     pub fn exposed_ports(&self) -> Result<Vec<(u16, Protocol)>> {
         let mut ports = Vec::new();

@@ -92,7 +92,6 @@ impl Engine {
     fn plug_in(&self, network: &Config, container: &Container, endpoint: &Endpoint) -> Result<()> {
         let config = &container.config;
         let child = child_of(container)?;
-        self.bring_up(network)?;
         let others = self.hosts_of(config)?;
         let free = |number: &usize| {
             !others.iter().any(|(_, host)| host.interface.ends_with(&format!("{}{number}", network.interface_prefix())))
@@ -100,6 +99,7 @@ impl Engine {
         let number = (0..=others.len()).find(free).unwrap_or(others.len());
         let interface = format!("{}{number}", network.interface_prefix());
         let place = self.take_place(network.clone(), endpoint, config, interface)?;
+        self.bring_up(network)?;
         let outside = others.iter().any(|(network, _)| !network.internal);
         self.cable(&place, config, &child, !network.internal && !outside)?;
         let hosts = self.etc_file(config, "hosts");

@@ -200,6 +200,10 @@ impl Engine {
             return Ok(());
         }
         let _machine = machine_lock()?;
+        // It may have been removed meanwhile.
+        if !self.network_file(&network.id).exists() {
+            return Err(Error::not_found(format!("network {} not found: it has just been removed", network.name)));
+        }
         self.bring_up_locked(network)
     }
 

@@ -20,7 +20,7 @@ use crate::{
             network::{Endpoint, parse_mac},
         },
         error::{Error, Kind, Result},
-        files::{Durability, read_json, write_json},
+        files::{Durability, Locking, read_json, write_json},
         image::short,
         lifecycle::first_process,
         store::random_id,
@@ -86,9 +86,11 @@ impl Engine {
         }
         let mut places = Vec::new();
         for (number, (network, endpoint)) in networks.into_iter().zip(&config.network.endpoints).enumerate() {
-            self.bring_up(&network)?;
             let interface = format!("{}{number}", network.interface_prefix());
-            places.push(self.take_place(network, endpoint, config, interface)?);
+            let place = self.take_place(network, endpoint, config, interface)?;
+            // Now nobody takes down what we find or make.
+            self.bring_up(&place.network)?;
+            places.push(place);
         }
         let gateway = gateway_place(&places, &config.network.endpoints);
         let resolver = has_resolver(config);
@@ -160,6 +162,7 @@ impl Engine {
             names: names(container, endpoint),
         };
         state.hosts.push(host.clone());
+        let _table = self.lock_table(Locking::Shared)?;
         self.write_network_state(&network.id, &state)?;
         Ok(Place { network, host, addresses })
     }

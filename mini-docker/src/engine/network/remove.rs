@@ -14,7 +14,7 @@ use super::{
 use crate::engine::{
     Engine,
     error::{Error, Kind, Result},
-    files::read_json,
+    files::{Lock, Locking, read_json},
     image::short,
 };
 
@@ -79,13 +79,33 @@ impl Engine {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        nat::remove_network(&self.nftables_table(), &link)
-            .map_err(|refusal| failed("remove from nftables the network of", refusal.errno))?;
+        self.leave_table(network, &link)?;
         ports::remove_bridge(&self.nftables_table(), &link)
             .map_err(|refusal| failed("remove from nftables the ports of", refusal.errno))?;
         beside_docker::forget(&link).map_err(|refusal| failed("remove from the chain DOCKER-USER", refusal.errno))?;
         bridge::remove(&link).map_err(|refusal| failed("remove the bridge", refusal.errno))?;
         Ok(true)
+    }
+
+    /// Takes a network out of the table of nftables; the table too, unless somebody on another network counts on it, or will
+    /// in a moment: he has taken his place there, under the same lock.
+    fn leave_table(&self, network: &Config, link: &str) -> Result<()> {
+        let _lock = self.lock_table(Locking::Exclusive)?;
+        let files = std::fs::read_dir(self.network_run()).into_iter().flatten().flatten();
+        let own = self.state_file(&network.id);
+        let others =
+            files.map(|entry| entry.path()).any(|path| path != own && path.extension() == Some("json".as_ref()));
+        let table = self.nftables_table();
+        let left = if others { nat::take_out(&table, link) } else { nat::remove_network(&table, link) };
+        let what = || format!("remove from nftables the network of {link}");
+        left.map_err(|refusal| Error::system(what(), &refusal.errno.into()))
+    }
+
+    /// Locks the table against going, or against those who come.
+    pub(super) fn lock_table(&self, how: Locking) -> Result<Lock> {
+        // Beside the networks' files, so that the directory is there.
+        let lock = Lock::take(&self.store.root().join("networks/table.lock"), how)?;
+        lock.ok_or_else(|| Error::conflict("the networks are being changed: try again"))
     }
 
     /// Removes the networks that nobody is on and that `meant` says are meant; returns their names. Also takes down the
@@ -135,11 +155,11 @@ impl Engine {
             if network.driver != Driver::Bridge || (network.is_predefined() && state.hosts.is_empty()) {
                 continue;
             }
-            self.bring_up(&network)?;
-            pass_docker(&[network.link()])?;
-            let mut host = Host::new(Journal::in_memory());
-            let walls = host.prepare(&mut self.nat_of(&network));
-            walls.map_err(|e| Error::new(Kind::System, e.to_string()))?;
+            match self.restore_network(&network) {
+                // Somebody removes it just now.
+                Err(e) if e.kind == Kind::NotFound => continue,
+                restored => restored?,
+            }
             for host in &state.hosts {
                 // One that ends just now has no ports any more.
                 let config = read_json(&self.container_file(&host.container, "config.json"))?;
@@ -147,6 +167,16 @@ impl Engine {
             }
         }
         Ok(())
+    }
+
+    /// Makes a network's bridge and walls again.
+    fn restore_network(&self, network: &Config) -> Result<()> {
+        self.bring_up(network)?;
+        let _lock = self.lock_network(network)?;
+        pass_docker(&[network.link()])?;
+        let mut host = Host::new(Journal::in_memory());
+        let walls = host.prepare(&mut self.nat_of(network));
+        walls.map_err(|e| Error::new(Kind::System, e.to_string()))
     }
 
     /// The same, if somebody has removed our table while there are containers that need it: what every listing and every

@@ -222,7 +222,7 @@ impl Engine {
 }
 
 /// The image's configuration with the user's wishes over it.
-fn configure(id: &str, request: &Request, image: &Image) -> Result<Config> {
+pub(super) fn configure(id: &str, request: &Request, image: &Image) -> Result<Config> {
     let defaults = &image.config.config;
     // An entry point of the user's own makes the image's command meaningless, as in Docker.
     let (entrypoint, command) = match &request.entrypoint {
@@ -293,7 +293,7 @@ fn storage(request: &Request, defaults: &RunConfig) -> Storage {
 
 impl Engine {
     /// Makes sure that the container's networks are there, and completes what they say of it.
-    fn resolve_network(&self, config: &mut Config, has_hostname: bool) -> Result<()> {
+    pub(super) fn resolve_network(&self, config: &mut Config, has_hostname: bool) -> Result<()> {
         config.network.check(has_hostname)?;
         if let Some(other) = config.network.of_container() {
             let other = self.container(other)?.config;

@@ -10,15 +10,18 @@ pub mod configure;
 pub mod context;
 mod copy;
 pub mod dockerfile;
+mod export;
+mod images;
 mod mounts;
 mod onto;
 mod plan;
 mod run;
 mod scope;
 mod stage;
+mod step;
 mod workspace;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use jiff::Timestamp;
 
@@ -32,8 +35,11 @@ use super::{
 };
 use context::Context;
 use dockerfile::{Dockerfile, Lines};
+pub use images::{Place, Pull};
 use plan::Plan;
+pub use scope::check_platform;
 use stage::Stage;
+pub use step::Environs;
 
 /// What to build, and how.
 #[derive(Debug)]
@@ -52,8 +58,16 @@ pub struct Request {
     pub tags: Vec<Reference>,
     /// Whether everything is built anew.
     pub no_cache: bool,
-    /// The network of RUN where it says nothing: `default`, `none` or `host`.
-    pub network: String,
+    /// What RUN may use.
+    pub environs: Environs,
+    /// Whether it becomes an image of the store; its files are there in any case.
+    pub record: bool,
+    /// Gets images from elsewhere.
+    pub pull: Pull,
+    /// Other places that FROM and `--from` may name.
+    pub contexts: BTreeMap<String, Place>,
+    /// Sockets of agents for `RUN --mount=type=ssh`, by their ids.
+    pub agents: BTreeMap<String, PathBuf>,
     /// Secrets for `RUN --mount=type=secret`, by their ids.
     pub secrets: BTreeMap<String, Vec<u8>>,
 }
@@ -106,6 +120,8 @@ struct Builder<'a> {
     built: BTreeMap<usize, Stage>,
     /// Stages that are being built, for cycles.
     building: Vec<usize>,
+    /// Images that were pulled for it.
+    pulled: Vec<String>,
     /// Layers that this build counts on.
     leased: Vec<Digest>,
     steps: usize,
@@ -120,6 +136,7 @@ impl Engine {
         })?;
         let escape = file.directives.escape;
         let plan = Plan::new(file, &request.args, request.target.as_deref())?;
+        self.clear_abandoned_steps()?;
         let _in_use = self.store.lock(Locking::Shared)?;
         let mut builder = Builder {
             engine: self,
@@ -130,6 +147,7 @@ impl Engine {
             progress,
             built: BTreeMap::new(),
             building: Vec::new(),
+            pulled: Vec::new(),
             leased: Vec::new(),
             steps: 0,
         };
@@ -148,6 +166,9 @@ impl Builder<'_> {
         }
         image.created = image.history.iter().rev().find_map(|entry| entry.created).or_else(|| Some(Timestamp::now()));
         let bytes = serde_json::to_vec(&image).map_err(|e| Error::system("write the configuration", &e.into()))?;
+        if !self.request.record {
+            return Ok(Image { id: Digest::of(&bytes).hex().to_owned(), config: image });
+        }
         let notes = Notes { parent: base, tagged: None };
         self.intake.finish(&bytes, None, &notes, &self.request.tags)
     }

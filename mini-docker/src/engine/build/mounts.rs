@@ -61,10 +61,7 @@ impl Builder<'_> {
                 MountKind::Cache => self.cache_mount(&mut mounts, &mount, &target)?,
                 MountKind::Secret => self.secret(&mut mounts, &mount, target)?,
                 MountKind::Bind => self.bind(stage, &mut mounts, &mount, &target)?,
-                MountKind::Ssh if !mount.required => {}
-                MountKind::Ssh => {
-                    return Err(Error::invalid("RUN --mount=type=ssh,required: --ssh is not there yet").into());
-                }
+                MountKind::Ssh => self.agent(&mut mounts, &mount, target)?,
             }
             let shown = Mount { required: false, ..mount };
             mounts.key = cache::key(&[&mounts.key, &format!("{shown:?}")]);
@@ -136,6 +133,24 @@ impl Builder<'_> {
         let mode = fs::Permissions::from_mode(mount.mode.unwrap_or(0o400));
         fs::set_permissions(&file, mode).doing("chmod", &file)?;
         mounts.add(&target, bind(&file)?, Target::File, true)
+    }
+
+    /// The socket of the user's agent.
+    fn agent(&self, mounts: &mut Mounts, mount: &Mount, target: PathBuf) -> Result<()> {
+        let id = if mount.id.is_empty() { "default" } else { &mount.id };
+        let Some(socket) = self.request.agents.get(id) else {
+            if mount.required {
+                return Err(Error::not_found(format!("ssh key {id}: not found: give an agent with --ssh {id}")));
+            }
+            return Ok(());
+        };
+        let target = if mount.target.is_empty() {
+            PathBuf::from(format!("/run/buildkit/ssh_agent.{}", mounts.list.len() - 1))
+        } else {
+            target
+        };
+        mounts.environment.push(format!("SSH_AUTH_SOCK={}", target.display()));
+        mounts.add(&target, bind(socket)?, Target::File, false)
     }
 
     /// Files of the context, a stage or an image: a copy, so that nothing that is written stays.

@@ -3,11 +3,20 @@
 use std::{
     fs::{self, File},
     io::{self, Read},
-    os::fd::{AsFd, OwnedFd},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::fs::MetadataExt,
+    },
     path::{Path, PathBuf},
+    time::Instant,
 };
 
-use nix::{fcntl::OFlag, unistd::pipe2};
+use nix::{
+    errno::Errno,
+    fcntl::OFlag,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    unistd::pipe2,
+};
 use process::{Host, Journal, sys};
 
 use super::{
@@ -16,24 +25,20 @@ use super::{
     mounts::Mounts,
     scope,
     stage::{Stage, Step},
+    step::Place,
     workspace,
 };
 use crate::{
     engine::{
-        container::rights::Rights,
         error::{Context, Error, Kind, Result},
         image::MOUNT_POINTS,
-        store::random_id,
+        network::Attendance,
     },
-    runtime::{self, Namespaces, Network, ProcessSpec, Shm, Spec, View},
+    runtime::{self, Spec},
 };
 
-/// Processes that a step may have at once, as any container.
-const PIDS: i64 = 2048;
 /// Where a script is mounted.
 const SCRIPTS: &str = "/dev/pipes";
-/// Bytes of /dev/shm, as Docker's.
-const SHM_SIZE: u64 = 64 << 20;
 
 impl Builder<'_> {
     pub(super) fn run(&mut self, stage: &mut Stage, command: &Command, run: &Run) -> Result<(), Failure> {
@@ -54,10 +59,12 @@ impl Builder<'_> {
         if let (Some(script), [name]) = (&script, &arguments[..]) {
             mounts.script(&self.intake.directory()?, Path::new(name), script)?;
         }
-        let network = if run.network == "default" { &self.request.network } else { &run.network };
+        let network = if run.network == "default" { &self.request.environs.network } else { &run.network };
         let config = &stage.image.config;
         let mut parts = vec!["run", &stage.key, &config.user, &config.working_dir, network.as_str(), &mounts.key];
         parts.extend(arguments.iter().map(String::as_str));
+        parts.push("hosts");
+        parts.extend(self.request.environs.extra_hosts.iter().map(String::as_str));
         parts.push("env");
         parts.extend(stage.env.iter().map(String::as_str));
         let step = Step { words: &words, source: &command.source, key: cache::key(&parts) };
@@ -88,8 +95,6 @@ impl Builder<'_> {
         mounts: &Mounts,
         base: &Path,
     ) -> Result<i32> {
-        let rights = Rights::default();
-        let config = &stage.image.config;
         let mut environment = stage.env.clone();
         for name in scope::PREDEFINED {
             if let Some(value) = self.request.args.get(name) {
@@ -97,57 +102,37 @@ impl Builder<'_> {
             }
         }
         environment.extend(mounts.environment.iter().cloned());
-        let spec = Spec {
-            lower: workspace::lower(self.engine, &stage.image, base)?,
-            base: base.to_owned(),
-            volatile: true,
-            hostname: "build".to_owned(),
-            network: if network == "host" { Network::Host } else { Network::none() },
-            process: ProcessSpec {
-                arguments: arguments.to_vec(),
-                environment,
-                working_dir: config.working_dir.clone(),
-                user: config.user.clone(),
-                terminal: false,
-                size: None,
-                capabilities: rights.capabilities()?,
-                // A step may use sudo, and what it makes is the user's own.
-                new_privileges: true,
-                seccomp: rights.seccomp()?,
-                rlimits: rights.rlimits()?,
-                groups: Vec::new(),
-                oom_score: None,
-            },
-            init: false,
-            cgroup: PathBuf::from(format!("/mini-docker/{}.{}", self.engine.store.key(), random_id()?)),
-            limits: cgroup::Limits { pids: Some(PIDS), ..cgroup::Limits::default() },
-            mounts: mounts.list.clone(),
-            shm: Shm::Own(SHM_SIZE),
-            namespaces: Namespaces::default(),
-            sysctls: Vec::new(),
-            view: View::default(),
-            read_only: false,
-            die_with_parent: true,
-        };
+        let place = Place::new(self.engine, &self.request.environs, stage, arguments, network)?;
         let undo = self.intake.undo();
         let mut host = Host::new(Journal::open(&undo).doing("open", &undo)?);
-        let code = self.watch(&spec, &mut host);
+        let code = match place.spec(stage, environment, mounts, base) {
+            Ok(spec) => self.watch(&spec, &place, &mut host),
+            Err(e) => Err(e),
+        };
         let undone = std::mem::take(&mut host.journal).undo_all();
+        let left = place.leave();
         let code = code?;
         undone.doing("clean up after the step, by", &undo)?;
+        left?;
         Ok(code)
     }
 
-    fn watch(&mut self, spec: &Spec, host: &mut Host) -> Result<i32> {
+    /// Starts it, passes on what it writes, and answers its questions about names.
+    fn watch(&mut self, spec: &Spec, place: &Place, host: &mut Host) -> Result<i32> {
         let doing = |e: io::Error| Error::system("run the step", &e);
         let (output, ours) = pipe2(OFlag::O_CLOEXEC).map_err(|e| doing(e.into()))?;
         let null = File::options().read(true).write(true).open("/dev/null").map_err(doing)?;
         let error = ours.try_clone().map_err(doing)?;
         let stdio = [Some(OwnedFd::from(null)), Some(ours), Some(error)];
         let started = runtime::start(spec, stdio, host).map_err(|e| Error::new(Kind::Invalid, e.to_string()))?;
+        let runtime::Started { mut child, ports } = started;
+        let mut network = self.engine.attend(&place.container.config, &mut child, ports)?;
         let mut output = File::from(output);
         let mut buffer = vec![0; 64 << 10];
         loop {
+            if !readable(&output, &mut network).map_err(doing)? {
+                continue;
+            }
             match output.read(&mut buffer) {
                 Ok(0) => break,
                 Ok(length) => (self.progress)(Event::Output(&buffer[..length])),
@@ -155,8 +140,26 @@ impl Builder<'_> {
                 Err(e) => return Err(doing(e)),
             }
         }
-        sys::wait_exit(started.child.pidfd.as_fd()).map_err(|e| doing(e.into()))
+        sys::wait_exit(child.pidfd.as_fd()).map_err(|e| doing(e.into()))
     }
+}
+
+/// Waits until there is output, or the network wants something, which it gets; whether there is output.
+fn readable(output: &File, network: &mut Attendance) -> io::Result<bool> {
+    let left = network.deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()));
+    // Rounded up: a moment too early is once more around.
+    let timeout = left.map_or(PollTimeout::NONE, |left| {
+        PollTimeout::try_from(left.as_millis().saturating_add(1)).unwrap_or(PollTimeout::MAX)
+    });
+    let mut fds = vec![PollFd::new(output.as_fd(), PollFlags::POLLIN)];
+    fds.extend(network.fd().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
+    match poll(&mut fds, timeout) {
+        Err(Errno::EINTR) => return Ok(false),
+        polled => polled?,
+    };
+    let ready = fds[0].any() == Some(true);
+    network.handle();
+    Ok(ready)
 }
 
 /// As Docker writes it: `RUN |1 version=2 /bin/sh -c make`.
@@ -202,7 +205,8 @@ fn clear_mount_points(upper: &Path, lower: &[PathBuf], targets: &[PathBuf]) {
         for path in path.ancestors().take_while(|path| !path.as_os_str().is_empty()) {
             let there = upper.join(path);
             let Ok(found) = fs::symlink_metadata(&there) else { continue };
-            if lower.iter().any(|layer| fs::symlink_metadata(layer.join(path)).is_ok()) {
+            let below = lower.iter().find_map(|layer| fs::symlink_metadata(layer.join(path)).ok());
+            if below.is_some_and(|below| !is_copied_up(&there, &found, &below)) {
                 break;
             }
             // What is not empty is the step's own.
@@ -218,4 +222,13 @@ fn clear_mount_points(upper: &Path, lower: &[PathBuf], targets: &[PathBuf]) {
             }
         }
     }
+}
+
+/// Whether a directory is in the upper layer only because something was made in it.
+fn is_copied_up(path: &Path, found: &fs::Metadata, below: &fs::Metadata) -> bool {
+    let owner = |of: &fs::Metadata| (of.mode(), of.uid(), of.gid());
+    // One that replaces what was below is opaque.
+    let opaque = |directory: File| sys::get_xattr(directory.as_fd(), c"trusted.overlay.opaque", &mut [0; 1]);
+    let plain = || File::open(path).is_ok_and(|directory| opaque(directory) == Err(Errno::ENODATA));
+    found.is_dir() && owner(found) == owner(below) && plain()
 }

@@ -36,7 +36,7 @@ pub(super) fn platform() -> BTreeMap<String, String> {
 }
 
 /// Whether this machine can build for a platform.
-pub(super) fn check_platform(platform: &str) -> Result<()> {
+pub fn check_platform(platform: &str) -> Result<()> {
     let mut parts = platform.split('/');
     let (first, second) = (parts.next().unwrap_or_default(), parts.next());
     let architecture = match second {

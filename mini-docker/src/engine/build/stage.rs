@@ -82,9 +82,8 @@ impl Builder<'_> {
             Base::Stage(earlier) => Stage { index, step: 1, ..self.stage(*earlier)? },
             Base::Scratch => Stage::new(index, ImageConfig::new(), None),
             Base::Image(name) => {
-                let image = self.engine.image(name)?;
-                self.lease(&image.config.rootfs.diff_ids)?;
-                Stage::new(index, image.config, Digest::from_hex(&image.id))
+                let (image, id) = self.base_image(name)?;
+                Stage::new(index, image, id)
             }
         };
         let env = stage.image.config.env.get_or_insert_default();
@@ -98,16 +97,6 @@ impl Builder<'_> {
         }
         stage.command_set = false;
         Ok(stage)
-    }
-
-    /// An image that files are taken from.
-    pub(super) fn image_of(&mut self, name: &str) -> Result<ImageConfig, Failure> {
-        if name == "scratch" {
-            return Ok(ImageConfig::new());
-        }
-        let image = self.engine.image(name)?;
-        self.lease(&image.config.rootfs.diff_ids)?;
-        Ok(image.config)
     }
 
     fn command(&mut self, stage: &mut Stage, command: &Command) -> Result<(), Failure> {

@@ -115,12 +115,18 @@ impl Engine {
         Ok(containers)
     }
 
+    /// Removes what builds that were killed left of their steps.
+    pub(super) fn clear_abandoned_steps(&self) -> Result<()> {
+        let ids = self.store.list("containers")?.into_iter().filter_map(|id| id.into_string().ok());
+        ids.filter(|id| !self.container_file(id, "config.json").exists()).try_for_each(|id| self.clear_abandoned(&id))
+    }
+
     /// Removes what is left of a container whose maker died before it was whole.
     fn clear_abandoned(&self, id: &str) -> Result<()> {
         // Every maker shares the store's lock until it is done.
         let alone = self.store.try_lock_alone()?;
         let abandoned = alone.is_some() && !self.container_file(id, "config.json").exists();
-        if abandoned { self.store.discard(&self.store.container(id)) } else { Ok(()) }
+        if abandoned { self.forget_step(id) } else { Ok(()) }
     }
 
     /// Finds a container by name, by id, or by the beginning of its id.

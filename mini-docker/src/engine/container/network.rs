@@ -78,6 +78,13 @@ impl Default for Network {
 const CONTAINER_CONFLICT: &str = "conflicting options";
 
 impl Network {
+    /// On one network: by its name, or one of the modes.
+    pub fn named(mode: &str) -> Self {
+        let plugged = !["none", "host"].contains(&mode) && !mode.starts_with("container:");
+        let endpoint = Endpoint { network: mode.to_owned(), ..Endpoint::default() };
+        Self { mode: mode.to_owned(), endpoints: plugged.then_some(endpoint).into_iter().collect(), ..Self::default() }
+    }
+
     /// The container whose network it is, as the user named it.
     pub fn of_container(&self) -> Option<&str> {
         self.mode.strip_prefix("container:")

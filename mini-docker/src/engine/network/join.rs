@@ -276,10 +276,16 @@ impl Engine {
         if self.store.run(id).join("ports.json").exists() || self.may_publish(id) {
             self.discard_ports(&presence.owner)?;
         }
-        for network in &presence.networks {
-            self.leave_network(network, id)?;
-        }
-        Ok(())
+        self.leave_all(&presence, id)
+    }
+
+    /// The same for what never had ports.
+    pub(in crate::engine) fn leave_networks_without_ports(&self, id: &str) -> Result<()> {
+        self.presence(id)?.map_or(Ok(()), |presence| self.leave_all(&presence, id))
+    }
+
+    fn leave_all(&self, presence: &Presence, id: &str) -> Result<()> {
+        presence.networks.iter().try_for_each(|network| self.leave_network(network, id))
     }
 
     /// Whether it may have ports of which nothing is written down yet.

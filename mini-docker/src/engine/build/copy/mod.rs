@@ -11,8 +11,9 @@ use std::{
 };
 
 use super::{
-    Builder, Failure, cache,
+    Builder, Failure, Place, cache,
     configure::below,
+    context::Context,
     dockerfile::{self, Command, Ignore, ParseError},
     stage::{Stage, Step},
     workspace::Workspace,
@@ -54,7 +55,7 @@ struct Arrival<'a> {
     unpacks: bool,
 }
 
-impl Builder<'_> {
+impl<'a> Builder<'a> {
     pub(super) fn copy(
         &mut self,
         stage: &mut Stage,
@@ -96,8 +97,8 @@ impl Builder<'_> {
         let exclude = Ignore::new(&copy.exclude).map_err(invalid)?;
         let none = Ignore::default();
         let (root, ignore) = match &from {
-            Some(workspace) => (workspace.root(), &none),
-            None => (self.request.context.root.as_fd(), &self.request.context.ignore),
+            From::Workspace(workspace) => (workspace.root(), &none),
+            From::Context(context) => (context.root.as_fd(), &context.ignore),
         };
         let selected = select::select(root, ignore, &exclude, copy)?;
         let content = digest::digest(&selected, &arrival)?;
@@ -128,8 +129,8 @@ impl Builder<'_> {
         let from = self.source(stage, copy.from.as_deref())?;
         let none = Ignore::default();
         let (root, ignore) = match &from {
-            Some(workspace) => (workspace.root(), &none),
-            None => (self.request.context.root.as_fd(), &self.request.context.ignore),
+            From::Workspace(workspace) => (workspace.root(), &none),
+            From::Context(context) => (context.root.as_fd(), &context.ignore),
         };
         let selected = select::select(root, ignore, &none, copy)?;
         let content = digest::digest(&selected, &arrival)?;
@@ -140,16 +141,26 @@ impl Builder<'_> {
         Ok((directory, content, selected.iter().any(Selected::is_directory)))
     }
 
-    /// Where files come from, if it is not the context.
-    fn source(&mut self, stage: &Stage, from: Option<&str>) -> Result<Option<Workspace>, Failure> {
-        let Some(name) = from else { return Ok(None) };
-        let image = match self.plan.stage(name, stage.index) {
-            Some(index) => self.stage(index)?.image,
-            None => self.image_of(name)?,
+    /// Where files come from.
+    fn source(&mut self, stage: &Stage, from: Option<&str>) -> Result<From<'a>, Failure> {
+        let request = self.request;
+        let Some(name) = from else { return Ok(From::Context(&request.context)) };
+        let image = match (request.contexts.get(name), self.plan.stage(name, stage.index)) {
+            (Some(Place::Directory(context)), _) => return Ok(From::Context(context)),
+            (None, Some(index)) => self.stage(index)?.image,
+            _ => self.image_of(name)?,
         };
         let base = self.intake.directory()?;
-        Ok(Some(Workspace::new(self.engine, &image, &base)?))
+        Ok(From::Workspace(Workspace::new(self.engine, &image, &base)?))
     }
+}
+
+/// Where files come from.
+enum From<'a> {
+    /// The user's files.
+    Context(&'a Context),
+    /// Those of a stage or an image.
+    Workspace(Workspace),
 }
 
 /// For the history, as `COPY a b /c`.

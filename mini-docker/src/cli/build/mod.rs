@@ -1,0 +1,188 @@
+//! `build`.
+
+mod accepted;
+mod environs;
+mod output;
+mod printer;
+mod secret;
+mod source;
+
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    path::{Path, PathBuf},
+};
+
+use clap::{Args, ValueEnum};
+
+use super::{
+    Outcome,
+    image::pull::{When, before},
+    print,
+};
+use crate::engine::{
+    Engine, Error,
+    build::{Place, Pull, Request, check_platform, context::Context},
+    error::Context as _,
+    reference::Reference,
+};
+use accepted::AcceptedFlags;
+use environs::EnvironsFlags;
+use output::Output;
+use printer::Printer;
+use secret::{secret, ssh};
+
+#[derive(Debug, Args)]
+pub(super) struct Build {
+    /// A directory, or - for an archive or a Dockerfile on standard input
+    #[arg(value_name = "PATH|-")]
+    context: PathBuf,
+    /// Name and optionally a tag (format: "name:tag")
+    #[arg(short, long, value_name = "NAME[:TAG]")]
+    tag: Vec<String>,
+    /// Name of the Dockerfile (default: "PATH/Dockerfile"), or - for standard input
+    #[arg(short, long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Set the target build stage to build
+    #[arg(long, value_name = "STAGE")]
+    target: Option<String>,
+    /// Set build-time variables
+    #[arg(long = "build-arg", value_name = "NAME[=VALUE]")]
+    variables: Vec<String>,
+    /// Set metadata for an image
+    #[arg(long, value_name = "KEY=VALUE")]
+    label: Vec<String>,
+    /// Do not use cache when building the image
+    #[arg(long)]
+    no_cache: bool,
+    /// Always attempt to pull a newer version of the images
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "true|false")]
+    pull: Option<bool>,
+    /// Set the platform to build for: this machine's
+    #[arg(long, value_name = "OS/ARCHITECTURE")]
+    platform: Vec<String>,
+    /// Additional build contexts: a directory, or docker-image://IMAGE
+    #[arg(long = "build-context", value_name = "NAME=PATH|docker-image://IMAGE")]
+    places: Vec<String>,
+    /// Output destination: a directory, - for an archive on standard output, or
+    /// type=local|tar|oci|docker|image[,dest=PATH]
+    #[arg(short, long, value_name = "DESTINATION")]
+    output: Vec<String>,
+    #[command(flatten)]
+    environs: EnvironsFlags,
+    #[command(flatten)]
+    accepted: AcceptedFlags,
+    /// SSH agent socket to expose to the build
+    #[arg(long, value_name = "default|ID[=SOCKET]")]
+    ssh: Vec<String>,
+    /// Secret to expose to the build (format: "id=mysecret[,src=/local/secret]" or "id=mysecret,env=NAME")
+    #[arg(long, value_name = "SECRET")]
+    secret: Vec<String>,
+    /// Write the image ID to a file
+    #[arg(long, value_name = "FILE")]
+    iidfile: Option<PathBuf>,
+    /// Suppress the build output and print image ID on success
+    #[arg(short, long)]
+    quiet: bool,
+    /// Set type of progress output
+    #[arg(long, default_value = "auto", env = "BUILDKIT_PROGRESS")]
+    progress: Style,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Style {
+    Auto,
+    Plain,
+    Quiet,
+}
+
+impl Build {
+    pub(super) fn run(self, engine: &Engine) -> Outcome {
+        self.accepted.check()?;
+        self.platform.iter().flat_map(|list| list.split(',')).try_for_each(check_platform)?;
+        let outputs: Vec<_> = self.output.iter().map(|text| Output::parse(text)).collect::<Result<_, _>>()?;
+        let scratch = engine.scratch()?;
+        let source = self.source(&scratch.path)?;
+        let name = source.name.clone();
+        let quiet = self.quiet || self.progress == Style::Quiet;
+        let request = self.request(engine, source, &outputs, quiet)?;
+        let mut printer = Printer::new(quiet);
+        let built = engine.build(&request, &mut |event| printer.event(&event));
+        let image = built.map_err(|failure| {
+            printer.failure(&failure, &name, &request.dockerfile);
+            Error::new(failure.error.kind, format!("failed to build: failed to solve: {}", failure.error))
+        })?;
+        outputs.iter().try_for_each(|output| output.write(engine, &image))?;
+        if let Some(path) = &self.iidfile {
+            fs::write(path, image.digest()).doing("write", path)?;
+        }
+        if quiet && !outputs.iter().any(Output::is_stdout) {
+            print(format_args!("{}\n", image.digest()));
+        } else if request.record {
+            printer.finish(&image.digest(), &request.tags);
+        }
+        Ok(0)
+    }
+
+    fn request(
+        &self,
+        engine: &Engine,
+        source: source::Source,
+        outputs: &[Output],
+        quiet: bool,
+    ) -> Result<Request, Error> {
+        let files_only = |output: &Output| matches!(output, Output::Local(_) | Output::Tar(_));
+        let always = self.pull == Some(true);
+        let when = if always { When::Always } else { When::Missing };
+        let same = engine.clone();
+        let get = move |name: &str| before(&same, name, when, None, quiet);
+        Ok(Request {
+            dockerfile: source.dockerfile,
+            context: source.context,
+            target: self.target.clone(),
+            args: self.variables.iter().filter_map(|arg| arg_value(arg)).collect(),
+            labels: pairs(&self.label),
+            tags: self.tag.iter().map(|tag| Reference::parse(tag)).collect::<Result<_, _>>()?,
+            no_cache: self.no_cache,
+            environs: self.environs.environs()?,
+            record: outputs.is_empty() || !outputs.iter().all(files_only),
+            pull: Pull { get: Box::new(get), always },
+            contexts: self.places.iter().map(|text| place(text)).collect::<Result<_, _>>()?,
+            agents: self.ssh.iter().map(|text| ssh(text)).collect::<Result<_, _>>()?,
+            secrets: self.secret.iter().map(|text| secret(text)).collect::<Result<_, _>>()?,
+        })
+    }
+}
+
+/// `NAME=PATH` or `NAME=docker-image://IMAGE`.
+fn place(text: &str) -> Result<(String, Place), Error> {
+    let (name, value) = text
+        .split_once('=')
+        .filter(|(name, _)| !name.is_empty())
+        .ok_or_else(|| Error::invalid(format!("invalid context value: {text:?}, expected NAME=PATH")))?;
+    if let Some(image) = value.strip_prefix("docker-image://") {
+        return Ok((name.to_owned(), Place::Image(image.to_owned())));
+    }
+    if value.contains("://") {
+        return Err(Error::invalid(format!("--build-context {text}: give a directory or docker-image://IMAGE")));
+    }
+    let path = Path::new(value);
+    let ignore = crate::engine::build::context::ignore_file(None, path)?;
+    Ok((name.to_owned(), Place::Directory(Context::new(path, &ignore)?)))
+}
+
+/// `NAME=value`, or the value of the user's own variable, if it has one.
+fn arg_value(text: &str) -> Option<(String, String)> {
+    match text.split_once('=') {
+        Some((name, value)) => Some((name.to_owned(), value.to_owned())),
+        None => Some((text.to_owned(), env::var(text).ok()?)),
+    }
+}
+
+fn pairs(list: &[String]) -> BTreeMap<String, String> {
+    let pair = |text: &String| {
+        let (key, value) = text.split_once('=').unwrap_or((text, ""));
+        (key.to_owned(), value.to_owned())
+    };
+    list.iter().map(pair).collect()
+}

@@ -1,0 +1,80 @@
+//! Where the Dockerfile and its files come from.
+
+use std::{
+    fs,
+    io::{self},
+    path::Path,
+};
+
+use super::Build;
+use crate::engine::{
+    Error,
+    build::context::{self, Context, Input},
+    error::Context as _,
+};
+
+impl Build {
+    /// Reads the Dockerfile, and finds the context.
+    pub(super) fn source(&self, scratch: &Path) -> Result<Source, Error> {
+        let stdin = Path::new("-");
+        let file_is_stdin = self.file.as_deref() == Some(stdin);
+        if self.context == stdin {
+            if file_is_stdin {
+                return Err(Error::invalid("invalid argument: can't use stdin for both build context and dockerfile"));
+            }
+            let directory = scratch.join("context");
+            fs::create_dir(&directory).doing("make the directory", &directory)?;
+            return match context::input(io::stdin().lock(), &directory)? {
+                Input::Archive => {
+                    let file = directory.join(self.file.as_deref().unwrap_or(Path::new("Dockerfile")));
+                    read(&file, &directory)
+                }
+                Input::Dockerfile(dockerfile) => {
+                    let context = Context::new(&directory, "")?;
+                    Ok(Source { dockerfile, name: "Dockerfile".to_owned(), context })
+                }
+            };
+        }
+        let text = self.context.to_string_lossy();
+        if text.contains("://") || text.starts_with("git@") {
+            return Err(Error::invalid(format!(
+                "the context {text}: contexts from the network are not there yet: use a directory"
+            )));
+        }
+        if file_is_stdin {
+            let dockerfile = io::read_to_string(io::stdin()).doing("read", Path::new("standard input"))?;
+            let context = Context::new(&self.context, &context::ignore_file(None, &self.context)?)?;
+            return Ok(Source { dockerfile, name: "Dockerfile".to_owned(), context });
+        }
+        match &self.file {
+            Some(file) => read(file, &self.context),
+            None => read(&self.context.join("Dockerfile"), &self.context),
+        }
+    }
+}
+
+/// A Dockerfile, its name, and the files beside it.
+pub(super) struct Source {
+    pub(super) dockerfile: String,
+    pub(super) name: String,
+    pub(super) context: Context,
+}
+
+fn read(file: &Path, directory: &Path) -> Result<Source, Error> {
+    if !directory.is_dir() {
+        return Err(Error::invalid(format!(
+            "unable to prepare context: path {:?} not found",
+            directory.display().to_string()
+        )));
+    }
+    let Some(dockerfile) = context::read(file)? else {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        return Err(Error::not_found(format!(
+            "failed to read dockerfile: open {name}: no such file or directory: {}; name another with -f",
+            file.display()
+        )));
+    };
+    let context = Context::new(directory, &context::ignore_file(Some(file), directory)?)?;
+    let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(Source { dockerfile, name, context })
+}

@@ -1,0 +1,178 @@
+//! What RUN has while an image is built: networks, limits, secrets; and what other places a build takes from and gives to.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    os::unix::net::UnixListener,
+    process::Stdio,
+};
+
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use tests::{
+    engine::{Engine, Said, eventually},
+    registry::Registry,
+};
+
+fn engine() -> Engine {
+    Engine::new(env!("CARGO_BIN_EXE_mini-docker"))
+}
+
+/// Builds a Dockerfile with nothing beside it.
+fn build(engine: &Engine, flags: &[&str], dockerfile: &str) -> Said {
+    let directory = engine.path("context");
+    fs::create_dir_all(&directory).unwrap();
+    fs::write(directory.join("Dockerfile"), dockerfile).unwrap();
+    engine.run(&[&["build"], flags, &[directory.to_str().unwrap()]].concat())
+}
+
+#[test]
+fn a_step_is_on_a_network_and_finds_names_there() {
+    let engine = engine();
+    engine.run(&["network", "create", "blue"]).ok();
+    engine.run(&["run", "-d", "--name", "web", "--network", "blue", "bb", "sleep", "1000"]).ok();
+    let address =
+        engine.inspect("web")["NetworkSettings"]["Networks"]["blue"]["IPAddress"].as_str().unwrap().to_owned();
+    let look = "FROM bb\nRUN ls /sys/class/net > /links; nslookup web > /web 2>&1 || true\n";
+    for (flags, links, found) in [
+        (&["--network", "blue"][..], "eth0\nlo\n", true),
+        (&[], "eth0\nlo\n", false),
+        (&["--network", "none"], "lo\n", false),
+        (&["--network", "container:web"], "eth0\nlo\n", true),
+    ] {
+        build(&engine, &[&["-q", "-t", "t"], flags].concat(), look).ok();
+        let web = engine.run(&["run", "--rm", "t", "cat", "/web"]).ok();
+        assert_eq!(web.contains(&address), found, "{flags:?}: {web}");
+        assert_eq!(engine.run(&["run", "--rm", "t", "cat", "/links"]).ok(), links, "{flags:?}");
+    }
+    build(&engine, &["-q", "-t", "t"], "FROM bb\nRUN --network=none ls /sys/class/net > /links\n").ok();
+    assert_eq!(engine.run(&["run", "--rm", "t", "cat", "/links"]).ok(), "lo\n");
+    let said = build(&engine, &["--network", "nosuch"], "FROM bb\nRUN true\n");
+    assert!(said.code == 1 && said.err.contains("nosuch"), "{said:?}");
+    engine.run(&["rm", "-f", "web"]).ok();
+    // Nobody has a place there any more.
+    engine.run(&["network", "rm", "blue"]).ok();
+    assert_eq!(engine.leaks(), Vec::<String>::new());
+}
+
+#[test]
+fn a_killed_step_gives_its_address_back() {
+    let engine = engine();
+    let directory = engine.path("context");
+    fs::create_dir_all(&directory).unwrap();
+    fs::write(directory.join("Dockerfile"), "FROM bb\nRUN echo step; sleep 1000\n").unwrap();
+    let mut child = engine.command(&["build", directory.to_str().unwrap()]);
+    let mut child = child.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().ends_with(" step")), "it runs");
+    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGKILL).unwrap();
+    child.wait().unwrap();
+    assert_ne!(engine.leaks(), Vec::<String>::new(), "it had something");
+    eventually("the next build clears up", || {
+        build(&engine, &["-q"], "FROM bb\nRUN true\n").ok();
+        engine.leaks().is_empty()
+    });
+}
+
+#[test]
+fn a_step_has_the_limits_and_hosts_that_it_is_given() {
+    let engine = engine();
+    let flags = ["-q", "-t", "t", "--ulimit", "nofile=100:200", "--shm-size", "32m", "--add-host", "far:192.0.2.7"];
+    build(
+        &engine,
+        &flags,
+        "FROM bb\nRUN ulimit -n > /o; df -m /dev/shm | awk 'END{print $2}' >> /o; grep far /etc/hosts >> /o\n",
+    )
+    .ok();
+    assert_eq!(engine.run(&["run", "--rm", "t", "cat", "/o"]).ok(), "100\n32\n192.0.2.7\tfar\n");
+    // The line was the step's, and is no part of the image.
+    assert!(!engine.run(&["run", "--rm", "t", "cat", "/etc/hosts"]).ok().contains("far"));
+    let memory = "FROM bb\nRUN head -c 100m /dev/zero | tail -c 90m > /dev/null\n";
+    let said = build(&engine, &["--memory", "16m", "--memory-swap", "16m"], memory);
+    assert_eq!(said.code, 1, "{said:?}");
+    for (flag, why) in [
+        ("--squash", "--squash is not supported"),
+        ("--rm=false", "never kept"),
+        ("--isolation=hyperv", "invalid isolation"),
+        ("--platform=linux/s390x", "cannot be built on this machine"),
+        ("--add-host=x", "bad format for add-host"),
+    ] {
+        let said = build(&engine, &[flag], "FROM bb\n");
+        assert!(said.code == 1 && said.err.contains(why), "{flag}: {said:?}");
+    }
+    build(&engine, &["-q", "--rm", "--force-rm", "--platform", "linux"], "FROM bb\n").ok();
+}
+
+#[test]
+fn an_image_that_is_missing_is_pulled() {
+    let engine = engine();
+    let registry = Registry::start();
+    let name = registry.name("me/base:1");
+    engine.run(&["tag", "bb", &name]).ok();
+    engine.run(&["push", &name]).ok();
+    engine.run(&["rmi", &name]).ok();
+    build(&engine, &["-q", "-t", "t"], &format!("FROM {name}\nCOPY --from={name} /bin/busybox /x/busybox\n")).ok();
+    engine.run(&["run", "--rm", "t", "/x/busybox", "true"]).ok();
+    // A newer one of the same name comes when it is asked for.
+    let newer = registry.name("me/newer:1");
+    build(&engine, &["-q", "-t", &newer], &format!("FROM {name}\nRUN touch /newer\n")).ok();
+    engine.run(&["push", &newer]).ok();
+    engine.run(&["tag", "t", &newer]).ok();
+    let look = format!("FROM {newer}\nRUN ls /newer\n");
+    assert_eq!(build(&engine, &["-q"], &look).code, 1, "the old one is there");
+    build(&engine, &["-q", "--pull"], &look).ok();
+    let said = build(&engine, &[], &format!("FROM {}\n", registry.name("me/nothing")));
+    assert!(said.code == 1 && said.err.contains("the pull has failed"), "{said:?}");
+    // What nobody needs is not pulled either.
+    build(&engine, &["-q"], &format!("FROM {} AS unused\nFROM bb\n", registry.name("me/nothing"))).ok();
+}
+
+#[test]
+fn files_come_from_other_contexts_and_go_elsewhere() {
+    let engine = engine();
+    fs::create_dir(engine.path("other")).unwrap();
+    fs::write(engine.path("other/f"), "other\n").unwrap();
+    let dockerfile = "FROM base AS made\nRUN mkdir /d && echo made > /d/m && ln -s m /d/l\nFROM scratch\nCOPY --from=made /d /d\nCOPY --from=files f /f\n";
+    let other = format!("files={}", engine.path("other").display());
+    let contexts = ["--build-context", &other, "--build-context", "base=docker-image://bb"];
+    let out = engine.path("out");
+    let before = engine.run(&["images", "-q"]).ok();
+    build(&engine, &[&contexts[..], &["-o", out.to_str().unwrap()]].concat(), dockerfile).ok();
+    assert_eq!(fs::read_to_string(out.join("d/l")).unwrap(), "made\n");
+    assert_eq!(fs::read_to_string(out.join("f")).unwrap(), "other\n");
+    assert_eq!(engine.run(&["images", "-q"]).ok(), before, "only files were asked for");
+    let archive = engine.path("files.tar");
+    let to = format!("type=tar,dest={}", archive.display());
+    build(&engine, &[&contexts[..], &["-o", &to]].concat(), dockerfile).ok();
+    let mut archive = tar::Archive::new(fs::File::open(&archive).unwrap());
+    let mut names: Vec<_> =
+        archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().display().to_string()).collect();
+    names.sort();
+    assert_eq!(names, ["d/", "d/l", "d/m", "f"]);
+    for kind in ["oci", "docker"] {
+        let image = engine.path(kind);
+        let to = format!("type={kind},dest={}", image.display());
+        build(&engine, &[&contexts[..], &["-o", &to]].concat(), dockerfile).ok();
+        let said = engine.run(&["load", "-i", image.to_str().unwrap()]).ok();
+        assert!(said.contains("Loaded image"), "{said}");
+    }
+    for bad in ["type=local", "type=nothing,dest=x", "type=tar,what=x"] {
+        assert_eq!(build(&engine, &["-o", bad], "FROM bb\n").code, 1, "{bad}");
+    }
+}
+
+#[test]
+fn a_step_talks_to_the_users_agent() {
+    let engine = engine();
+    let socket = engine.path("agent");
+    let _listener = UnixListener::bind(&socket).unwrap();
+    let agent = format!("default={}", socket.display());
+    let ask = "FROM bb\nRUN --mount=type=ssh test -S $SSH_AUTH_SOCK && echo $SSH_AUTH_SOCK > /said\nRUN test -z \"$SSH_AUTH_SOCK\"\n";
+    build(&engine, &["-q", "-t", "t", "--ssh", &agent], ask).ok();
+    assert_eq!(engine.run(&["run", "--rm", "t", "cat", "/said"]).ok(), "/run/buildkit/ssh_agent.0\n");
+    assert_eq!(engine.run(&["run", "--rm", "t", "ls", "/"]).ok().find("run"), None);
+    let said = build(&engine, &[], "FROM bb\nRUN --mount=type=ssh,required true\n");
+    assert!(said.err.contains("give an agent with --ssh default"), "{said:?}");
+}

@@ -176,3 +176,76 @@ fn a_step_talks_to_the_users_agent() {
     let said = build(&engine, &[], "FROM bb\nRUN --mount=type=ssh,required true\n");
     assert!(said.err.contains("give an agent with --ssh default"), "{said:?}");
 }
+
+#[test]
+fn the_cache_is_counted_and_pruned() {
+    let engine = engine();
+    let steps = "FROM bb\nRUN head -c 1000000 /dev/zero > /big\nRUN --mount=type=cache,target=/c echo cached > /c/f\n";
+    build(&engine, &["-q", "-t", "t"], steps).ok();
+    let usage = || {
+        let said = engine.run(&["system", "df", "--format", "{{.Type}}: {{.TotalCount}} {{.Size}}"]).ok();
+        said.lines().find_map(|line| line.strip_prefix("Build Cache: ").map(str::to_owned)).unwrap()
+    };
+    assert_eq!(usage(), "3 7B", "the image has its layers itself");
+    engine.run(&["rmi", "t"]).ok();
+    assert_eq!(usage(), "3 1MB");
+    let said = engine.run(&["builder", "prune", "-f", "--filter", "type=exec.cachemount"]).ok();
+    assert!(said.ends_with("Total reclaimed space: 7B\n"), "{said}");
+    assert_eq!(engine.run(&["builder", "prune", "-f", "--filter", "until=24h"]).ok(), "Total reclaimed space: 0B\n");
+    let layers = || fs::read_dir(engine.root().join("layers")).unwrap().count();
+    let before = layers();
+    let said = engine.run(&["builder", "prune", "-af"]).ok();
+    assert!(
+        said.starts_with("Deleted build cache objects:\n") && said.ends_with("Total reclaimed space: 1MB\n"),
+        "{said}"
+    );
+    assert_eq!((usage(), layers()), ("0 0B".to_owned(), before - 1));
+    build(&engine, &["-q"], steps).ok();
+}
+
+#[test]
+fn the_same_source_is_the_same_image() {
+    let engine = engine();
+    let steps = "FROM bb\nRUN date > /dev/null; mkdir /d; echo 1 > /d/f; ln -s f /d/l\nCOPY Dockerfile /\nWORKDIR /w\n";
+    let made = |flags: &[&str]| build(&engine, &[&["-q", "--no-cache"], flags].concat(), steps).ok();
+    let flags = ["--build-arg", "SOURCE_DATE_EPOCH=1000000000"];
+    let first = made(&flags);
+    // Times have a resolution of their own: a file of the next second is another.
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    assert_eq!(made(&flags), first);
+    assert_ne!(made(&[]), first, "or it would always be the same");
+    let image = engine.run(&["image", "inspect", "-f", "{{.Created}}", first.trim()]).ok();
+    assert_eq!(image, "2001-09-09T01:46:40Z\n");
+    let mut command = engine.command(&["build", "-q", engine.path("context").to_str().unwrap()]);
+    let said = command.env("SOURCE_DATE_EPOCH", "1000000000").output().unwrap();
+    assert_eq!(String::from_utf8(said.stdout).unwrap(), first, "as a variable of the user's, and from the cache");
+    assert_eq!(build(&engine, &["--build-arg", "SOURCE_DATE_EPOCH=x"], steps).code, 1);
+}
+
+#[test]
+fn a_cache_travels_with_an_image() {
+    let (one, other) = (engine(), engine());
+    let registry = Registry::start();
+    let name = registry.name("me/cached:1");
+    let steps = "FROM bb\nRUN cat /proc/sys/kernel/random/uuid > /u\nWORKDIR /w\n";
+    let uuid = |engine: &Engine, image: &str| engine.run(&["run", "--rm", image, "cat", "/u"]).ok();
+    let directory = one.path("cache");
+    let to = format!("type=local,dest={}", directory.display());
+    build(&one, &["-q", "-t", &name, "--cache-to", "type=inline", "--cache-to", &to], steps).ok();
+    one.run(&["push", &name]).ok();
+    build(&other, &["-q", "-t", "without"], steps).ok();
+    assert_ne!(uuid(&other, "without"), uuid(&one, &name));
+    other.run(&["rmi", "without"]).ok();
+    other.run(&["builder", "prune", "-af"]).ok();
+    build(&other, &["-q", "-t", "with", "--cache-from", &name], steps).ok();
+    assert_eq!(uuid(&other, "with"), uuid(&one, &name));
+    other.run(&["rmi", "-f", "with", &name]).ok();
+    other.run(&["builder", "prune", "-af"]).ok();
+    let from = format!("type=local,src={}", directory.display());
+    build(&other, &["-q", "-t", "with", "--cache-from", &from], steps).ok();
+    assert_eq!(uuid(&other, "with"), uuid(&one, &name));
+    // One that is not there is said, and no reason to fail.
+    let said = build(&other, &["--cache-from", &registry.name("me/nothing")], steps);
+    assert!(said.code == 0 && said.err.contains("nothing is taken from the cache"), "{said:?}");
+    assert_eq!(build(&other, &["--cache-to", "type=gha"], steps).code, 1);
+}

@@ -150,6 +150,9 @@ enum Command {
     Compose(Lazy<compose::Compose>),
     /// Build an image from a Dockerfile
     Build(Lazy<build::Build>),
+    /// Manage builds
+    #[command(subcommand)]
+    Builder(Lazy<build::builder::Command>),
     /// Get real time events: what happens to containers
     Events(events::Events),
     /// Manage containers
@@ -216,6 +219,7 @@ impl Command {
             Self::Container(command) => command.0.run(engine),
             Self::Volume(command) => command.0.run(engine),
             Self::Build(command) => command.0.run(engine),
+            Self::Builder(command) => command.0.run(engine),
             Self::DebugParse(_) => debug_parse::DebugParse::run(),
             Self::Network(command) => command.0.run(engine),
         }

@@ -1,11 +1,13 @@
 //! `build`.
 
 mod accepted;
+pub(super) mod builder;
 mod environs;
 mod output;
 mod printer;
 mod secret;
 mod source;
+mod travel;
 
 use std::{
     collections::BTreeMap,
@@ -31,6 +33,7 @@ use environs::EnvironsFlags;
 use output::Output;
 use printer::Printer;
 use secret::{secret, ssh};
+use travel::Cache;
 
 #[derive(Debug, Args)]
 pub(super) struct Build {
@@ -68,6 +71,12 @@ pub(super) struct Build {
     /// type=local|tar|oci|docker|image[,dest=PATH]
     #[arg(short, long, value_name = "DESTINATION")]
     output: Vec<String>,
+    /// Images or directories to take cached steps from: they are trusted with what they say
+    #[arg(long, value_name = "IMAGE|type=local,src=DIRECTORY")]
+    cache_from: Vec<String>,
+    /// Where others may take the cached steps of this image from
+    #[arg(long, value_name = "type=inline|type=local,dest=DIRECTORY")]
+    cache_to: Vec<String>,
     #[command(flatten)]
     environs: EnvironsFlags,
     #[command(flatten)]
@@ -105,7 +114,16 @@ impl Build {
         let source = self.source(&scratch.path)?;
         let name = source.name.clone();
         let quiet = self.quiet || self.progress == Style::Quiet;
-        let request = self.request(engine, source, &outputs, quiet)?;
+        let mut request = self.request(engine, source, &outputs, quiet)?;
+        let caches: Vec<_> = self.cache_to.iter().map(|text| Cache::to(text)).collect::<Result<_, _>>()?;
+        request.inline_cache |= !caches.is_empty();
+        request.record |= request.inline_cache;
+        for text in &self.cache_from {
+            // A build is right without it.
+            if let Err(e) = Cache::from(text)?.import(engine, &*request.pull.get) {
+                eprintln!("mini-docker: nothing is taken from the cache {text}: {e}");
+            }
+        }
         let mut printer = Printer::new(quiet);
         let built = engine.build(&request, &mut |event| printer.event(&event));
         let image = built.map_err(|failure| {
@@ -113,6 +131,7 @@ impl Build {
             Error::new(failure.error.kind, format!("failed to build: failed to solve: {}", failure.error))
         })?;
         outputs.iter().try_for_each(|output| output.write(engine, &image))?;
+        caches.iter().try_for_each(|cache| cache.export(engine, &image))?;
         if let Some(path) = &self.iidfile {
             fs::write(path, image.digest()).doing("write", path)?;
         }
@@ -136,11 +155,16 @@ impl Build {
         let when = if always { When::Always } else { When::Missing };
         let same = engine.clone();
         let get = move |name: &str| before(&same, name, when, None, quiet);
+        let mut args: BTreeMap<_, _> = self.variables.iter().filter_map(|arg| arg_value(arg)).collect();
+        if let Ok(epoch) = env::var("SOURCE_DATE_EPOCH") {
+            args.entry("SOURCE_DATE_EPOCH".to_owned()).or_insert(epoch);
+        }
         Ok(Request {
+            inline_cache: args.get("BUILDKIT_INLINE_CACHE").is_some_and(|value| value == "1"),
             dockerfile: source.dockerfile,
             context: source.context,
             target: self.target.clone(),
-            args: self.variables.iter().filter_map(|arg| arg_value(arg)).collect(),
+            args,
             labels: pairs(&self.label),
             tags: self.tag.iter().map(|tag| Reference::parse(tag)).collect::<Result<_, _>>()?,
             no_cache: self.no_cache,

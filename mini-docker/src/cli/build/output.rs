@@ -82,7 +82,8 @@ impl Output {
     }
 }
 
-fn to(path: &Path, act: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
+/// Writes a file whole or not at all, or standard output.
+pub(super) fn to(path: &Path, act: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
     if path == Path::new(STDOUT) {
         let mut stdout = io::stdout().lock();
         if stdout.is_terminal() {

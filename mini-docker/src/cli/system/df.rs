@@ -55,6 +55,19 @@ const VOLUMES: Listing = Listing {
     raw: None,
 };
 
+const CACHE: Listing = Listing {
+    headings: &[
+        ("ID", "CACHE ID"),
+        ("CacheType", "CACHE TYPE"),
+        ("Size", "SIZE"),
+        ("CreatedSince", "CREATED"),
+        ("Shared", "SHARED"),
+    ],
+    table: "{{.ID}}\t{{.CacheType}}\t{{.Size}}\t{{.CreatedSince}}\t{{.Shared}}",
+    quiet: "",
+    raw: None,
+};
+
 impl Df {
     pub(crate) fn run(self, engine: &Engine) -> Outcome {
         if self.verbose {
@@ -65,7 +78,7 @@ impl Df {
             ("Images", engine.image_usage(&containers)?),
             ("Containers", engine.container_usage(&containers)?),
             ("Local Volumes", engine.volume_usage()?),
-            ("Build Cache", Usage::default()),
+            ("Build Cache", engine.build_cache_usage()?),
         ];
         LISTING.print(self.format.as_deref(), false, rows.map(|(kind, usage)| row(kind, usage)))
     }
@@ -121,8 +134,18 @@ fn verbose(engine: &Engine) -> Outcome {
         ]));
     }
     VOLUMES.print(None, false, volumes)?;
-    print(format_args!(
-        "\nBuild cache usage: 0B\n\nCACHE ID   CACHE TYPE   SIZE      CREATED   LAST USED   USAGE     SHARED\n"
-    ));
+    let entries = engine.build_cache()?;
+    let size = entries.iter().map(|entry| entry.size).sum();
+    print(format_args!("\nBuild cache usage: {}\n\n", units::exact_size(size)));
+    let entries = entries.iter().map(|entry| {
+        Row::new([
+            ("ID", entry.id.chars().take(12).collect::<String>().into()),
+            ("CacheType", entry.kind.into()),
+            ("Size", units::exact_size(entry.size).into()),
+            ("CreatedSince", units::ago(entry.created).into()),
+            ("Shared", entry.shared.to_string().into()),
+        ])
+    });
+    CACHE.print(None, false, entries)?;
     Ok(0)
 }

@@ -3,8 +3,11 @@
 use clap::Args;
 
 use crate::{
-    cli::{Outcome, confirm::confirmed, container::print_deleted, image::print_removed, print, units},
-    engine::{Engine, error::Error, filter::Filters, image::Filters as ImageFilters, select},
+    cli::{
+        Outcome, build::builder::print_gone, confirm::confirmed, container::print_deleted, image::print_removed, print,
+        units,
+    },
+    engine::{Engine, build::Entry, error::Error, filter::Filters, image::Filters as ImageFilters, select},
 };
 
 #[derive(Debug, Args)]
@@ -47,6 +50,14 @@ impl Prune {
             print(format_args!("\n"));
         }
         bytes += images.reclaimed;
+        // Labels are of images and containers.
+        if !filters.has("label") && !filters.has("label!") {
+            let until = filters.until()?;
+            let meant = |entry: &Entry| (self.all || !entry.shared) && until.is_none_or(|until| entry.created < until);
+            let gone = engine.prune_build_cache(0, meant)?;
+            print_gone(&gone);
+            bytes += gone.iter().map(|entry| entry.size).sum::<u64>();
+        }
         print(format_args!("Total reclaimed space: {}\n", units::exact_size(bytes)));
         Ok(0)
     }
@@ -58,7 +69,8 @@ impl Prune {
             "  - all dangling images\n"
         };
         let volumes = if self.volumes { "  - all anonymous volumes not used by at least one container\n" } else { "" };
-        let mut text = format!("WARNING! This will remove:\n  - all stopped containers\n{volumes}{images}");
+        let cache = if self.all { "  - all build cache\n" } else { "  - all dangling build cache\n" };
+        let mut text = format!("WARNING! This will remove:\n  - all stopped containers\n{volumes}{images}{cache}");
         if !self.filter.is_empty() {
             text += "\n  Items to be pruned will be filtered with:\n";
             self.filter.iter().for_each(|filter| text.extend(["  - ", filter, "\n"]));

@@ -10,7 +10,7 @@ use crate::engine::{
 };
 
 /// Gets the image of a name into the store.
-pub(super) type Get = dyn Fn(&str) -> Result<()>;
+pub type Get = dyn Fn(&str) -> Result<()>;
 
 /// Gets images from registries. The engine's part in a build has one thread, and tells of nothing: somebody else does it.
 pub struct Pull {

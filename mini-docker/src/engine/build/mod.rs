@@ -10,11 +10,14 @@ pub mod configure;
 pub mod context;
 mod copy;
 pub mod dockerfile;
+mod epoch;
 mod export;
 mod images;
+mod inline;
 mod mounts;
 mod onto;
 mod plan;
+mod prune;
 mod run;
 mod scope;
 mod stage;
@@ -35,8 +38,9 @@ use super::{
 };
 use context::Context;
 use dockerfile::{Dockerfile, Lines};
-pub use images::{Place, Pull};
+pub use images::{Get, Place, Pull};
 use plan::Plan;
+pub use prune::Entry;
 pub use scope::check_platform;
 use stage::Stage;
 pub use step::Environs;
@@ -62,6 +66,8 @@ pub struct Request {
     pub environs: Environs,
     /// Whether it becomes an image of the store; its files are there in any case.
     pub record: bool,
+    /// Whether the image tells others what its steps made: see [`Engine::import_cache`].
+    pub inline_cache: bool,
     /// Gets images from elsewhere.
     pub pull: Pull,
     /// Other places that FROM and `--from` may name.
@@ -122,6 +128,10 @@ struct Builder<'a> {
     building: Vec<usize>,
     /// Images that were pulled for it.
     pulled: Vec<String>,
+    /// When everything is said to have been made.
+    epoch: Option<Timestamp>,
+    /// What its steps made.
+    kept: Vec<inline::Kept>,
     /// Layers that this build counts on.
     leased: Vec<Digest>,
     steps: usize,
@@ -135,6 +145,7 @@ impl Engine {
             Failure { error: Error::invalid(e.to_string()), lines }
         })?;
         let escape = file.directives.escape;
+        let epoch = epoch::of(&request.args)?;
         let plan = Plan::new(file, &request.args, request.target.as_deref())?;
         self.clear_abandoned_steps()?;
         let _in_use = self.store.lock(Locking::Shared)?;
@@ -148,6 +159,8 @@ impl Engine {
             built: BTreeMap::new(),
             building: Vec::new(),
             pulled: Vec::new(),
+            epoch,
+            kept: Vec::new(),
             leased: Vec::new(),
             steps: 0,
         };
@@ -164,8 +177,11 @@ impl Builder<'_> {
         if !self.request.labels.is_empty() {
             image.config.labels.get_or_insert_default().extend(self.request.labels.clone());
         }
-        image.created = image.history.iter().rev().find_map(|entry| entry.created).or_else(|| Some(Timestamp::now()));
-        let bytes = serde_json::to_vec(&image).map_err(|e| Error::system("write the configuration", &e.into()))?;
+        image.created = self
+            .epoch
+            .or_else(|| image.history.iter().rev().find_map(|entry| entry.created))
+            .or_else(|| Some(Timestamp::now()));
+        let bytes = self.encode(&image)?;
         if !self.request.record {
             return Ok(Image { id: Digest::of(&bytes).hex().to_owned(), config: image });
         }

@@ -18,6 +18,7 @@ use super::{
     Builder, Failure, cache,
     configure::below,
     dockerfile::{self, Expander, Mount, MountKind, ParseError, Run, Sharing},
+    prune::lock_of,
     stage::Stage,
 };
 use crate::engine::{
@@ -89,7 +90,7 @@ impl Builder<'_> {
                 Sharing::Locked => Locking::Exclusive,
                 Sharing::Private => Locking::Try,
             };
-            if let Some(lock) = Lock::take(&all.join(format!("{name}.lock")), how)? {
+            if let Some(lock) = Lock::take(&lock_of(&all.join(&name)), how)? {
                 break lock;
             }
             number += 1;

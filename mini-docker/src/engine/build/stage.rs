@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::{
     Builder, Event, Failure, cache, configure,
     dockerfile::{Arg, Command, Expander, Instruction, Lines, Pair, ParseError, Quotes, trigger},
+    epoch,
     plan::Base,
     scope,
     workspace::Workspace,
@@ -94,6 +95,9 @@ impl Builder<'_> {
             if let Some((key, value)) = variable.split_once('=') {
                 scope::set(&mut stage.env, key, value);
             }
+        }
+        if let (Some(epoch), Base::Image(_) | Base::Scratch) = (self.epoch, base) {
+            stage.key = cache::key(&[epoch::NAME, &epoch.as_second().to_string(), &stage.key]);
         }
         stage.command_set = false;
         Ok(stage)
@@ -190,6 +194,7 @@ impl Builder<'_> {
             }
         }
         (self.progress)(Event::Cached);
+        self.keep(&step.key, &record);
         stage.add(step, record.layer, record.created);
         Ok(true)
     }
@@ -215,12 +220,17 @@ impl Builder<'_> {
         step: &Step,
         upper: Option<&std::path::Path>,
     ) -> Result<(), Failure> {
+        if let (Some(upper), Some(epoch)) = (upper, self.epoch) {
+            epoch::clamp(upper, epoch)?;
+        }
         let layer = upper.map(|upper| self.intake.tree(upper, crate::engine::image::Take::Move, &[])).transpose()?;
         if let Some(layer) = &layer {
             self.lease(std::slice::from_ref(layer))?;
         }
-        let record = cache::Record { layer, created: Timestamp::now(), step: step.source.to_owned() };
+        let record =
+            cache::Record { layer, created: self.epoch.unwrap_or_else(Timestamp::now), step: step.source.to_owned() };
         self.engine.remember(&step.key, &record)?;
+        self.keep(&step.key, &record);
         stage.add(step, record.layer, record.created);
         (self.progress)(Event::Done);
         Ok(())

@@ -124,7 +124,7 @@ impl Engine {
 
     /// Removes layers that nothing stands on; those of `candidates` only, where there are any named. The store's lock is
     /// held exclusively.
-    pub(super) fn clear_layers(&self, candidates: Option<&Image>) -> Result<Vec<(String, LayerInfo)>> {
+    pub(in crate::engine) fn clear_layers(&self, candidates: Option<&Image>) -> Result<Vec<(String, LayerInfo)>> {
         let used = self.used_layers()?;
         let all: Vec<String> = match candidates {
             Some(image) => image.layers().map(str::to_owned).collect(),

@@ -13,10 +13,10 @@ pub(super) struct AcceptedFlags {
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "true")]
     force_rm: Option<bool>,
     /// Compress the build context: there is no daemon that it is sent to
-    #[arg(long, hide = true)]
+    #[arg(long)]
     compress: bool,
     /// Skip image verification: only digests are verified, always
-    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "true")]
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "true")]
     disable_content_trust: Option<bool>,
     /// Squash newly built layers into a single new layer: refused
     #[arg(long, hide = true)]

@@ -1,6 +1,7 @@
 //! What a build shows: BuildKit's plain progress.
 
 use std::{
+    collections::BTreeMap,
     io::{self, Write},
     time::Instant,
 };
@@ -14,13 +15,18 @@ use crate::engine::{
 /// Says what happens, as BuildKit's plain progress does.
 pub(super) struct Printer {
     quiet: bool,
-    number: usize,
+    /// Of those that ran last, by their numbers.
+    steps: BTreeMap<usize, Step>,
+    last: usize,
+}
+
+struct Step {
     name: String,
     since: Instant,
-    /// What the step has written last, for when it fails.
+    /// What it has written last, for when it fails.
     output: Vec<u8>,
-    /// Whether the output stands in the middle of a line.
-    inside: bool,
+    /// The bytes of it that have not been shown: a line without an end.
+    pending: usize,
 }
 
 /// Bytes of a step's output that are shown again when it fails.
@@ -28,7 +34,7 @@ const SHOWN: usize = 16 << 10;
 
 impl Printer {
     pub(super) fn new(quiet: bool) -> Self {
-        Self { quiet, number: 0, name: String::new(), since: Instant::now(), output: Vec::new(), inside: false }
+        Self { quiet, steps: BTreeMap::new(), last: 0 }
     }
 
     fn say(&self, text: std::fmt::Arguments) {
@@ -41,38 +47,51 @@ impl Printer {
     pub(super) fn event(&mut self, event: &Event) {
         match event {
             Event::Step { number, name } => {
-                self.number = *number;
-                (*name).clone_into(&mut self.name);
-                self.since = Instant::now();
-                self.output.clear();
-                self.inside = false;
+                let step = Step { name: (*name).to_owned(), since: Instant::now(), output: Vec::new(), pending: 0 };
+                self.steps.insert(*number, step);
+                self.last = self.last.max(*number);
                 self.say(format_args!("#{number} {name}\n"));
             }
-            Event::Cached => self.say(format_args!("#{} CACHED\n\n", self.number)),
-            Event::Output(bytes) => {
-                self.output.extend_from_slice(bytes);
-                let surplus = self.output.len().saturating_sub(2 * SHOWN);
-                if surplus > 0 {
-                    self.output.drain(..surplus + SHOWN);
-                }
-                for line in String::from_utf8_lossy(bytes).split_inclusive('\n') {
-                    if self.inside {
-                        self.say(format_args!("{line}"));
-                    } else {
-                        self.say(format_args!("#{} {:.3} {line}", self.number, self.since.elapsed().as_secs_f64()));
-                    }
-                    self.inside = !line.ends_with('\n');
-                }
+            Event::Cached { number } => {
+                self.steps.remove(number);
+                self.say(format_args!("#{number} CACHED\n\n"));
             }
-            Event::Done => {
-                let end = if std::mem::take(&mut self.inside) { "\n" } else { "" };
-                self.say(format_args!("{end}#{} DONE {:.1}s\n\n", self.number, self.since.elapsed().as_secs_f64()));
+            Event::Output { number, bytes } => self.output(*number, bytes),
+            Event::Done { number } => {
+                let Some(step) = self.steps.remove(number) else { return };
+                let seconds = step.since.elapsed().as_secs_f64();
+                if step.pending > 0 {
+                    let line = &step.output[step.output.len() - step.pending..];
+                    self.say(format_args!("#{number} {seconds:.3} {}\n", String::from_utf8_lossy(line)));
+                }
+                self.say(format_args!("#{number} DONE {seconds:.1}s\n\n"));
             }
         }
     }
 
+    /// Whole lines, so that those of several steps can stand among each other.
+    fn output(&mut self, number: usize, bytes: &[u8]) {
+        let Some(step) = self.steps.get_mut(&number) else { return };
+        step.output.extend_from_slice(bytes);
+        step.pending += bytes.len();
+        let new = &step.output[step.output.len() - step.pending..];
+        // A line without an end is shown in pieces of what is kept.
+        let end = new.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let end = if end == 0 && new.len() > SHOWN { new.len() } else { end };
+        let seconds = step.since.elapsed().as_secs_f64();
+        let lines = String::from_utf8_lossy(&new[..end]).into_owned();
+        step.pending -= end;
+        let surplus = step.output.len().saturating_sub(2 * SHOWN);
+        if surplus > 0 {
+            step.output.drain(..(surplus + SHOWN).min(step.output.len() - step.pending));
+        }
+        for line in lines.lines() {
+            self.say(format_args!("#{number} {seconds:.3} {line}\n"));
+        }
+    }
+
     pub(super) fn finish(&self, id: &str, tags: &[Reference]) {
-        let number = self.number + 1;
+        let number = self.last + 1;
         self.say(format_args!("#{number} exporting to image\n#{number} writing image {id} done\n"));
         for tag in tags {
             self.say(format_args!("#{number} naming to {tag} done\n"));
@@ -83,9 +102,10 @@ impl Printer {
     /// Shows the step that failed: what it wrote, and where it stands.
     pub(super) fn failure(&self, failure: &Failure, name: &str, dockerfile: &str) {
         let mut text = String::new();
-        if self.number > 0 && failure.error.kind != Kind::NotFound {
-            let output = String::from_utf8_lossy(&self.output);
-            text = format!("------\n > {}:\n{output}", self.name);
+        let step = failure.step.and_then(|number| self.steps.get(&number));
+        if let Some(step) = step.filter(|_| failure.error.kind != Kind::NotFound) {
+            let output = String::from_utf8_lossy(&step.output);
+            text = format!("------\n > {}:\n{output}", step.name);
             if !text.ends_with('\n') {
                 text.push('\n');
             }

@@ -22,6 +22,7 @@ mod run;
 mod scope;
 mod stage;
 mod step;
+mod workers;
 mod workspace;
 
 use std::{collections::BTreeMap, path::PathBuf};
@@ -78,7 +79,7 @@ pub struct Request {
     pub secrets: BTreeMap<String, Vec<u8>>,
 }
 
-/// What happens while an image is built.
+/// What happens while an image is built: with several stages at once, to several steps at once.
 #[derive(Debug)]
 pub enum Event<'a> {
     /// An instruction is about to be executed; `name` is as in `[stage 2/5] RUN make`.
@@ -88,12 +89,23 @@ pub enum Event<'a> {
         /// Its stage, place and text.
         name: &'a str,
     },
-    /// It has been executed before.
-    Cached,
-    /// What its program wrote.
-    Output(&'a [u8]),
-    /// It is done.
-    Done,
+    /// A step has been executed before.
+    Cached {
+        /// Its number.
+        number: usize,
+    },
+    /// What a step's program wrote.
+    Output {
+        /// The step's number.
+        number: usize,
+        /// Part of a line, or several.
+        bytes: &'a [u8],
+    },
+    /// A step is done.
+    Done {
+        /// Its number.
+        number: usize,
+    },
 }
 
 /// Is told what happens.
@@ -106,11 +118,13 @@ pub struct Failure {
     pub error: Error,
     /// Where in the Dockerfile.
     pub lines: Option<Lines>,
+    /// The number of the step that failed, if it was one.
+    pub step: Option<usize>,
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self { error, lines: None }
+        Self { error, lines: None, step: None }
     }
 }
 
@@ -142,7 +156,7 @@ impl Engine {
     pub fn build<'a>(&'a self, request: &'a Request, progress: &'a mut Progress<'a>) -> Result<Image, Failure> {
         let file = Dockerfile::parse(&request.dockerfile).map_err(|e| {
             let lines = e.line.map(|line| Lines { start: line, end: line });
-            Failure { error: Error::invalid(e.to_string()), lines }
+            Failure { error: Error::invalid(e.to_string()), lines, step: None }
         })?;
         let escape = file.directives.escape;
         let epoch = epoch::of(&request.args)?;
@@ -165,7 +179,10 @@ impl Engine {
             steps: 0,
         };
         let target = builder.plan.target;
-        let stage = builder.stage(target)?;
+        let stage = builder.prepare(target).and_then(|()| builder.stage(target)).map_err(|failure| {
+            let step = failure.step.or(Some(builder.steps).filter(|number| *number > 0));
+            Failure { step, ..failure }
+        })?;
         Ok(builder.finish(stage)?)
     }
 }

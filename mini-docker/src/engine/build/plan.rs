@@ -21,7 +21,7 @@ pub(super) enum Base {
 }
 
 /// The stages with their bases.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Plan {
     pub(super) stages: Vec<(Stage, Base)>,
     /// The stage that becomes the image.
@@ -48,8 +48,11 @@ impl Plan {
         }
         let mut stages: Vec<(Stage, Base)> = Vec::new();
         for stage in file.stages {
-            let base = base(&stage, &stages, &expander, &globals)
-                .map_err(|error| Failure { error, lines: Some(stage.lines) })?;
+            let base = base(&stage, &stages, &expander, &globals).map_err(|error| Failure {
+                error,
+                lines: Some(stage.lines),
+                step: None,
+            })?;
             stages.push((stage, base));
         }
         let last = stages.len().checked_sub(1).ok_or_else(|| no_stage(None))?;
@@ -81,7 +84,11 @@ fn invalid(e: &ParseError) -> Error {
 }
 
 fn no_stage(lines: Option<Lines>) -> Failure {
-    Failure { error: Error::invalid("no build stage in current context: a Dockerfile begins with FROM"), lines }
+    Failure {
+        error: Error::invalid("no build stage in current context: a Dockerfile begins with FROM"),
+        lines,
+        step: None,
+    }
 }
 
 fn find(stages: &[(Stage, Base)], name: &str) -> Option<usize> {

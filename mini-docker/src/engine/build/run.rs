@@ -135,7 +135,7 @@ impl Builder<'_> {
             }
             match output.read(&mut buffer) {
                 Ok(0) => break,
-                Ok(length) => (self.progress)(Event::Output(&buffer[..length])),
+                Ok(length) => (self.progress)(Event::Output { number: self.steps, bytes: &buffer[..length] }),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => return Err(doing(e)),
             }

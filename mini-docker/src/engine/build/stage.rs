@@ -1,6 +1,7 @@
 //! One stage: from its base through its instructions.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::{
     Builder, Event, Failure, cache, configure,
@@ -17,7 +18,7 @@ use crate::engine::{
 };
 
 /// A stage as far as it is built.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Stage {
     /// What becomes its image.
     pub(super) image: ImageConfig,
@@ -54,7 +55,7 @@ impl Builder<'_> {
             return Ok(stage.clone());
         }
         let (parsed, base) = self.plan.stages[index].clone();
-        let at = |error: Error| Failure { error, lines: Some(parsed.lines) };
+        let at = |error: Error| Failure { error, lines: Some(parsed.lines), step: None };
         if self.building.contains(&index) {
             return Err(at(Error::invalid(format!(
                 "circular dependency detected on stage: {}",
@@ -193,7 +194,7 @@ impl Builder<'_> {
                 return Ok(false);
             }
         }
-        (self.progress)(Event::Cached);
+        (self.progress)(Event::Cached { number: self.steps });
         self.keep(&step.key, &record);
         stage.add(step, record.layer, record.created);
         Ok(true)
@@ -232,7 +233,7 @@ impl Builder<'_> {
         self.engine.remember(&step.key, &record)?;
         self.keep(&step.key, &record);
         stage.add(step, record.layer, record.created);
-        (self.progress)(Event::Done);
+        (self.progress)(Event::Done { number: self.steps });
         Ok(())
     }
 }

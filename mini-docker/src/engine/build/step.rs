@@ -78,11 +78,10 @@ impl<'a> Place<'a> {
         config.command = arguments.to_vec();
         let shares = config.network.of_container().is_some();
         engine.resolve_network(&mut config, !shares)?;
-        // First: what is abandoned is found by it.
-        let directory = engine.store.container(&id);
-        make_directory(&directory, 0o711)?;
+        // First: by it others see that the step is not abandoned.
         let alive = engine.store.make_run(&id)?.join("monitor");
-        let alive = Lock::take(&alive, Locking::Try)?;
+        let alive = Lock::take(&alive, Locking::Exclusive)?;
+        make_directory(&engine.store.container(&id), 0o711)?;
         Ok(Self { engine, container: Container { config, status: Status::created() }, _alive: alive })
     }
 

@@ -117,8 +117,14 @@ impl Engine {
 
     /// Removes what builds that were killed left of their steps.
     pub(super) fn clear_abandoned_steps(&self) -> Result<()> {
-        let ids = self.store.list("containers")?.into_iter().filter_map(|id| id.into_string().ok());
-        ids.filter(|id| !self.container_file(id, "config.json").exists()).try_for_each(|id| self.clear_abandoned(&id))
+        for id in self.store.list("containers")?.into_iter().filter_map(|id| id.into_string().ok()) {
+            let alive = self.store.run(&id).join("monitor");
+            let is_step = !self.container_file(&id, "config.json").exists() && alive.exists();
+            if is_step && !Lock::is_held(&alive)? {
+                self.forget_step(&id)?;
+            }
+        }
+        Ok(())
     }
 
     /// Removes what is left of a container whose maker died before it was whole.

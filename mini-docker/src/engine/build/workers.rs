@@ -1,0 +1,271 @@
+//! Independent stages side by side.
+//!
+//! Whoever clones a container has one thread, so each stage that is built beside others has a process of its own, forked
+//! from this one: it knows the plan and what has been built so far, tells of its steps, and at last of its stage. It dies
+//! with its parent. Where only one stage can be built, it is built here.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    fs::File,
+    io::{self, BufRead, BufReader, Write},
+    os::fd::AsFd,
+    thread::available_parallelism,
+};
+
+use nix::{
+    errno::Errno,
+    fcntl::OFlag,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::{
+        prctl,
+        signal::{Signal, kill},
+        wait::waitpid,
+    },
+    unistd::{Pid, getppid, pipe2},
+};
+use process::sys::{self, Cloned};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Builder, Event, Failure, Place,
+    dockerfile::{Instruction, Lines, Mount, ParseError},
+    inline::Kept,
+    plan::Base,
+    stage::Stage,
+};
+use crate::engine::error::{Error, Kind, Result};
+
+/// What a worker tells, a line of JSON each.
+#[derive(Debug, Serialize, Deserialize)]
+enum Word {
+    Step(String),
+    Cached,
+    Output(Vec<u8>),
+    Done,
+    Built(Box<Stage>, Vec<Kept>),
+    Failed(Error, Option<(usize, usize)>),
+}
+
+/// A process that builds a stage.
+struct Worker {
+    stage: usize,
+    pid: Pid,
+    words: BufReader<File>,
+    /// The number of its last step.
+    number: usize,
+}
+
+/// What else must not go on when one has failed.
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // One that has ended is only waited for.
+        let _ = kill(self.pid, Signal::SIGKILL);
+        while waitpid(self.pid, None) == Err(Errno::EINTR) {}
+    }
+}
+
+impl Builder<'_> {
+    /// Builds all that the target stands on, and takes files from.
+    pub(super) fn prepare(&mut self, target: usize) -> Result<(), Failure> {
+        let needs = self.needed(target);
+        let most = available_parallelism().map_or(2, usize::from);
+        let mut workers: Vec<Worker> = Vec::new();
+        let outcome = loop {
+            let free =
+                |index: &usize| !self.built.contains_key(index) && !workers.iter().any(|worker| worker.stage == *index);
+            let is_ready = |needs: &BTreeSet<usize>| needs.iter().all(|other| self.built.contains_key(other));
+            let ready: Vec<usize> =
+                needs.iter().filter(|(index, needs)| free(index) && is_ready(needs)).map(|(&index, _)| index).collect();
+            if workers.is_empty() && ready.len() <= 1 {
+                match ready.first() {
+                    Some(&index) => self.stage(index)?,
+                    None => return Ok(()),
+                };
+                continue;
+            }
+            let started: Result<Vec<_>> =
+                ready.into_iter().take(most.saturating_sub(workers.len())).map(|index| self.work(index)).collect();
+            match started {
+                Ok(started) => workers.extend(started),
+                Err(e) => break Err(e.into()),
+            }
+            if let Err(failure) = self.listen(&mut workers) {
+                break Err(failure);
+            }
+        };
+        drop(workers);
+        // What they had in the kernel and in networks.
+        self.engine.store.sweep()?;
+        self.engine.clear_abandoned_steps()?;
+        outcome
+    }
+
+    /// The stages that the target needs, itself too, each with those that it needs first.
+    fn needed(&self, target: usize) -> BTreeMap<usize, BTreeSet<usize>> {
+        let mut needed = BTreeMap::new();
+        let mut left = vec![target];
+        while let Some(index) = left.pop() {
+            if let Entry::Vacant(place) = needed.entry(index) {
+                left.extend(place.insert(self.needs(index)).iter());
+            }
+        }
+        needed
+    }
+
+    /// What a stage needs, as far as it can be told before it is built; what else turns up is built then.
+    fn needs(&self, index: usize) -> BTreeSet<usize> {
+        let (stage, base) = &self.plan.stages[index];
+        let mut needs = BTreeSet::new();
+        if let Base::Stage(earlier) = base {
+            needs.insert(*earlier);
+        }
+        let mut add = |name: &str| {
+            if !matches!(self.request.contexts.get(name), Some(Place::Directory(_))) {
+                needs.extend(self.plan.stage(name, index));
+            }
+        };
+        for command in &stage.commands {
+            match &command.instruction {
+                Instruction::Copy(copy) => copy.from.iter().for_each(|name| add(name)),
+                Instruction::Run(run) => {
+                    let same = |value: &str| Ok::<_, ParseError>(value.to_owned());
+                    let mounts = run.mounts.iter().filter_map(|text| Mount::parse(text, same).ok());
+                    mounts.filter(|mount| !mount.from.is_empty()).for_each(|mount| add(&mount.from));
+                }
+                _ => {}
+            }
+        }
+        needs
+    }
+
+    /// Starts a worker.
+    fn work(&self, index: usize) -> Result<Worker> {
+        let failed = |errno: Errno| Error::system("start a build of a stage", &errno.into());
+        let (words, theirs) = pipe2(OFlag::O_CLOEXEC).map_err(failed)?;
+        let parent = Pid::this();
+        match sys::fork().map_err(failed)? {
+            Cloned::Parent(pid, _) => {
+                Ok(Worker { stage: index, pid, words: BufReader::new(File::from(words)), number: 0 })
+            }
+            Cloned::Child => {
+                drop(words);
+                let code = self.worker(index, parent, &mut File::from(theirs));
+                sys::exit_now(i32::from(code.is_err()))
+            }
+        }
+    }
+
+    /// What a worker does. Nothing of the parent's is dropped here: it is still in use.
+    fn worker(&self, index: usize, parent: Pid, line: &mut File) -> io::Result<()> {
+        prctl::set_pdeathsig(Signal::SIGKILL)?;
+        if getppid() != parent {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let mut copy = line.try_clone()?;
+        let mut tell = move |event: Event| {
+            let word = match event {
+                Event::Step { name, .. } => Word::Step(name.to_owned()),
+                Event::Cached { .. } => Word::Cached,
+                Event::Output { bytes, .. } => Word::Output(bytes.to_vec()),
+                Event::Done { .. } => Word::Done,
+            };
+            // Who does not listen any more kills this process.
+            let _ = say(&mut copy, &word);
+        };
+        let failed =
+            |failure: Failure| Word::Failed(failure.error, failure.lines.map(|lines| (lines.start, lines.end)));
+        let word = match self.engine.intake() {
+            Err(e) => failed(e.into()),
+            Ok(intake) => {
+                let mut builder = Builder {
+                    engine: self.engine,
+                    request: self.request,
+                    plan: self.plan.clone(),
+                    escape: self.escape,
+                    intake,
+                    progress: &mut tell,
+                    built: self.built.clone(),
+                    building: Vec::new(),
+                    pulled: self.pulled.clone(),
+                    epoch: self.epoch,
+                    kept: Vec::new(),
+                    leased: Vec::new(),
+                    steps: 0,
+                };
+                match builder.stage(index) {
+                    Ok(stage) => Word::Built(Box::new(stage), std::mem::take(&mut builder.kept)),
+                    Err(failure) => failed(failure),
+                }
+            }
+        };
+        say(line, &word)
+    }
+
+    /// Waits for words, and does what they say.
+    fn listen(&mut self, workers: &mut Vec<Worker>) -> Result<(), Failure> {
+        let doing = |e: io::Error| Error::system("listen to a build of a stage", &e);
+        let mut fds: Vec<_> =
+            workers.iter().map(|worker| PollFd::new(worker.words.get_ref().as_fd(), PollFlags::POLLIN)).collect();
+        match poll(&mut fds, PollTimeout::NONE) {
+            Err(Errno::EINTR) => return Ok(()),
+            polled => polled.map_err(|e| doing(e.into()))?,
+        };
+        let ready: Vec<bool> = fds.iter().map(|fd| fd.any() == Some(true)).collect();
+        let mut at = 0;
+        for ready in ready {
+            let worker = &mut workers[at];
+            at += 1;
+            // All that has come in, for nothing else tells of it.
+            if !ready {
+                continue;
+            }
+            loop {
+                let mut text = Vec::new();
+                worker.words.read_until(b'\n', &mut text).map_err(doing)?;
+                let word = serde_json::from_slice(&text).map_err(|_| {
+                    let name = self.plan.name(worker.stage);
+                    Error::new(Kind::System, format!("the process that built the stage {name} was killed: try again"))
+                })?;
+                if let Word::Built(stage, kept) = word {
+                    self.lease(&stage.image.rootfs.diff_ids)?;
+                    self.kept.extend(kept);
+                    self.built.insert(worker.stage, *stage);
+                    at -= 1;
+                    workers.remove(at);
+                    break;
+                }
+                self.pass_on(worker, word)?;
+                if worker.words.buffer().is_empty() {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn pass_on(&mut self, worker: &mut Worker, word: Word) -> Result<(), Failure> {
+        let number = worker.number;
+        match word {
+            Word::Step(name) => {
+                self.steps += 1;
+                worker.number = self.steps;
+                (self.progress)(Event::Step { number: worker.number, name: &name });
+            }
+            Word::Cached => (self.progress)(Event::Cached { number }),
+            Word::Output(bytes) => (self.progress)(Event::Output { number, bytes: &bytes }),
+            Word::Done => (self.progress)(Event::Done { number }),
+            Word::Failed(error, lines) => {
+                let lines = lines.map(|(start, end)| Lines { start, end });
+                return Err(Failure { error, lines, step: Some(number).filter(|number| *number > 0) });
+            }
+            Word::Built(..) => {}
+        }
+        Ok(())
+    }
+}
+
+fn say(line: &mut impl Write, word: &Word) -> io::Result<()> {
+    let mut text = serde_json::to_vec(word)?;
+    text.push(b'\n');
+    line.write_all(&text)
+}

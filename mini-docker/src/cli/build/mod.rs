@@ -37,8 +37,8 @@ use travel::Cache;
 
 #[derive(Debug, Args)]
 pub(super) struct Build {
-    /// A directory, or - for an archive or a Dockerfile on standard input
-    #[arg(value_name = "PATH|-")]
+    /// A directory, an address of an archive, a Dockerfile or a git repository, or - for standard input
+    #[arg(value_name = "PATH|URL|-")]
     context: PathBuf,
     /// Name and optionally a tag (format: "name:tag")
     #[arg(short, long, value_name = "NAME[:TAG]")]

@@ -9,7 +9,10 @@ use std::{
 use super::Build;
 use crate::engine::{
     Error,
-    build::context::{self, Context, Input},
+    build::{
+        context::{self, Context, Input},
+        remote,
+    },
     error::Context as _,
 };
 
@@ -36,10 +39,10 @@ impl Build {
             };
         }
         let text = self.context.to_string_lossy();
-        if text.contains("://") || text.starts_with("git@") {
-            return Err(Error::invalid(format!(
-                "the context {text}: contexts from the network are not there yet: use a directory"
-            )));
+        let repository = text.starts_with("github.com/");
+        if repository || remote::is_remote(&text) {
+            let address = if repository { format!("https://{text}") } else { text.into_owned() };
+            return self.fetched(&address, repository, scratch);
         }
         if file_is_stdin {
             let dockerfile = io::read_to_string(io::stdin()).doing("read", Path::new("standard input"))?;
@@ -49,6 +52,34 @@ impl Build {
         match &self.file {
             Some(file) => read(file, &self.context),
             None => read(&self.context.join("Dockerfile"), &self.context),
+        }
+    }
+}
+
+impl Build {
+    /// A context from elsewhere: a repository, an archive, or a Dockerfile alone.
+    fn fetched(&self, address: &str, repository: bool, scratch: &Path) -> Result<Source, Error> {
+        let directory = scratch.join("fetched");
+        fs::create_dir(&directory).doing("make the directory", &directory)?;
+        let address = match address.split_once('#') {
+            Some((start, end)) if repository && !remote::is_git(address) => format!("{start}.git#{end}"),
+            None if repository && !remote::is_git(address) => format!("{address}.git"),
+            _ => address.to_owned(),
+        };
+        let path = remote::fetch(&address, &directory, None, false)?;
+        let name = self.file.as_deref().unwrap_or(Path::new("Dockerfile"));
+        if path.is_dir() {
+            return read(&path.join(name), &path);
+        }
+        let directory = scratch.join("context");
+        fs::create_dir(&directory).doing("make the directory", &directory)?;
+        let file = fs::File::open(&path).doing("open", &path)?;
+        match context::input(file, &directory)? {
+            Input::Archive => read(&directory.join(name), &directory),
+            Input::Dockerfile(dockerfile) => {
+                let context = Context::new(&directory, "")?;
+                Ok(Source { dockerfile, name: "Dockerfile".to_owned(), context })
+            }
         }
     }
 }

@@ -18,6 +18,7 @@ mod mounts;
 mod onto;
 mod plan;
 mod prune;
+pub mod remote;
 mod run;
 mod scope;
 mod stage;

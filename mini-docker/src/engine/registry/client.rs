@@ -352,7 +352,7 @@ fn agent(config: &Config, endpoint: &Endpoint, domain: &str) -> Result<Agent> {
 }
 
 /// The machine's certificates, and those that it has for one registry alone.
-fn roots(domain: &str) -> Result<RootCerts> {
+pub(in crate::engine) fn roots(domain: &str) -> Result<RootCerts> {
     let bundles = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
     let named = std::env::var_os("SSL_CERT_FILE").and_then(|path| fs::read(path).ok());
     let system = named.or_else(|| bundles.iter().find_map(|path| fs::read(path).ok()));

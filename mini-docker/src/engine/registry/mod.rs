@@ -27,6 +27,7 @@ use client::{Call, Client, contents};
 use config::Config;
 use credentials::Credentials;
 
+pub(in crate::engine) use client::roots;
 pub use pull::Pulled;
 pub use push::Pushed;
 

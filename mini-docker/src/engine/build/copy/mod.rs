@@ -15,6 +15,7 @@ use super::{
     configure::below,
     context::Context,
     dockerfile::{self, Command, Ignore, ParseError},
+    remote,
     stage::{Stage, Step},
     workspace::Workspace,
 };
@@ -75,12 +76,12 @@ impl<'a> Builder<'a> {
             ))
             .into());
         }
-        let remote = |source: &&String| source.contains("://") || source.starts_with("git@");
-        if add && let Some(url) = copy.sources.iter().find(remote) {
-            return Err(Error::invalid(format!(
-                "ADD {url}: sources from the network are not there yet: get it with RUN"
-            ))
-            .into());
+        let (remote, local) = copy.sources.iter().cloned().partition(|source| add && remote::is_remote(source));
+        let remote: Vec<String> = remote;
+        if copy.checksum.is_some() && (remote.is_empty() || many) {
+            return Err(
+                Error::invalid("checksum is only for one source, an address of HTTP or a git repository").into()
+            );
         }
         let arrival = Arrival {
             keyword,
@@ -89,7 +90,7 @@ impl<'a> Builder<'a> {
             into: ends || many,
             mode: copy.chmod.as_deref().map(Mode::parse).transpose()?,
             keeps_owners: copy.from.is_some() && copy.chown.is_none(),
-            unpacks: add && copy.unpack != Some(false),
+            unpacks: add && copy.unpack.unwrap_or(remote.is_empty()),
         };
         self.announce(stage, &command.source);
         let from = self.source(stage, copy.from.as_deref())?;
@@ -100,7 +101,11 @@ impl<'a> Builder<'a> {
             From::Workspace(workspace) => (workspace.root(), &none),
             From::Context(context) => (context.root.as_fd(), &context.ignore),
         };
-        let selected = select::select(root, ignore, &exclude, copy)?;
+        let local = dockerfile::Copy { sources: local, ..copy.clone() };
+        let mut selected = select::select(root, ignore, &exclude, &local)?;
+        for source in &remote {
+            selected.extend(self.fetch(source, copy, &exclude)?);
+        }
         let content = digest::digest(&selected, &arrival)?;
         let words = history(&arrival);
         let key = cache::key(&["copy", &stage.key, &content]);
@@ -109,6 +114,21 @@ impl<'a> Builder<'a> {
             return Ok(());
         }
         self.change(stage, &step, |workspace| write::write(workspace, &selected, &arrival))
+    }
+
+    /// Gets what ADD names that is not here.
+    fn fetch(&self, source: &str, copy: &dockerfile::Copy, exclude: &Ignore) -> Result<Vec<Selected>> {
+        let directory = self.intake.directory()?;
+        let keep_git = copy.keep_git_dir == Some(true);
+        let path = remote::fetch(source, &directory, copy.checksum.as_deref(), keep_git)?;
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
+            return Err(Error::invalid(format!("ADD {source}: it has no name")));
+        };
+        let context = Context::new(parent, "")?;
+        // Not a pattern, whatever is in it.
+        let name = name.chars().flat_map(|c| if "*?[\\".contains(c) { vec!['\\', c] } else { vec![c] }).collect();
+        let one = dockerfile::Copy { sources: vec![name], ..dockerfile::Copy::default() };
+        select::select(context.root.as_fd(), &context.ignore, exclude, &one)
     }
 
     /// Copies files for a mount: the directory with the copy, the digest of its content, and whether it is a directory.

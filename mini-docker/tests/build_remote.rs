@@ -1,0 +1,111 @@
+//! What a build takes from elsewhere: by HTTP, and from git repositories.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    net::TcpListener,
+    path::Path,
+    process::Command,
+    thread,
+};
+
+use tests::engine::{Engine, Said};
+
+fn engine() -> Engine {
+    Engine::new(env!("CARGO_BIN_EXE_mini-docker"))
+}
+
+fn build(engine: &Engine, flags: &[&str], dockerfile: &str) -> Said {
+    let directory = engine.path("context");
+    fs::create_dir_all(&directory).unwrap();
+    fs::write(directory.join("Dockerfile"), dockerfile).unwrap();
+    engine.run(&[&["build"], flags, &[directory.to_str().unwrap()]].concat())
+}
+
+/// A server that answers each request with `content`, and those of /none with 404.
+fn serve(content: &'static [u8]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            let lines: Vec<_> = lines.map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
+            let status = if lines[0].contains("/none") { "404 Not Found" } else { "200 OK" };
+            let head = format!(
+                "HTTP/1.1 {status}\r\nLast-Modified: Sun, 09 Sep 2001 01:46:40 GMT\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+                content.len()
+            );
+            let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(content));
+        }
+    });
+    format!("http://{address}")
+}
+
+#[test]
+fn add_takes_files_from_addresses() {
+    let engine = engine();
+    let server = serve(b"far\n");
+    let digest = "sha256:d32da4bb77c79df55b1fc1e3ba1c24b05ec6b8dd05a01a4d7a4b3c1b0f7cb4dd";
+    build(&engine, &["-q", "-t", "t"], &format!("FROM bb\nADD {server}/d/f?x=1 /d/\nADD {server}/d/f /g\n")).ok();
+    let look = ["run", "--rm", "t", "stat", "-c", "%n %a %u %Y", "/d/f", "/g"];
+    assert_eq!(engine.run(&look).ok(), "/d/f 600 0 1000000000\n/g 600 0 1000000000\n");
+    assert_eq!(engine.run(&["run", "--rm", "t", "cat", "/d/f"]).ok(), "far\n");
+    let said = build(&engine, &[], &format!("FROM bb\nADD --checksum={digest} {server}/f /f\n"));
+    assert!(said.code == 1 && said.err.contains("digest mismatch"), "{said:?}");
+    let found = said.err.split("it is ").nth(1).unwrap().split(',').next().unwrap().to_owned();
+    build(&engine, &["-q"], &format!("FROM bb\nADD --checksum={found} {server}/f /f\n")).ok();
+    for (line, why) in [
+        (format!("ADD {server}/none /f"), "404"),
+        ("ADD http://127.0.0.1:9/f /f".to_owned(), "127.0.0.1:9"),
+        (format!("ADD --checksum={digest} Dockerfile /f"), "checksum is only for"),
+    ] {
+        let said = build(&engine, &[], &format!("FROM bb\n{line}\n"));
+        assert!(said.code == 1 && said.err.contains(why), "{line}: {said:?}");
+    }
+    assert_eq!(engine.leaks(), Vec::<String>::new());
+}
+
+#[test]
+fn a_dockerfile_comes_from_an_address() {
+    let engine = engine();
+    let server = serve(b"FROM bb\nRUN echo far > /f\n");
+    engine.run(&["build", "-q", "-t", "t", &format!("{server}/Dockerfile")]).ok();
+    assert_eq!(engine.run(&["run", "--rm", "t", "cat", "/f"]).ok(), "far\n");
+}
+
+fn git(directory: &Path, arguments: &[&str]) {
+    let mut command = Command::new("git");
+    command.current_dir(directory).args(["-c", "user.name=n", "-c", "user.email=e", "-c", "init.defaultBranch=main"]);
+    let output = command.args(arguments).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+}
+
+#[test]
+fn a_repository_is_a_source_and_a_context() {
+    let engine = engine();
+    let server = engine.path("served");
+    let tree = server.join("x.git");
+    fs::create_dir_all(tree.join("below")).unwrap();
+    fs::write(tree.join("below/Dockerfile"), "FROM bb\nCOPY f /f\n").unwrap();
+    fs::write(tree.join("below/f"), "one\n").unwrap();
+    git(&tree, &["init", "--quiet"]);
+    git(&tree, &["add", "."]);
+    git(&tree, &["commit", "--quiet", "-m", "one"]);
+    git(&tree, &["tag", "v1"]);
+    fs::write(tree.join("below/f"), "two\n").unwrap();
+    git(&tree, &["commit", "--quiet", "-am", "two"]);
+    let address = format!("file://{}", tree.display());
+    let cat = |path: &str| engine.run(&["run", "--rm", "t", "cat", path]).ok();
+    engine.run(&["build", "-q", "-t", "t", &format!("{address}#:below")]).ok();
+    assert_eq!(cat("/f"), "two\n");
+    engine.run(&["build", "-q", "-t", "t", &format!("{address}#v1:below")]).ok();
+    assert_eq!(cat("/f"), "one\n");
+    build(&engine, &["-q", "-t", "t"], &format!("FROM bb\nADD {address}#v1 /src\n")).ok();
+    assert_eq!(cat("/src/below/f"), "one\n");
+    assert_eq!(engine.run(&["run", "--rm", "t", "ls", "-A", "/src"]).ok(), "below\n");
+    build(&engine, &["-q", "-t", "t"], &format!("FROM bb\nADD --keep-git-dir=true {address} /src\n")).ok();
+    assert_eq!(engine.run(&["run", "--rm", "t", "ls", "-A", "/src"]).ok(), ".git\nbelow\n");
+    let said = engine.run(&["build", &format!("{address}#nosuch")]);
+    assert!(said.code == 1 && said.err.contains("nosuch"), "{said:?}");
+}

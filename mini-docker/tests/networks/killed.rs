@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, process::Command};
 
-use process::netlink::{Socket, expression::interface, nftables};
+use process::netlink::{Socket, expression::interface, nftables, route};
 use tests::{
     engine::{eventually, output},
     leaks,
@@ -92,4 +92,44 @@ fn a_network_that_goes_takes_nobody_s_walls_away() {
     let table = format!("mini-docker-{}", crate::walls::table_key(&engine));
     let left = host.run(move || nftables::has_table(&Socket::netfilter().unwrap(), &table));
     assert_eq!(left, Ok(false), "the table goes with the last of them");
+}
+
+/// Each command, killed at each of its requests to the kernel in turn, with the processes that it has made.
+#[test]
+fn commands_can_be_killed_at_each_request_about_networks() {
+    let (engine, host) = (engine(), Machine::new());
+    let run = |arguments: &[&str]| engine.run_on(&host, arguments);
+    let killed = |request: usize, arguments: &[&str]| {
+        let command = engine.command(arguments);
+        let mut traced = Command::new("strace");
+        traced.args(["-f", "-qq", "-o", "/dev/null", "-e"]);
+        traced.arg(format!("inject=sendto,sendmsg:signal=SIGKILL:when={request}"));
+        traced.arg(command.get_program()).args(command.get_args()).env("MINI_DOCKER_ROOT", engine.root());
+        host.run(move || output(traced, b""));
+    };
+    let unless = |words: &str, arguments: &[&str]| {
+        let said = run(arguments);
+        assert!(said.code == 0 || said.err.contains(words), "{arguments:?}: {said:?}");
+    };
+    let box_on = ["--network", "blue", "-p", "8080:80", "bb"];
+    for request in 1..=12 {
+        killed(request, &["network", "create", "blue"]);
+        unless("already exists", &["network", "create", "blue"]);
+        killed(request, &[&["run", "--rm", "--name", "box"], &box_on[..], &["true"]].concat());
+        run(&["rm", "-f", "box"]);
+        run(&[&["run", "-d", "--name", "box"], &box_on[..], &["sleep", "100"]].concat()).ok();
+        killed(request, &["network", "disconnect", "blue", "box"]);
+        unless("is not connected", &["network", "disconnect", "blue", "box"]);
+        killed(request, &["network", "connect", "blue", "box"]);
+        unless("already exists", &["network", "connect", "blue", "box"]);
+        run(&["rm", "-f", "box"]).ok();
+        killed(request, &["network", "rm", "blue"]);
+        unless("not found", &["network", "rm", "blue"]);
+    }
+    run(&["network", "prune", "-f"]).ok();
+    let table = format!("mini-docker-{}", crate::walls::table_key(&engine));
+    host.run(move || {
+        assert_eq!(nftables::has_table(&Socket::netfilter().unwrap(), &table), Ok(false));
+        eventually("all links are gone", || route::links(&Socket::route().unwrap()).unwrap().len() == 1);
+    });
 }

@@ -34,6 +34,11 @@ impl Engine {
         may_connect(network, &container.config, &endpoint)?;
         if container.status.state == State::Running {
             let mut presence = self.presence(id)?.unwrap_or_default();
+            if presence.networks.contains(&network.id) {
+                // Somebody was killed while he did the same.
+                self.unplug(network, &container)?;
+                presence.networks.retain(|other| *other != network.id);
+            }
             presence.networks.push(network.id.clone());
             // First, so that whatever becomes of us, the place is given back.
             self.write_presence(id, &presence)?;
@@ -66,11 +71,11 @@ impl Engine {
         if endpoints.len() == before && !force {
             return Err(Error::conflict(format!("container {name} is not connected to network {}", network.name)));
         }
-        self.replace_config(&container.config)?;
+        // What is written down last is what another one does again, should we be killed.
         if container.status.state == State::Running {
             self.unplug(network, &container)?;
         }
-        Ok(())
+        self.replace_config(&container.config)
     }
 
     fn replace_config(&self, config: &ContainerConfig) -> Result<()> {

@@ -224,7 +224,11 @@ fn the_same_source_is_the_same_image() {
 
 #[test]
 fn a_cache_travels_with_an_image() {
-    let (one, other) = (engine(), engine());
+    let (one, other) = (engine(), Engine::empty(env!("CARGO_BIN_EXE_mini-docker")));
+    // On the same base: what another imports is another.
+    let base = one.path("base.tar");
+    one.run(&["save", "-o", base.to_str().unwrap(), "bb"]).ok();
+    other.run(&["load", "-i", base.to_str().unwrap()]).ok();
     let registry = Registry::start();
     let name = registry.name("me/cached:1");
     let steps = "FROM bb\nRUN cat /proc/sys/kernel/random/uuid > /u\nWORKDIR /w\n";
@@ -303,4 +307,33 @@ fn a_build_that_is_killed_takes_its_stages_with_it() {
         build(&engine, &["-q"], "FROM bb\nRUN true\n").ok();
         engine.leaks().is_empty()
     });
+}
+
+#[test]
+fn a_check_names_what_is_better_written_otherwise() {
+    let engine = engine();
+    let clean = build(&engine, &["--check"], "FROM bb AS a\nCMD [\"sh\"]\n").ok();
+    assert_eq!(clean, "Check complete, no warnings found.\n");
+    let bad = "FROM bb as One\nMAINTAINER me\nENV a b\nWORKDIR rel\nCMD x\nCMD y\nrun true\nARG MY_PASSWORD\nFROM bb AS one\n";
+    let said = build(&engine, &["--check"], bad);
+    assert_eq!(said.code, 1, "{said:?}");
+    for rule in [
+        "FromAsCasing",
+        "StageNameCasing",
+        "MaintainerDeprecated",
+        "LegacyKeyValueFormat",
+        "WorkdirRelativePath",
+        "JSONArgsRecommended",
+        "MultipleInstructionsDisallowed",
+        "ConsistentInstructionCasing",
+        "SecretsUsedInArgOrEnv",
+        "DuplicateStageName",
+    ] {
+        assert!(said.out.contains(&format!("WARNING: {rule}\n")), "{rule}: {}", said.out);
+    }
+    assert!(said.out.contains("   2 | >>> MAINTAINER me\n"), "{}", said.out);
+    let skipped = format!("# check=skip=all\n{bad}");
+    build(&engine, &["--check"], &skipped).ok();
+    assert_eq!(build(&engine, &["--check"], "FROM\n").code, 1);
+    assert_eq!(engine.run(&["images", "-q"]).ok().lines().count(), 1, "nothing is built");
 }

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::engine::{
     Engine, Error,
-    build::{Place, Pull, Request, check_platform, context::Context},
+    build::{Place, Pull, Request, check_platform, context::Context, lint},
     error::Context as _,
     reference::Reference,
 };
@@ -77,6 +77,9 @@ pub(super) struct Build {
     /// Where others may take the cached steps of this image from
     #[arg(long, value_name = "type=inline|type=local,dest=DIRECTORY")]
     cache_to: Vec<String>,
+    /// Look the Dockerfile through, and build nothing
+    #[arg(long)]
+    check: bool,
     #[command(flatten)]
     environs: EnvironsFlags,
     #[command(flatten)]
@@ -112,6 +115,9 @@ impl Build {
         let outputs: Vec<_> = self.output.iter().map(|text| Output::parse(text)).collect::<Result<_, _>>()?;
         let scratch = engine.scratch()?;
         let source = self.source(&scratch.path)?;
+        if self.check {
+            return check(&source);
+        }
         let name = source.name.clone();
         let quiet = self.quiet || self.progress == Style::Quiet;
         let mut request = self.request(engine, source, &outputs, quiet)?;
@@ -176,6 +182,22 @@ impl Build {
             secrets: self.secret.iter().map(|text| secret(text)).collect::<Result<_, _>>()?,
         })
     }
+}
+
+/// `--check`: 1 where something was found, as in Docker.
+fn check(source: &source::Source) -> Outcome {
+    let warnings = lint::check(&source.dockerfile)?;
+    let head = match warnings.len() {
+        0 => "Check complete, no warnings found.".to_owned(),
+        1 => "Check complete, 1 warning has been found!".to_owned(),
+        many => format!("Check complete, {many} warnings have been found!"),
+    };
+    print(format_args!("{head}\n"));
+    for lint::Warning { rule, text, lines } in &warnings {
+        let excerpt = printer::excerpt(&source.name, &source.dockerfile, *lines);
+        print(format_args!("\nWARNING: {rule}\n{text}\n{excerpt}"));
+    }
+    Ok(u8::from(!warnings.is_empty()))
 }
 
 /// `NAME=PATH` or `NAME=docker-image://IMAGE`.

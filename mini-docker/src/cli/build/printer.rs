@@ -119,7 +119,7 @@ impl Printer {
 }
 
 /// The lines around, the failed ones marked.
-fn excerpt(name: &str, dockerfile: &str, lines: Lines) -> String {
+pub(super) fn excerpt(name: &str, dockerfile: &str, lines: Lines) -> String {
     use std::fmt::Write;
     let mut text = format!("{name}:{}\n--------------------\n", lines.start);
     let first = lines.start.saturating_sub(2).max(1);

@@ -14,6 +14,7 @@ mod epoch;
 mod export;
 mod images;
 mod inline;
+pub mod lint;
 mod mounts;
 mod onto;
 mod plan;

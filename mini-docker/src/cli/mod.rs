@@ -1,6 +1,7 @@
 //! The command line: what Docker's users type.
 
 mod build;
+mod check;
 mod completion;
 mod compose;
 mod confirm;
@@ -127,6 +128,8 @@ enum Command {
     Rmi(image::Rmi),
     /// Save one or more images to a tar archive (streamed to STDOUT by default)
     Save(image::Save),
+    /// Search a registry for images
+    Search(image::Search),
     /// Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE
     Tag(image::Tag),
     /// Manage images
@@ -141,6 +144,8 @@ enum Command {
     Info(system::Info),
     /// Say what this machine lacks for containers, and what to do about it
     Doctor(system::Doctor),
+    /// Verify what the store holds, and repair it
+    Check(check::Check),
     /// Generate the autocompletion script for a shell
     Completion(completion::Completion),
     /// Write manual pages
@@ -206,12 +211,14 @@ impl Command {
             Self::Push(command) => command.run(engine),
             Self::Rmi(command) => command.run(engine),
             Self::Save(command) => command.run(engine),
+            Self::Search(command) => command.run(),
             Self::Tag(command) => command.run(engine),
             Self::Image(command) => command.0.run(engine),
             Self::System(command) => command.0.run(engine),
             Self::Version(command) => command.run(),
             Self::Info(command) => command.run(engine),
             Self::Doctor(command) => command.run(),
+            Self::Check(command) => command.run(engine),
             Self::Completion(command) => command.run(),
             Self::Man(command) => command.run(),
             Self::Compose(command) => command.0.run(engine),
@@ -253,6 +260,7 @@ pub fn main() -> ExitCode {
         // These need no store.
         Command::DebugParse(_) => debug_parse::DebugParse::run(),
         Command::Version(command) => command.run(),
+        Command::Search(command) => command.run(),
         Command::Doctor(command) => command.run(),
         Command::Completion(command) => command.run(),
         Command::Man(command) => command.run(),

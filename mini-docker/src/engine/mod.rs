@@ -7,6 +7,7 @@ pub mod about;
 pub mod build;
 pub mod bytes;
 pub mod changes;
+pub mod check;
 pub mod container;
 pub mod cp;
 mod create;

@@ -12,6 +12,7 @@ pub(super) mod pull;
 mod push;
 mod rmi;
 mod save;
+mod search;
 mod tag;
 
 use clap::Subcommand;
@@ -28,6 +29,7 @@ pub(super) use pull::Pull;
 pub(super) use push::Push;
 pub(super) use rmi::{Rmi, print_removed};
 pub(super) use save::{Load, Save};
+pub(super) use search::Search;
 pub(super) use tag::Tag;
 
 #[derive(Debug, Subcommand)]

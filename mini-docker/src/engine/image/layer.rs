@@ -63,7 +63,7 @@ pub fn options() -> rootfs::Options {
 }
 
 /// A layer in a directory of its own, on its way into the store.
-pub(super) struct NewLayer {
+pub(in crate::engine) struct NewLayer {
     pub(super) id: Digest,
 }
 
@@ -142,7 +142,7 @@ impl Engine {
 }
 
 /// Unpacks a layer into `directory`, which is empty and becomes `layers/HEX`.
-pub(super) fn unpack(archive: impl Read, directory: &Path, expected: Expected) -> Result<NewLayer> {
+pub(in crate::engine) fn unpack(archive: impl Read, directory: &Path, expected: Expected) -> Result<NewLayer> {
     let fs = directory.join("fs");
     make_directory(&fs, 0o755)?;
     let target = open_directory(&fs)?;
@@ -193,7 +193,7 @@ fn finish(directory: &Path, info: &LayerInfo) -> Result<()> {
     syncfs(open_directory(directory)?).doing("sync", directory)
 }
 
-fn packed_digest(fs: &Path) -> Result<Digest> {
+pub(in crate::engine) fn packed_digest(fs: &Path) -> Result<Digest> {
     let mut hashing = Hashing::new(io::sink());
     rootfs::pack(open_directory(fs)?.as_fd(), &mut hashing, &options()).map_err(|e| cannot_pack(&e))?;
     Ok(hashing.digest())

@@ -73,6 +73,12 @@ impl Config {
         endpoints
     }
 
+    /// Where to search the registry `domain`: Docker's own has another host for that.
+    pub fn search_endpoint(&self, domain: &str) -> Endpoint {
+        let host = if domain == DEFAULT_DOMAIN { "index.docker.io" } else { domain };
+        Endpoint { base: format!("https://{host}"), insecure: self.is_insecure(host) }
+    }
+
     /// As for Docker, a registry on this machine is.
     fn is_insecure(&self, host: &str) -> bool {
         let name = match host.rsplit_once(':') {

@@ -8,6 +8,7 @@
 //! | `client` | one request, with the right token, and again where that can help |
 //! | `blob` | a blob as it comes, over as many connections as it takes |
 //! | `pull`, `push` | whole images |
+//! | `search` | repositories by words |
 
 mod auth;
 mod blob;
@@ -16,6 +17,7 @@ pub mod config;
 pub mod credentials;
 mod pull;
 mod push;
+mod search;
 
 use super::{
     digest::Digest,
@@ -30,6 +32,7 @@ use credentials::Credentials;
 pub(in crate::engine) use client::roots;
 pub use pull::Pulled;
 pub use push::Pushed;
+pub use search::{Hit, search};
 
 /// What is known of a transfer as it goes on. The engine prints nothing: this is for who does.
 pub trait Progress: Sync {

@@ -337,3 +337,18 @@ fn a_check_names_what_is_better_written_otherwise() {
     assert_eq!(build(&engine, &["--check"], "FROM\n").code, 1);
     assert_eq!(engine.run(&["images", "-q"]).ok().lines().count(), 1, "nothing is built");
 }
+
+#[test]
+fn a_shell_opens_before_the_step_that_failed() {
+    let engine = engine();
+    let directory = engine.path("context");
+    fs::create_dir_all(&directory).unwrap();
+    let dockerfile = "FROM bb\nENV V=kept\nRUN echo made > /f\nRUN echo lost > /g; exit 4\n";
+    fs::write(directory.join("Dockerfile"), dockerfile).unwrap();
+    let arguments = ["build", "--debug-shell", directory.to_str().unwrap()];
+    let said = engine.run_with(&arguments, b"cat /f; echo $V; ls /g\n");
+    assert_eq!((said.code, said.out.as_str()), (1, "made\nkept\n"), "{}", said.err);
+    assert!(said.err.contains("/g: No such file or directory"), "{}", said.err);
+    assert_eq!(engine.run(&["images", "-aq"]).ok().lines().count(), 1);
+    assert_eq!(engine.leaks(), Vec::<String>::new());
+}

@@ -2,6 +2,7 @@
 
 mod accepted;
 pub(super) mod builder;
+mod debug;
 mod environs;
 mod output;
 mod printer;
@@ -77,6 +78,9 @@ pub(super) struct Build {
     /// Where others may take the cached steps of this image from
     #[arg(long, value_name = "type=inline|type=local,dest=DIRECTORY")]
     cache_to: Vec<String>,
+    /// Open a shell in the state before a step that failed
+    #[arg(long)]
+    debug_shell: bool,
     /// Look the Dockerfile through, and build nothing
     #[arg(long)]
     check: bool,
@@ -134,6 +138,9 @@ impl Build {
         let built = engine.build(&request, &mut |event| printer.event(&event));
         let image = built.map_err(|failure| {
             printer.failure(&failure, &name, &request.dockerfile);
+            if let Some(Err(e)) = failure.before.as_ref().map(|state| debug::shell(engine, state)) {
+                super::complain(&e);
+            }
             Error::new(failure.error.kind, format!("failed to build: failed to solve: {}", failure.error))
         })?;
         outputs.iter().try_for_each(|output| output.write(engine, &image))?;
@@ -167,6 +174,7 @@ impl Build {
         }
         Ok(Request {
             inline_cache: args.get("BUILDKIT_INLINE_CACHE").is_some_and(|value| value == "1"),
+            debug: self.debug_shell,
             dockerfile: source.dockerfile,
             context: source.context,
             target: self.target.clone(),

@@ -36,7 +36,7 @@ use super::{
     digest::Digest,
     error::{Error, Result},
     files::Locking,
-    image::{Image, Intake, Notes},
+    image::{Image, ImageConfig, Intake, Notes},
     reference::Reference,
 };
 use context::Context;
@@ -71,6 +71,8 @@ pub struct Request {
     pub record: bool,
     /// Whether the image tells others what its steps made: see [`Engine::import_cache`].
     pub inline_cache: bool,
+    /// Whether a failure tells what there was before it.
+    pub debug: bool,
     /// Gets images from elsewhere.
     pub pull: Pull,
     /// Other places that FROM and `--from` may name.
@@ -122,11 +124,13 @@ pub struct Failure {
     pub lines: Option<Lines>,
     /// The number of the step that failed, if it was one.
     pub step: Option<usize>,
+    /// What its stage was before the step that failed, where [`Request::debug`] asks for it.
+    pub before: Option<Box<ImageConfig>>,
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self { error, lines: None, step: None }
+        Self { error, lines: None, step: None, before: None }
     }
 }
 
@@ -158,7 +162,7 @@ impl Engine {
     pub fn build<'a>(&'a self, request: &'a Request, progress: &'a mut Progress<'a>) -> Result<Image, Failure> {
         let file = Dockerfile::parse(&request.dockerfile).map_err(|e| {
             let lines = e.line.map(|line| Lines { start: line, end: line });
-            Failure { error: Error::invalid(e.to_string()), lines, step: None }
+            Failure { error: Error::invalid(e.to_string()), lines, step: None, before: None }
         })?;
         let escape = file.directives.escape;
         let epoch = epoch::of(&request.args)?;
@@ -186,6 +190,14 @@ impl Engine {
             Failure { step, ..failure }
         })?;
         Ok(builder.finish(stage)?)
+    }
+}
+
+impl Engine {
+    /// Makes an image without a name of what a stage was before a step: see [`Failure::before`].
+    pub fn record_state(&self, state: &ImageConfig) -> Result<Image> {
+        let bytes = serde_json::to_vec(state).map_err(|e| Error::system("write the configuration", &e.into()))?;
+        self.intake()?.finish(&bytes, None, &Notes::default(), &[])
     }
 }
 

@@ -52,6 +52,7 @@ impl Plan {
                 error,
                 lines: Some(stage.lines),
                 step: None,
+                before: None,
             })?;
             stages.push((stage, base));
         }
@@ -88,6 +89,7 @@ fn no_stage(lines: Option<Lines>) -> Failure {
         error: Error::invalid("no build stage in current context: a Dockerfile begins with FROM"),
         lines,
         step: None,
+        before: None,
     }
 }
 

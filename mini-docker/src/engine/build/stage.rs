@@ -55,7 +55,7 @@ impl Builder<'_> {
             return Ok(stage.clone());
         }
         let (parsed, base) = self.plan.stages[index].clone();
-        let at = |error: Error| Failure { error, lines: Some(parsed.lines), step: None };
+        let at = |error: Error| Failure { error, lines: Some(parsed.lines), step: None, before: None };
         if self.building.contains(&index) {
             return Err(at(Error::invalid(format!(
                 "circular dependency detected on stage: {}",
@@ -72,7 +72,10 @@ impl Builder<'_> {
         commands.extend(parsed.commands);
         stage.steps = 1 + commands.iter().filter(|command| writes(&command.instruction)).count();
         for command in &commands {
-            self.command(&mut stage, command).map_err(|failure| failure.at(command.lines))?;
+            self.command(&mut stage, command).map_err(|failure| {
+                let own = || self.request.debug.then(|| Box::new(stage.image.clone()));
+                Failure { before: failure.before.clone().or_else(own), ..failure.at(command.lines) }
+            })?;
         }
         self.building.pop();
         self.built.insert(index, stage.clone());

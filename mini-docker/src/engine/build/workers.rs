@@ -33,7 +33,10 @@ use super::{
     plan::Base,
     stage::Stage,
 };
-use crate::engine::error::{Error, Kind, Result};
+use crate::engine::{
+    error::{Error, Kind, Result},
+    image::ImageConfig,
+};
 
 /// What a worker tells, a line of JSON each.
 #[derive(Debug, Serialize, Deserialize)]
@@ -43,7 +46,7 @@ enum Word {
     Output(Vec<u8>),
     Done,
     Built(Box<Stage>, Vec<Kept>),
-    Failed(Error, Option<(usize, usize)>),
+    Failed(Error, Option<(usize, usize)>, Option<Box<ImageConfig>>),
 }
 
 /// A process that builds a stage.
@@ -172,8 +175,9 @@ impl Builder<'_> {
             // Who does not listen any more kills this process.
             let _ = say(&mut copy, &word);
         };
-        let failed =
-            |failure: Failure| Word::Failed(failure.error, failure.lines.map(|lines| (lines.start, lines.end)));
+        let failed = |failure: Failure| {
+            Word::Failed(failure.error, failure.lines.map(|lines| (lines.start, lines.end)), failure.before)
+        };
         let word = match self.engine.intake() {
             Err(e) => failed(e.into()),
             Ok(intake) => {
@@ -254,9 +258,9 @@ impl Builder<'_> {
             Word::Cached => (self.progress)(Event::Cached { number }),
             Word::Output(bytes) => (self.progress)(Event::Output { number, bytes: &bytes }),
             Word::Done => (self.progress)(Event::Done { number }),
-            Word::Failed(error, lines) => {
+            Word::Failed(error, lines, before) => {
                 let lines = lines.map(|(start, end)| Lines { start, end });
-                return Err(Failure { error, lines, step: Some(number).filter(|number| *number > 0) });
+                return Err(Failure { error, lines, step: Some(number).filter(|number| *number > 0), before });
             }
             Word::Built(..) => {}
         }

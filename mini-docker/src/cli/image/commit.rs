@@ -23,13 +23,17 @@ pub(crate) struct Commit {
     /// Commit message
     #[arg(short, long, default_value = "", hide_default_value = true)]
     message: String,
+    /// Pause the container during the commit
+    #[arg(short, long, default_value = "true", value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set)]
+    pause: bool,
 }
 
 impl Commit {
     pub(crate) fn run(self, engine: &Engine) -> Outcome {
         let name = self.name.as_deref().map(Reference::parse).transpose()?;
         let container = engine.container(&self.container)?;
-        let commit = image::Commit { name, author: self.author, message: self.message, changes: self.change };
+        let commit =
+            image::Commit { name, author: self.author, message: self.message, changes: self.change, pause: self.pause };
         let image = engine.commit(&container, &commit)?;
         print(format_args!("{}\n", image.digest()));
         Ok(0)

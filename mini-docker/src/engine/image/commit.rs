@@ -5,9 +5,9 @@ use jiff::Timestamp;
 use super::{History, Image, ImageConfig, Notes, Take, change, config::RunConfig};
 use crate::engine::{
     Engine,
-    container::{Config, Container},
+    container::{Config, Container, State},
     digest::Digest,
-    error::{Error, Result},
+    error::{Error, Kind, Result},
     reference::Reference,
 };
 
@@ -22,6 +22,8 @@ pub struct Commit {
     pub message: String,
     /// Dockerfile instructions over the configuration.
     pub changes: Vec<String>,
+    /// Whether a running container stands still meanwhile, so that its files fit together.
+    pub pause: bool,
 }
 
 /// Where the runtime mounts something over the root: what is there below the mounts are only mount points.
@@ -44,7 +46,19 @@ impl Engine {
         let intake = self.intake()?;
         intake.lease(&image.rootfs.diff_ids)?;
         let upper = self.container_file(&config.id, "upper");
-        let layer = if upper.exists() { Some(intake.tree(&upper, Take::Copy, &MOUNT_POINTS)?) } else { None };
+        let pause = commit.pause && container.status.state == State::Running;
+        if pause {
+            self.pause(&config.id)?;
+        }
+        let layer = if upper.exists() { Some(intake.tree(&upper, Take::Copy, &MOUNT_POINTS)) } else { None };
+        if pause {
+            match self.unpause(&config.id) {
+                // It was killed, or let go on by somebody else.
+                Err(e) if matches!(e.kind, Kind::Conflict | Kind::NotFound) => {}
+                unpaused => unpaused?,
+            }
+        }
+        let layer = layer.transpose()?;
         let layer = layer.filter(|layer| !is_empty(layer));
         let created = Some(Timestamp::now());
         image.created = created;
@@ -66,7 +80,11 @@ impl Engine {
         image.rootfs.diff_ids.extend(layer);
         let bytes = serde_json::to_vec(&image).map_err(|e| Error::system("write the configuration", &e.into()))?;
         let notes = Notes { parent: base.and_then(|base| Digest::from_hex(&base.id)), tagged: None };
-        intake.finish(&bytes, None, &notes, commit.name.as_slice())
+        let image = intake.finish(&bytes, None, &notes, commit.name.as_slice())?;
+        let name = commit.name.as_ref().map(ToString::to_string).unwrap_or_default();
+        let extra = [("comment", commit.message.as_str()), ("imageID", &image.digest()), ("imageRef", &name)];
+        self.emit_container(config, "commit", &extra);
+        Ok(image)
     }
 }
 

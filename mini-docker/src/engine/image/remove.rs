@@ -8,6 +8,7 @@ use crate::engine::{
     container::{Container, State},
     digest::Digest,
     error::{Context, Error, Result},
+    events::Type,
     files::Locking,
     reference::Reference,
 };
@@ -169,6 +170,7 @@ impl<'a> Removal<'a> {
             listed.tags.retain(|own| own.file() != name.file());
             listed.digests.retain(|own| own.file() != name.file());
         }
+        self.emit_image("untag", id);
         self.done.removed.push(Removed::Untagged(name.to_string()));
         Ok(())
     }
@@ -200,6 +202,7 @@ impl<'a> Removal<'a> {
         }
         let path = self.engine.store.image(id);
         fs::remove_file(&path).doing("remove", &path)?;
+        self.emit_image("delete", id);
         self.done.removed.push(Removed::Deleted(format!("sha256:{id}")));
         let Some(at) = self.images.iter().position(|listed| listed.image.id == id) else { return Ok(()) };
         let image = self.images.remove(at).image;
@@ -208,6 +211,12 @@ impl<'a> Removal<'a> {
             Some(parent) if prune && self.is_nameless(parent.hex()) => self.delete(parent.hex(), false, true, true),
             _ => Ok(()),
         }
+    }
+
+    /// As Docker: the image's id is its name here.
+    fn emit_image(&self, action: &str, id: &str) {
+        let id = format!("sha256:{id}");
+        self.engine.emit(Type::Image, action, &id, &[("name", &id)]);
     }
 
     fn is_nameless(&self, id: &str) -> bool {

@@ -28,6 +28,7 @@ use super::{
         storage::{From, Storage},
     },
     error::{Context, Error, Result},
+    events::Type,
     files::{Durability, Lock, Locking, read_json, write_json},
     store::make_directory,
 };
@@ -74,7 +75,9 @@ impl Engine {
             new.name = super::store::random_id()?;
             new.anonymous = true;
         }
-        self.ensure_volume(new, Durability::Machine)
+        let volume = self.ensure_volume(new, Durability::Machine)?;
+        self.emit(Type::Volume, "create", &volume.name, &[("driver", LOCAL)]);
+        Ok(volume)
     }
 
     /// As [`Engine::create_volume`], for one who holds the lock of the volumes.

@@ -1,10 +1,11 @@
 //! Volumes that go: by name, all that nobody uses, or with their container.
 
-use super::Volume;
+use super::{LOCAL, Volume};
 use crate::engine::{
     Engine,
     container::{Config, storage::From},
     error::{Error, Kind, Result},
+    events::Type,
     files::{Lock, Locking},
     store::Garbage,
     usage::disk_usage,
@@ -36,6 +37,7 @@ impl Engine {
         let busy = || Error::conflict(format!("remove {name}: volume is in use: it is being filled, wait until it is"));
         let garbage = self.set_volume_aside(name)?.ok_or_else(busy)?;
         drop(alone);
+        self.emit(Type::Volume, "destroy", name, &[("driver", LOCAL)]);
         garbage.clear()
     }
 

@@ -133,3 +133,27 @@ fn commands_can_be_killed_at_each_request_about_networks() {
         eventually("all links are gone", || route::links(&Socket::route().unwrap()).unwrap().len() == 1);
     });
 }
+
+/// Who comes to a network that is just being removed is told so, and does not bring its bridge back.
+#[test]
+fn a_network_that_is_removed_meanwhile_leaves_no_bridge() {
+    let (engine, host) = (engine(), Machine::new());
+    let again = Machine::beside(&host);
+    let run = |arguments: &[&str]| engine.run_on(&host, arguments);
+    run(&["network", "create", "blue"]).ok();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..25 {
+                engine.run_on(&again, &["network", "prune", "-f"]).ok();
+                engine.run_on(&again, &["network", "create", "blue"]);
+            }
+        });
+        for _ in 0..25 {
+            let said = run(&["run", "--rm", "--network", "blue", "bb", "true"]);
+            assert!(said.code == 0 || said.err.contains("network blue not found"), "{said:?}");
+            run(&["run", "--rm", "bb", "true"]).ok();
+        }
+    });
+    run(&["network", "prune", "-f"]).ok();
+    host.run(|| eventually("all bridges are gone", || route::links(&Socket::route().unwrap()).unwrap().len() == 1));
+}

@@ -2,7 +2,8 @@
 //!
 //! From the files to the model, in this order: text ([`document`]), variables ([`interpolate`]), other files (`include`,
 //! `extends`), the files over each other ([`merge`]), the check against the specification ([`shape`]), one long form of
-//! everything ([`canonical`]), and at last what follows from all of it ([`complete`]). The specification is
+//! everything ([`canonical`]), and at last what follows from all of it ([`complete`]). What then runs: [`service`] says what
+//! container a service is, [`plan`] what is to be done, and [`execute`] does it. The specification is
 //! <https://github.com/compose-spec/compose-spec/blob/main/spec.md>.
 
 mod canonical;
@@ -12,14 +13,17 @@ mod document;
 pub mod dotenv;
 mod duration;
 mod encode;
+pub mod execute;
 mod extends;
 mod include;
 mod interpolate;
 mod load;
 mod merge;
 mod paths;
+pub mod plan;
 mod position;
 pub mod project;
+pub mod service;
 mod shape;
 mod short;
 pub mod template;

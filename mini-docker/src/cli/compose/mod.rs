@@ -1,6 +1,9 @@
 //! `compose`: several services from one description.
 
 mod config;
+mod life;
+mod look;
+mod up;
 
 use std::path::PathBuf;
 
@@ -8,8 +11,8 @@ use clap::{Args, Subcommand};
 
 use super::{Outcome, print};
 use crate::{
-    compose::{Options, Project},
-    engine::{Engine, Result},
+    compose::{Options, Project, execute::Running},
+    engine::{Engine, Result, container::Container},
 };
 
 #[derive(Debug, Args)]
@@ -38,10 +41,32 @@ enum Command {
     /// Parse, resolve and render the compose files in canonical form
     #[command(visible_alias = "convert")]
     Config(config::Config),
+    /// Create and start containers
+    Up(up::Up),
+    /// Stop and remove containers, networks
+    Down(up::Down),
+    /// List containers
+    Ps(look::Ps),
+    /// View output from containers
+    Logs(look::Logs),
+    /// Start services
+    Start(life::Services),
+    /// Stop services
+    Stop(life::Timed),
+    /// Restart service containers
+    Restart(life::Timed),
+    /// Pause services
+    Pause(life::Services),
+    /// Unpause services
+    Unpause(life::Services),
+    /// Force stop service containers
+    Kill(life::Kill),
+    /// Removes stopped service containers
+    Rm(life::Rm),
 }
 
 impl Compose {
-    pub(super) fn run(self, _engine: &Engine) -> Outcome {
+    pub(super) fn run(self, engine: &Engine) -> Outcome {
         let mut options = Options {
             files: self.file,
             name: self.project_name,
@@ -52,6 +77,30 @@ impl Compose {
         };
         match self.command {
             Command::Config(command) => command.run(&mut options),
+            command => {
+                let project = load(&options)?;
+                command.act(Running { project: &project, engine })
+            }
+        }
+    }
+}
+
+impl Command {
+    fn act(self, running: Running) -> Outcome {
+        let each = |services: life::Services, act: &dyn Fn(&Container) -> Result<()>| services.each(running, act);
+        match self {
+            Self::Config(_) => Ok(0),
+            Self::Up(command) => command.run(running),
+            Self::Down(command) => command.run(running),
+            Self::Ps(command) => command.run(running),
+            Self::Logs(command) => command.run(running),
+            Self::Start(services) => services.start(running),
+            Self::Stop(command) => command.stop(running),
+            Self::Restart(command) => command.restart(running),
+            Self::Pause(services) => each(services, &|c| running.engine.pause(&c.config.id)),
+            Self::Unpause(services) => each(services, &|c| running.engine.unpause(&c.config.id)),
+            Self::Kill(command) => command.run(running),
+            Self::Rm(command) => command.run(running),
         }
     }
 }

@@ -1,0 +1,99 @@
+//! What is done to containers of services that are there.
+
+use clap::Args;
+
+use crate::{
+    cli::{Outcome, confirm::confirmed},
+    compose::execute::Running,
+    engine::{container::Container, error::Result, monitor::Options, signal},
+};
+
+#[derive(Debug, Args)]
+pub(super) struct Services {
+    /// The services; all where none is named
+    #[arg(value_name = "SERVICE")]
+    services: Vec<String>,
+}
+
+impl Services {
+    pub(super) fn each(self, running: Running, act: &dyn Fn(&Container) -> Result<()>) -> Outcome {
+        running.of(&self.services)?.iter().try_for_each(act).map(|()| 0)
+    }
+
+    pub(super) fn start(self, running: Running) -> Outcome {
+        for service in running.ordered(&self.services, true)? {
+            running.await_dependencies(&service)?;
+            for container in running.of(&[service.name.to_owned()])? {
+                running.engine.start_unless_active(&container.config.id, Options::default())?;
+            }
+        }
+        Ok(0)
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Timed {
+    /// Seconds before a container is killed
+    #[arg(short, long, value_name = "SECONDS", allow_hyphen_values = true)]
+    timeout: Option<i64>,
+    #[command(flatten)]
+    services: Services,
+}
+
+impl Timed {
+    pub(super) fn stop(self, running: Running) -> Outcome {
+        running.stop(&running.of(&self.services.services)?, self.timeout).map(|()| 0)
+    }
+
+    pub(super) fn restart(self, running: Running) -> Outcome {
+        let timeout = self.timeout;
+        self.services.each(running, &|container| running.engine.restart(container, None, timeout))
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Kill {
+    /// Signal to send
+    #[arg(short, long, default_value = "KILL")]
+    signal: String,
+    #[command(flatten)]
+    services: Services,
+}
+
+impl Kill {
+    pub(super) fn run(self, running: Running) -> Outcome {
+        let signal = signal::parse(&self.signal)?;
+        let act = |c: &Container| if c.status.state.is_active() { running.engine.kill(c, signal) } else { Ok(()) };
+        self.services.each(running, &act)
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Rm {
+    /// Don't ask to confirm removal
+    #[arg(short, long)]
+    force: bool,
+    /// Stop the containers, if required, before removing
+    #[arg(short, long)]
+    stop: bool,
+    /// Remove any anonymous volumes attached to containers
+    #[arg(short, long)]
+    volumes: bool,
+    #[command(flatten)]
+    services: Services,
+}
+
+impl Rm {
+    pub(super) fn run(self, running: Running) -> Outcome {
+        if !confirmed(self.force, "Going to remove the stopped containers of these services.") {
+            return Ok(0);
+        }
+        if self.stop {
+            running.stop(&running.of(&self.services.services)?, None)?;
+        }
+        let volumes = self.volumes;
+        self.services.each(running, &|container| {
+            if container.status.state.is_active() { Ok(()) } else { running.engine.remove(container, false, volumes) }
+        })
+    }
+}

@@ -1,0 +1,100 @@
+//! `compose up` and what follows: what runs, what stays, what goes.
+
+use std::fs;
+
+use tests::engine::{Engine, Said, eventually};
+
+/// An engine with one project, described in a directory of its own.
+struct Shop {
+    engine: Engine,
+    name: String,
+}
+
+impl Shop {
+    fn new(name: &str, file: &str) -> Self {
+        let engine = Engine::new(env!("CARGO_BIN_EXE_mini-docker"));
+        let shop = Self { engine, name: format!("{name}{}", std::process::id()) };
+        fs::create_dir_all(shop.engine.path("shop")).unwrap();
+        shop.describe(file);
+        shop
+    }
+
+    fn describe(&self, file: &str) {
+        fs::write(self.engine.path("shop").join("compose.yaml"), file).unwrap();
+    }
+
+    fn compose(&self, arguments: &[&str]) -> Said {
+        let directory = self.engine.path("shop");
+        let directory = directory.to_str().unwrap();
+        self.engine.run(&[&["compose", "-p", &self.name, "--project-directory", directory], arguments].concat())
+    }
+}
+
+impl Drop for Shop {
+    fn drop(&mut self) {
+        self.compose(&["down", "-v", "-t", "0", "--remove-orphans"]);
+    }
+}
+
+#[test]
+fn data_outlives_down_and_goes_with_it_when_asked() {
+    let file = "services:\n  db:\n    image: bb\n    command: sh -c 'echo again >> /d/f; cat /d/f'\n    volumes: ['data:/d']\nvolumes:\n  data:\n";
+    let shop = Shop::new("data", file);
+    let volume = format!("{}_data", shop.name);
+    let last = || shop.compose(&["logs", "--no-log-prefix", "db"]).ok();
+    for words in ["again", "again\nagain"] {
+        shop.compose(&["up", "-d"]).ok();
+        eventually("the service writes", || last().trim() == words);
+        shop.compose(&["down", "-t", "0"]).ok();
+        assert!(shop.engine.run(&["volume", "ls", "-q"]).ok().contains(&volume));
+        assert!(!shop.engine.run(&["network", "ls"]).ok().contains(&shop.name));
+    }
+    shop.compose(&["down", "-v"]).ok();
+    assert!(!shop.engine.run(&["volume", "ls", "-q"]).ok().contains(&volume));
+}
+
+#[test]
+fn services_find_each_other_and_only_what_changed_is_made_anew() {
+    let file = |b: &str| {
+        format!(
+            "services:\n  a:\n    image: bb\n    command: sleep 1000\n    networks: {{default: {{aliases: [other]}}}}\n  b:\n    image: bb\n    command: sleep {b}\n    depends_on: [a]\n"
+        )
+    };
+    let shop = Shop::new("two", &file("1000"));
+    shop.compose(&["up", "-d"]).ok();
+    let ids = |service: &str| shop.compose(&["ps", "-q", service]).ok();
+    let (a, b) = (ids("a"), ids("b"));
+    assert_eq!((a.lines().count(), b.lines().count()), (1, 1));
+    for name in ["a", "other"] {
+        shop.engine.run(&["exec", &format!("{}-b-1", shop.name), "nslookup", name]).ok();
+    }
+    shop.describe(&file("2000"));
+    shop.compose(&["up", "-d", "-t", "0"]).ok();
+    assert_eq!(ids("a"), a);
+    assert_ne!(ids("b"), b);
+    shop.compose(&["up", "-d", "-t", "0", "--scale", "a=2"]).ok();
+    assert_eq!(ids("a").lines().count(), 2);
+    shop.describe("services:\n  a:\n    image: bb\n    command: sleep 1000\n");
+    shop.compose(&["up", "-d", "-t", "0", "--remove-orphans"]).ok();
+    assert!(!shop.engine.run(&["ps", "-a"]).ok().contains(&format!("{}-b-1", shop.name)));
+}
+
+#[test]
+fn dependants_wait_for_health_and_for_success() {
+    let file = "services:\n  slow:\n    image: bb\n    command: sh -c 'sleep 0.3; touch /ready; sleep 1000'\n    healthcheck: {test: 'test -e /ready', interval: 100ms}\n  job:\n    image: bb\n    command: 'false'\n  a:\n    image: bb\n    command: 'true'\n    depends_on: {slow: {condition: service_healthy}}\n  b:\n    image: bb\n    command: 'true'\n    depends_on: {job: {condition: service_completed_successfully}}\n";
+    let shop = Shop::new("wait", file);
+    shop.compose(&["up", "-d", "a"]).ok();
+    let slow = shop.engine.inspect(&format!("{}-slow-1", shop.name));
+    assert_eq!(slow["State"]["Health"]["Status"], "healthy");
+    let error = shop.compose(&["up", "-d", "b"]).refused(1);
+    assert!(error.contains("\"job\" didn't complete successfully: exit 1"), "{error}");
+    assert_eq!(shop.engine.inspect(&format!("{}-b-1", shop.name))["State"]["Status"], "created");
+}
+
+#[test]
+fn what_is_not_done_is_refused_by_name() {
+    let shop = Shop::new("key", "services:\n  a:\n    image: bb\n    gpus: all\n");
+    let error = shop.compose(&["up", "-d"]).refused(1);
+    assert!(error.contains("services.a.gpus"), "{error}");
+    assert!(!shop.engine.run(&["network", "ls"]).ok().contains(&shop.name));
+}

@@ -128,7 +128,7 @@ fn own(config: &Config) -> Value {
         "WorkingDir": config.working_dir,
         "Entrypoint": or_null(&config.entrypoint),
         "Labels": config.labels,
-        "StopSignal": config.stop_signal.to_string(),
+        "StopSignal": super::signal::name(config.stop_signal),
         "StopTimeout": config.stop_timeout,
     })
 }

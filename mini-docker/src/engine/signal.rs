@@ -4,6 +4,15 @@ use nix::sys::signal::Signal;
 
 use super::error::{Error, Result};
 
+/// `SIGTERM`, or `RTMIN+3` for those without a name of their own.
+pub fn name(signal: i32) -> String {
+    match Signal::try_from(signal) {
+        Ok(signal) => signal.as_str().to_owned(),
+        Err(_) if signal >= 34 => format!("RTMIN+{}", signal - 34),
+        Err(_) => signal.to_string(),
+    }
+}
+
 /// `9`, `KILL`, `SIGKILL`, `kill`, `RTMIN+3`.
 pub fn parse(text: &str) -> Result<i32> {
     let invalid = || Error::invalid(format!("invalid signal: {text}; use a name as in `kill -l`, or a number"));
@@ -24,4 +33,17 @@ pub fn parse(text: &str) -> Result<i32> {
         return real_time(rest, 64, -1).ok_or_else(invalid);
     }
     format!("SIG{name}").parse::<Signal>().map(|signal| signal as i32).map_err(|_| invalid())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read_again() {
+        assert_eq!((name(15).as_str(), name(37).as_str()), ("SIGTERM", "RTMIN+3"));
+        for signal in (1..32).chain(34..=64) {
+            assert_eq!(parse(&name(signal)).unwrap(), signal);
+        }
+    }
 }

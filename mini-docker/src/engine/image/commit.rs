@@ -115,7 +115,7 @@ fn run_config(config: &Config, base: Option<&RunConfig>) -> RunConfig {
     run.working_dir.clone_from(&config.working_dir);
     run.labels = if config.labels.is_empty() { None } else { Some(config.labels.clone()) };
     if !run.stop_signal.is_empty() || config.stop_signal != libc::SIGTERM {
-        run.stop_signal = config.stop_signal.to_string();
+        run.stop_signal = crate::engine::signal::name(config.stop_signal);
     }
     run
 }

@@ -74,8 +74,9 @@ impl Engine {
     }
 
     fn frozen(&self, config: &Config, frozen: bool) -> Result<()> {
+        let mut host = self.late_host(config)?;
         let handle = Handle::open(&self.cgroup_path(config));
-        let done = handle.and_then(|handle| if frozen { handle.freeze() } else { handle.thaw() });
+        let done = handle.and_then(|mut handle| if frozen { handle.freeze(&mut host) } else { handle.thaw() });
         let verb = if frozen { "pause" } else { "unpause" };
         done.map_err(|e| Error::new(super::error::Kind::System, format!("{verb} container {}: {e}", config.name)))
     }

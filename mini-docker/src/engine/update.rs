@@ -54,12 +54,16 @@ impl Engine {
         Ok(())
     }
 
-    /// Limits what runs. New cgroups are journaled for the monitor, which undoes them with the others.
     fn limit(&self, config: &Config, limits: &Limits) -> Result<process::Result<()>> {
-        let path = self.store.run(&config.id).join("undo");
-        let mut host = Host::new(Journal::open(&path).doing("open", &path)?);
+        let mut host = self.late_host(config)?;
         let handle = Handle::open(&self.cgroup_path(config));
         Ok(handle.and_then(|mut handle| handle.update(limits, &mut host)))
+    }
+
+    /// For what a running container is given: it is journaled for the monitor, which undoes it with everything else.
+    pub(super) fn late_host(&self, config: &Config) -> Result<Host> {
+        let path = self.store.run(&config.id).join("undo");
+        Ok(Host::new(Journal::open(&path).doing("open", &path)?))
     }
 
     /// Gives a container another name.

@@ -174,7 +174,7 @@ pub fn owner(root: BorrowedFd, text: &str) -> Result<(u32, u32)> {
 // ANCHOR: order
 /// What lives as long as the container, in the order in which the child enters it.
 fn container(spec: &Spec, overlay: overlay::Overlay, connection: Vec<Box<dyn Primitive>>) -> Result<Container> {
-    let cgroup = Cgroup::new(&spec.cgroup, spec.limits.clone(), &[Controller::Pids, Controller::Freezer])?;
+    let cgroup = Cgroup::new(&spec.cgroup, spec.limits.clone(), &[Controller::Pids])?;
     let table = table(spec, cgroup_mounts(&cgroup, &spec.view)).map_err(|_| null_byte("a path"))?;
     let mounts = mount::Mounts::new(&spec.base, table).map_err(|_| null_byte("the store's path"))?;
     let mut list: Vec<Box<dyn Primitive>> = vec![

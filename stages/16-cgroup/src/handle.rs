@@ -66,21 +66,30 @@ impl Handle {
     pub fn update(&mut self, limits: &Limits, host: &mut Host) -> Result<()> {
         limits.check(processors(), true)?;
         let now = Now { memory: self.stats().memory.and_then(|memory| memory.limit), update: true };
-        let planned = place::plan(&place::find()?, &self.path, limits, &[])?;
-        for place in planned {
-            let missing = !self.places.iter().any(|known| known.directory == place.directory);
-            if missing {
-                place.make(host)?;
-            } else if !limits.controllers().iter().all(|c| !place.hierarchy.has(*c) || place.does(*c)) {
+        for place in place::plan(&place::find()?, &self.path, limits, &[])? {
+            if !self.has(&place) {
+                self.join(place, limits, host)?;
+                continue;
+            }
+            if !limits.controllers().iter().all(|c| !place.hierarchy.has(*c) || place.does(*c)) {
                 // v2: the cgroup is there, the controller is not yet.
                 place.enable(host)?;
             }
-            place.limit(host, limits, if missing { Now::default() } else { now })?;
-            if missing {
-                self.move_to(&place)?;
-                self.places.insert(0, place);
-            }
+            place.limit(host, limits, now)?;
         }
+        Ok(())
+    }
+
+    fn has(&self, place: &Place) -> bool {
+        self.places.iter().any(|known| known.directory == place.directory)
+    }
+
+    /// Makes the cgroup in one more hierarchy of v1, and moves its processes there.
+    fn join(&mut self, place: Place, limits: &Limits, host: &mut Host) -> Result<()> {
+        place.make(host)?;
+        place.limit(host, limits, Now::default())?;
+        self.move_to(&place)?;
+        self.places.insert(0, place);
         Ok(())
     }
 
@@ -103,14 +112,24 @@ impl Handle {
         }
     }
 
-    /// Stops all processes, new ones too, and returns when they stand still. A second call does nothing.
+    /// Stops all processes, new ones too, and returns when they stand still. A second call does nothing. Where there is
+    /// no v2, they move to the hierarchy of the freezer first: a container is not in it from its start on, since each
+    /// hierarchy costs a move, and few are ever stopped.
     ///
     /// In v1 a stopped process does not die of SIGKILL before it goes on: [`Handle::kill`] and the undo of the cgroup
     /// see to that, `Undo::Kill` of one process does not.
     ///
     /// # Errors
     /// ENOENT where there is neither v2 nor the freezer of v1; ETIMEDOUT after ten seconds.
-    pub fn freeze(&self) -> Result<()> {
+    pub fn freeze(&mut self, host: &mut Host) -> Result<()> {
+        if self.directory(Controller::Freezer).is_none() {
+            let limits = Limits::default();
+            for place in place::plan(&place::find()?, &self.path, &limits, &[Controller::Freezer])? {
+                if place.hierarchy.has(Controller::Freezer) && !self.has(&place) {
+                    self.join(place, &limits, host)?;
+                }
+            }
+        }
         self.set_frozen(true)
     }
 
@@ -124,8 +143,8 @@ impl Handle {
 
     fn set_frozen(&self, frozen: bool) -> Result<()> {
         let Some(directory) = self.directory(Controller::Freezer) else {
-            return Err(Error::new("cgroup", format!("freeze {}", self.path.display()), Errno::ENOENT)
-                .hint("on v1 the container needs the controller freezer from its start on"));
+            // Nothing can have stopped them.
+            return if frozen { Err(self.no_freezer()) } else { Ok(()) };
         };
         let (v2, v1) = (directory.join("cgroup.freeze"), directory.join("freezer.state"));
         if v2.exists() {
@@ -146,6 +165,11 @@ impl Handle {
             sleep(nap);
             nap = (nap * 2).min(Duration::from_millis(2));
         }
+    }
+
+    fn no_freezer(&self) -> Error {
+        Error::new("cgroup", format!("freeze {}", self.path.display()), Errno::ENOENT)
+            .hint("mount cgroup v2, or v1 with the controller freezer")
     }
 
     /// Kills all processes, also those that are stopped or just being forked.

@@ -17,7 +17,7 @@ use tests::{
 
 const MB: u64 = 1 << 20;
 /// The engine's usual ones.
-const ACCOUNTING: [Controller; 3] = [Controller::Pids, Controller::CpuAccounting, Controller::Freezer];
+const ACCOUNTING: [Controller; 2] = [Controller::Pids, Controller::CpuAccounting];
 const BUSY: &str = "echo ready; while :; do :; done";
 
 fn run(limits: Limits, script: &str) -> (Running, Handle, PathBuf) {
@@ -44,10 +44,11 @@ fn await_progress(handle: &Handle, before: Duration) {
 
 #[test]
 fn frozen_processes_stand_still_until_they_are_thawed() {
-    let (_running, handle, _) = run(Limits::default(), BUSY);
+    let (mut running, mut handle, _) = run(Limits::default(), BUSY);
     await_progress(&handle, used(&handle));
-    handle.freeze().unwrap();
-    handle.freeze().expect("twice is no more than once");
+    handle.thaw().expect("nothing is to be thawed");
+    handle.freeze(&mut running.host).unwrap();
+    handle.freeze(&mut running.host).expect("twice is no more than once");
     let before = used(&handle);
     // For as long as makes some progress certain without the freezer.
     let end = Instant::now() + Duration::from_millis(50);
@@ -62,13 +63,13 @@ fn frozen_processes_stand_still_until_they_are_thawed() {
 
 #[test]
 fn a_frozen_container_can_be_killed() {
-    let (running, handle, path) = run(Limits::default(), BUSY);
-    handle.freeze().unwrap();
+    let (mut running, mut handle, path) = run(Limits::default(), BUSY);
+    handle.freeze(&mut running.host).unwrap();
     handle.kill().unwrap();
     assert_eq!(running.finish().code, 137);
     assert!(cgroups::directories(&path).is_empty());
     handle.kill().expect("nobody is there to be killed");
-    assert!(handle.freeze().is_err() && handle.processes().is_err());
+    assert!(handle.freeze(&mut Host::new(Journal::in_memory())).is_err() && handle.processes().is_err());
     assert!(Handle::open(&path).is_err());
 }
 

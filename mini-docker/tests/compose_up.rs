@@ -1,45 +1,15 @@
 //! `compose up` and what follows: what runs, what stays, what goes.
 
-use std::fs;
+use tests::{compose::Shop, engine::eventually};
 
-use tests::engine::{Engine, Said, eventually};
-
-/// An engine with one project, described in a directory of its own.
-struct Shop {
-    engine: Engine,
-    name: String,
-}
-
-impl Shop {
-    fn new(name: &str, file: &str) -> Self {
-        let engine = Engine::new(env!("CARGO_BIN_EXE_mini-docker"));
-        let shop = Self { engine, name: format!("{name}{}", std::process::id()) };
-        fs::create_dir_all(shop.engine.path("shop")).unwrap();
-        shop.describe(file);
-        shop
-    }
-
-    fn describe(&self, file: &str) {
-        fs::write(self.engine.path("shop").join("compose.yaml"), file).unwrap();
-    }
-
-    fn compose(&self, arguments: &[&str]) -> Said {
-        let directory = self.engine.path("shop");
-        let directory = directory.to_str().unwrap();
-        self.engine.run(&[&["compose", "-p", &self.name, "--project-directory", directory], arguments].concat())
-    }
-}
-
-impl Drop for Shop {
-    fn drop(&mut self) {
-        self.compose(&["down", "-v", "-t", "0", "--remove-orphans"]);
-    }
+fn shop(name: &str, file: &str) -> Shop {
+    Shop::new(env!("CARGO_BIN_EXE_mini-docker"), name, file)
 }
 
 #[test]
 fn data_outlives_down_and_goes_with_it_when_asked() {
     let file = "services:\n  db:\n    image: bb\n    command: sh -c 'echo again >> /d/f; cat /d/f'\n    volumes: ['data:/d']\nvolumes:\n  data:\n";
-    let shop = Shop::new("data", file);
+    let shop = shop("data", file);
     let volume = format!("{}_data", shop.name);
     let last = || shop.compose(&["logs", "--no-log-prefix", "db"]).ok();
     for words in ["again", "again\nagain"] {
@@ -60,7 +30,7 @@ fn services_find_each_other_and_only_what_changed_is_made_anew() {
             "services:\n  a:\n    image: bb\n    command: sleep 1000\n    networks: {{default: {{aliases: [other]}}}}\n  b:\n    image: bb\n    command: sleep {b}\n    depends_on: [a]\n"
         )
     };
-    let shop = Shop::new("two", &file("1000"));
+    let shop = shop("two", &file("1000"));
     shop.compose(&["up", "-d"]).ok();
     let ids = |service: &str| shop.compose(&["ps", "-q", service]).ok();
     let (a, b) = (ids("a"), ids("b"));
@@ -82,7 +52,7 @@ fn services_find_each_other_and_only_what_changed_is_made_anew() {
 #[test]
 fn dependants_wait_for_health_and_for_success() {
     let file = "services:\n  slow:\n    image: bb\n    command: sh -c 'sleep 0.3; touch /ready; sleep 1000'\n    healthcheck: {test: 'test -e /ready', interval: 100ms}\n  job:\n    image: bb\n    command: 'false'\n  a:\n    image: bb\n    command: 'true'\n    depends_on: {slow: {condition: service_healthy}}\n  b:\n    image: bb\n    command: 'true'\n    depends_on: {job: {condition: service_completed_successfully}}\n";
-    let shop = Shop::new("wait", file);
+    let shop = shop("wait", file);
     shop.compose(&["up", "-d", "a"]).ok();
     let slow = shop.engine.inspect(&format!("{}-slow-1", shop.name));
     assert_eq!(slow["State"]["Health"]["Status"], "healthy");
@@ -93,7 +63,7 @@ fn dependants_wait_for_health_and_for_success() {
 
 #[test]
 fn what_is_not_done_is_refused_by_name() {
-    let shop = Shop::new("key", "services:\n  a:\n    image: bb\n    gpus: all\n");
+    let shop = shop("key", "services:\n  a:\n    image: bb\n    gpus: all\n");
     let error = shop.compose(&["up", "-d"]).refused(1);
     assert!(error.contains("services.a.gpus"), "{error}");
     assert!(!shop.engine.run(&["network", "ls"]).ok().contains(&shop.name));

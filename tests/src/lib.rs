@@ -3,6 +3,7 @@
 
 pub mod breakout;
 pub mod cgroups;
+pub mod compose;
 pub mod container;
 pub mod engine;
 pub mod leaks;

@@ -144,7 +144,8 @@ fn command(value: Value) -> Result<Option<Value>, String> {
     })
 }
 
-fn words(line: &str) -> Result<Vec<String>, String> {
+/// The words of a line, as a shell parts them.
+pub fn words(line: &str) -> Result<Vec<String>, String> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
     let mut quote = None;

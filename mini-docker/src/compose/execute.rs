@@ -87,6 +87,20 @@ impl<'a> Running<'a> {
         Ok(all)
     }
 
+    /// A service's container with this number, or its first that runs.
+    ///
+    /// # Errors
+    /// [`Kind::NotFound`] where there is none.
+    pub fn nth(&self, service: &str, index: Option<usize>) -> Result<Container> {
+        let mut all = self.of(&[service.to_owned()])?.into_iter();
+        let found = match index.filter(|&index| index > 0) {
+            Some(index) => all.find(|c| number(c) == index),
+            None => all.find(|c| c.status.state.is_active()),
+        };
+        let which = index.map_or_else(String::new, |index| format!(" container #{index}"));
+        found.ok_or_else(|| Error::not_found(format!("service {service:?} is not running{which}: bring it up first")))
+    }
+
     /// These services and what they depend on, dependencies first.
     pub fn ordered(&self, services: &[String], no_deps: bool) -> Result<Vec<Service<'a>>> {
         let mut ordered = Vec::new();

@@ -19,6 +19,7 @@ mod include;
 mod interpolate;
 mod load;
 mod merge;
+pub mod oneoff;
 mod paths;
 pub mod plan;
 mod position;
@@ -30,4 +31,5 @@ pub mod template;
 mod tree;
 mod unique;
 
+pub use encode::words;
 pub use project::{Options, Project};

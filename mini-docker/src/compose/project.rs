@@ -29,6 +29,8 @@ pub struct Options {
     pub name: Option<String>,
     /// Profiles to enable; `*` is all of them.
     pub profiles: Vec<String>,
+    /// Services that the command line names: their profiles are enabled too.
+    pub named: Vec<String>,
     /// Files of variables; none: `.env` of the project's directory.
     pub env_files: Vec<PathBuf>,
     /// What relative paths begin at; the first file's directory where it is missing.
@@ -105,11 +107,14 @@ impl Project {
         let encoded = encode(Value::Object(model), &PROJECT, &Path::default())?;
         let Some(Value::Object(mut model)) = encoded else { return Err(Error::invalid("empty compose file")) };
         model.extend(extensions);
-        let profiles = profiles(options, &context.environment);
+        let mut profiles = profiles(options, &context.environment);
         let all = match model.remove("services") {
             Some(Value::Object(services)) => services,
             _ => Mapping::new(),
         };
+        for service in options.named.iter().filter_map(|name| all.get(name)) {
+            profiles.extend(service.get("profiles").and_then(Value::as_array).into_iter().flatten().map(text_of));
+        }
         let (services, disabled): (Vec<_>, Vec<_>) =
             all.into_iter().partition(|(_, service)| is_enabled(service, &profiles));
         let disabled: Mapping = disabled.into_iter().collect();

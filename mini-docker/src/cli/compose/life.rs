@@ -16,6 +16,10 @@ pub(super) struct Services {
 }
 
 impl Services {
+    pub(super) fn services(&self) -> &[String] {
+        &self.services
+    }
+
     pub(super) fn each(self, running: Running, act: &dyn Fn(&Container) -> Result<()>) -> Outcome {
         running.of(&self.services)?.iter().try_for_each(act).map(|()| 0)
     }
@@ -41,6 +45,10 @@ pub(super) struct Timed {
 }
 
 impl Timed {
+    pub(super) fn services(&self) -> &[String] {
+        self.services.services()
+    }
+
     pub(super) fn stop(self, running: Running) -> Outcome {
         running.stop(&running.of(&self.services.services)?, self.timeout).map(|()| 0)
     }
@@ -61,6 +69,10 @@ pub(super) struct Kill {
 }
 
 impl Kill {
+    pub(super) fn services(&self) -> &[String] {
+        self.services.services()
+    }
+
     pub(super) fn run(self, running: Running) -> Outcome {
         let signal = signal::parse(&self.signal)?;
         let act = |c: &Container| if c.status.state.is_active() { running.engine.kill(c, signal) } else { Ok(()) };
@@ -84,6 +96,10 @@ pub(super) struct Rm {
 }
 
 impl Rm {
+    pub(super) fn services(&self) -> &[String] {
+        self.services.services()
+    }
+
     pub(super) fn run(self, running: Running) -> Outcome {
         if !confirmed(self.force, "Going to remove the stopped containers of these services.") {
             return Ok(0);

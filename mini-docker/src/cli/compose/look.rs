@@ -34,6 +34,10 @@ pub(super) struct Ps {
 }
 
 impl Ps {
+    pub(super) fn services(&self) -> &[String] {
+        &self.names
+    }
+
     pub(super) fn run(self, running: Running) -> Outcome {
         let mut containers = running.of(&self.names)?;
         containers.retain(|c| self.all || c.status.state.is_active());
@@ -93,6 +97,10 @@ pub(super) struct Logs {
 const COLORS: [u8; 5] = [36, 33, 32, 35, 34];
 
 impl Logs {
+    pub(super) fn services(&self) -> &[String] {
+        &self.services
+    }
+
     pub(super) fn run(self, running: Running) -> Outcome {
         let containers = running.of(&self.services)?;
         let name = |c: &Container| format!("{}-{}", label(c, "service"), number(c));

@@ -1,8 +1,10 @@
 //! `compose`: several services from one description.
 
 mod config;
+mod images;
 mod life;
 mod look;
+mod run;
 mod up;
 
 use std::path::PathBuf;
@@ -49,6 +51,10 @@ enum Command {
     Ps(look::Ps),
     /// View output from containers
     Logs(look::Logs),
+    /// Run a one-off command on a service
+    Run(run::Run),
+    /// Execute a command in a running container
+    Exec(run::Exec),
     /// Start services
     Start(life::Services),
     /// Stop services
@@ -75,6 +81,7 @@ impl Compose {
             directory: self.project_directory,
             ..Options::default()
         };
+        options.named = self.command.services().to_vec();
         match self.command {
             Command::Config(command) => command.run(&mut options),
             command => {
@@ -86,6 +93,22 @@ impl Compose {
 }
 
 impl Command {
+    /// The services that it names.
+    fn services(&self) -> &[String] {
+        match self {
+            Self::Config(_) | Self::Down(_) => &[],
+            Self::Up(command) => command.services(),
+            Self::Ps(command) => command.services(),
+            Self::Logs(command) => command.services(),
+            Self::Run(command) => command.services(),
+            Self::Exec(command) => command.services(),
+            Self::Start(services) | Self::Pause(services) | Self::Unpause(services) => services.services(),
+            Self::Stop(command) | Self::Restart(command) => command.services(),
+            Self::Kill(command) => command.services(),
+            Self::Rm(command) => command.services(),
+        }
+    }
+
     fn act(self, running: Running) -> Outcome {
         let each = |services: life::Services, act: &dyn Fn(&Container) -> Result<()>| services.each(running, act);
         match self {
@@ -94,6 +117,8 @@ impl Command {
             Self::Down(command) => command.run(running),
             Self::Ps(command) => command.run(running),
             Self::Logs(command) => command.run(running),
+            Self::Run(command) => command.run(running),
+            Self::Exec(command) => command.run(running),
             Self::Start(services) => services.start(running),
             Self::Stop(command) => command.stop(running),
             Self::Restart(command) => command.restart(running),

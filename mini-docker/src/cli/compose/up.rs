@@ -2,12 +2,13 @@
 
 use clap::Args;
 
+use super::images::{Images, ensure};
 use crate::{
-    cli::{
-        Outcome,
-        image::pull::{When, before},
+    cli::{Outcome, image::pull::When},
+    compose::{
+        execute::{Running, Up as Request},
+        service::Service,
     },
-    compose::execute::{Running, Up as Request},
     engine::error::{Error, Result},
 };
 
@@ -38,8 +39,11 @@ pub(super) struct Up {
     #[arg(long)]
     wait: bool,
     /// Pull image before running
-    #[arg(long, value_enum, default_value = "missing", value_name = "WHEN")]
-    pull: When,
+    #[arg(long, value_enum, value_name = "WHEN")]
+    pull: Option<When>,
+    /// Pull without printing progress information
+    #[arg(long)]
+    quiet_pull: bool,
     /// Seconds before a container that is to be replaced is killed
     #[arg(short, long, value_name = "SECONDS", allow_hyphen_values = true)]
     timeout: Option<i64>,
@@ -55,6 +59,10 @@ fn scale(text: &str) -> Result<(String, usize), String> {
 }
 
 impl Up {
+    pub(super) fn services(&self) -> &[String] {
+        &self.services
+    }
+
     pub(super) fn run(self, running: Running) -> Outcome {
         if !(self.detach || self.wait || self.no_start) {
             return Err(Error::invalid(
@@ -64,10 +72,9 @@ impl Up {
         for (name, _) in &self.scale {
             running.service(name)?;
         }
-        for service in running.ordered(&self.services, self.no_deps)? {
-            service.check()?;
-            before(running.engine, &service.image(), self.pull, None, false)?;
-        }
+        let services = running.ordered(&self.services, self.no_deps)?;
+        services.iter().try_for_each(Service::check)?;
+        ensure(running, &services, &Images { pull: self.pull, quiet: self.quiet_pull })?;
         let containers = running.up(&Request {
             services: self.services,
             no_deps: self.no_deps,

@@ -12,7 +12,7 @@ use process::sys;
 use super::proxy;
 use crate::{
     cli::{Outcome, complain, create::env},
-    engine::{Engine, Error, error::Kind, exec},
+    engine::{Engine, Error, container::Container, error::Kind, exec},
 };
 
 /// Signals that this command gets are passed on to the process, which ends with the container at the latest.
@@ -51,17 +51,6 @@ pub(crate) struct Exec {
 
 impl Exec {
     pub(crate) fn run(self, engine: &Engine) -> Outcome {
-        match self.execute(engine) {
-            // The codes of the command itself; everything else is Docker's 1.
-            Err(e) if matches!(e.kind, Kind::CommandNotFound | Kind::CannotExecute) => {
-                complain(&e);
-                Ok(e.run_exit_code())
-            }
-            outcome => outcome,
-        }
-    }
-
-    fn execute(self, engine: &Engine) -> Outcome {
         if self.tty && self.interactive && !self.detach && !io::stdin().is_terminal() {
             return Err(Error::invalid("the input device is not a TTY: leave -t out to pipe input into the command"));
         }
@@ -79,9 +68,23 @@ impl Exec {
             stdin: self.interactive,
         };
         let container = engine.container(&self.container)?;
-        if self.detach {
-            return engine.exec_detached(&container, &request).map(|()| 0);
+        execute(engine, &container, &request, self.detach)
+    }
+}
+
+/// Runs the process and stays with it, unless it is to run alone.
+pub(crate) fn execute(engine: &Engine, container: &Container, request: &exec::Exec, detach: bool) -> Outcome {
+    let outcome = if detach {
+        engine.exec_detached(container, request).map(|()| 0)
+    } else {
+        proxy::run(request.tty, request.stdin, || engine.exec(container, request))
+    };
+    match outcome {
+        // The codes of the command itself; everything else is Docker's 1.
+        Err(e) if matches!(e.kind, Kind::CommandNotFound | Kind::CannotExecute) => {
+            complain(&e);
+            Ok(e.run_exit_code())
         }
-        proxy::run(self.tty, self.interactive, || engine.exec(&container, &request))
+        outcome => outcome,
     }
 }

@@ -36,7 +36,7 @@ use crate::engine::Engine;
 pub(super) use attach::Attach;
 pub(super) use changes::{Diff, Export};
 pub(super) use cp::Cp;
-pub(super) use exec::Exec;
+pub(super) use exec::{Exec, execute};
 pub(super) use logs::Logs;
 pub(super) use pause::{Pause, Unpause};
 pub(super) use port::Port;

@@ -26,6 +26,7 @@ use super::{Outcome, print};
 use crate::engine::{Engine, Error, Request, Result, container::Container, error::Context};
 
 pub(super) use run::Run;
+pub(super) use storage::absolute;
 
 /// What `run` and `create` have in common.
 #[derive(Debug, Args)]

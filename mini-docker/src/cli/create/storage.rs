@@ -83,7 +83,7 @@ fn split(text: &str) -> Result<Volume> {
 }
 
 /// What begins with a dot is a path from here.
-pub(super) fn absolute(source: &str) -> Result<String, String> {
+pub(in crate::cli) fn absolute(source: &str) -> Result<String, String> {
     if !source.starts_with('.') {
         return Ok(source.to_owned());
     }

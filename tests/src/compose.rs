@@ -1,0 +1,65 @@
+//! A compose project of a test's own.
+
+use std::fs;
+
+use crate::engine::{Engine, Said};
+
+/// An engine with one project, described in a directory of its own. Dropped, it takes the project down.
+#[derive(Debug)]
+pub struct Shop {
+    /// Where it runs.
+    pub engine: Engine,
+    /// The project's name.
+    pub name: String,
+}
+
+impl Shop {
+    /// An engine with the image `bb`, and a compose file.
+    ///
+    /// # Panics
+    /// Where the file cannot be written.
+    pub fn new(binary: &str, name: &str, file: &str) -> Self {
+        let engine = Engine::new(binary);
+        let shop = Self { engine, name: format!("{name}{}", std::process::id()) };
+        fs::create_dir_all(shop.engine.path("shop")).expect("make a directory");
+        shop.describe(file);
+        shop
+    }
+
+    /// Writes the compose file anew.
+    pub fn describe(&self, file: &str) {
+        self.write("compose.yaml", file);
+    }
+
+    /// Writes a file beside it.
+    ///
+    /// # Panics
+    /// Where it cannot be written.
+    pub fn write(&self, name: &str, text: &str) {
+        fs::write(self.engine.path("shop").join(name), text).expect("write a file");
+    }
+
+    /// The arguments of a compose command.
+    pub fn arguments(&self, arguments: &[&str]) -> Vec<String> {
+        let directory = self.engine.path("shop").display().to_string();
+        let own = ["compose", "-p", &self.name, "--project-directory", &directory];
+        own.iter().chain(arguments).map(|&word| word.to_owned()).collect()
+    }
+
+    /// Runs a compose command to its end.
+    pub fn compose(&self, arguments: &[&str]) -> Said {
+        let all = self.arguments(arguments);
+        self.engine.run(&all.iter().map(String::as_str).collect::<Vec<_>>())
+    }
+
+    /// A container's name.
+    pub fn container(&self, service: &str) -> String {
+        format!("{}-{service}-1", self.name)
+    }
+}
+
+impl Drop for Shop {
+    fn drop(&mut self) {
+        self.compose(&["down", "-v", "-t", "0", "--remove-orphans"]);
+    }
+}

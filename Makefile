@@ -14,7 +14,7 @@ APT := DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommend
 # A C compiler links; a static busybox is the tests' root filesystem.
 BUILD_PACKAGES := gcc libc6-dev
 DEMO_PACKAGES := $(BUILD_PACKAGES) busybox-static
-TEST_PACKAGES := $(DEMO_PACKAGES) shellcheck binutils xz-utils util-linux uidmap strace docker-registry skopeo umoci jq iproute2
+TEST_PACKAGES := $(DEMO_PACKAGES) shellcheck binutils xz-utils util-linux uidmap strace docker-registry skopeo umoci jq iproute2 nftables
 PROGRAMS_PACKAGES := $(DEMO_PACKAGES) mmdebstrap
 BENCH_PACKAGES := $(DEMO_PACKAGES) bubblewrap crun hyperfine jq
 

@@ -14,6 +14,7 @@ mod format;
 mod image;
 mod inspect;
 mod lazy;
+mod leaks;
 mod network;
 mod system;
 mod table;
@@ -146,6 +147,8 @@ enum Command {
     Doctor(system::Doctor),
     /// Verify what the store holds, and repair it
     Check(check::Check),
+    /// List what stands in the kernel that no container owns
+    Leaks(leaks::Leaks),
     /// Generate the autocompletion script for a shell
     Completion(completion::Completion),
     /// Write manual pages
@@ -219,6 +222,7 @@ impl Command {
             Self::Info(command) => command.run(engine),
             Self::Doctor(command) => command.run(),
             Self::Check(command) => command.run(engine),
+            Self::Leaks(command) => command.run(engine),
             Self::Completion(command) => command.run(),
             Self::Man(command) => command.run(),
             Self::Compose(command) => command.0.run(engine),

@@ -20,6 +20,7 @@ pub mod files;
 pub mod filter;
 pub mod image;
 pub mod inspect;
+pub mod leaks;
 pub mod lifecycle;
 pub mod log;
 pub mod moment;

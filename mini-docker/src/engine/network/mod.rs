@@ -20,6 +20,7 @@ mod external;
 mod files;
 mod inspect;
 mod join;
+mod leaks;
 mod parent;
 mod ports;
 mod remove;

@@ -1,6 +1,7 @@
 //! What an interface is plugged into, and how: one primitive for all drivers.
 
-use bridge::{Beside, Bridge, DefaultRoute, Kind, Settings, Veth};
+use bridge::{Bridge, DefaultRoute, Settings, Veth};
+use macvlan::{Beside, Kind};
 use nat::Nat;
 use process::{Child, Errno, Error, Host, Inside, Primitive, Result};
 use serde_json::{Value, json};

@@ -5,7 +5,6 @@
 //! All is asked for by netlink: rtnetlink(7).
 #![forbid(unsafe_code)]
 
-mod beside;
 mod bridge;
 mod settings;
 
@@ -20,7 +19,6 @@ use process::{
     },
 };
 
-pub use beside::{Beside, Kind, make_parent, make_vlan, remove_parent};
 pub use bridge::{Bridge, ports, remove};
 pub use settings::{DefaultRoute, Settings};
 

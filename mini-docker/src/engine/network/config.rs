@@ -166,10 +166,10 @@ impl Config {
     }
 
     /// How its interfaces share the parent's wire.
-    pub(super) fn kind(&self) -> bridge::Kind {
+    pub(super) fn kind(&self) -> macvlan::Kind {
         let option = |name: &str| self.options.get(name).map_or("", String::as_str);
         if self.driver == Driver::Macvlan {
-            return bridge::Kind::Macvlan(match option(MACVLAN_MODE) {
+            return macvlan::Kind::Macvlan(match option(MACVLAN_MODE) {
                 "private" => 1,
                 "vepa" => 2,
                 "passthru" => 8,
@@ -178,7 +178,7 @@ impl Config {
         }
         let mode = ["l2", "l3", "l3s"].iter().position(|mode| *mode == option(IPVLAN_MODE)).unwrap_or(0);
         let flag = ["bridge", "private", "vepa"].iter().position(|flag| *flag == option(IPVLAN_FLAG)).unwrap_or(0);
-        bridge::Kind::Ipvlan(mode as u16, flag as u16)
+        macvlan::Kind::Ipvlan(mode as u16, flag as u16)
     }
 
     fn option(&self, name: &str) -> bool {

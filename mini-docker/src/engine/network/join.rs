@@ -199,7 +199,7 @@ impl Engine {
             Driver::Macvlan | Driver::Ipvlan => {
                 let kind = network.kind();
                 // There are no neighbours to ask for a gateway where packets are routed.
-                let routed = matches!(kind, bridge::Kind::Ipvlan(1 | 2, _));
+                let routed = matches!(kind, macvlan::Kind::Ipvlan(1 | 2, _));
                 let route = if routed { DefaultRoute::OnLink } else { DefaultRoute::Via(gateways) };
                 Ok(runtime::Link::Beside { parent: network.link(), kind, mtu: network.mtu(), route })
             }

@@ -22,8 +22,8 @@ impl Engine {
             )));
         }
         let made = match network.parent().and_then(vlan) {
-            Some((below, number)) => bridge::make_vlan(&name, below, number),
-            None => bridge::make_parent(&name),
+            Some((below, number)) => macvlan::make_vlan(&name, below, number),
+            None => macvlan::make_parent(&name),
         };
         made.map_err(|refusal| Error::system(format_args!("make the interface {name}"), &refusal.errno.into()))?;
         if let Ok(socket) = Socket::route()
@@ -41,7 +41,7 @@ impl Engine {
         if !network.owns_parent || self.networks_by_link(&name)?.iter().any(shared) {
             return Ok(());
         }
-        bridge::remove_parent(&name).map_err(|refusal| {
+        macvlan::remove_parent(&name).map_err(|refusal| {
             Error::new(Kind::System, format!("remove the interface {name}: {}", refusal.errno.desc()))
         })
     }

@@ -1,15 +1,23 @@
-//! An interface beside a card of the host's: on its wire, without a bridge.
+//! Stage 25: an interface on the wire of one of the host's.
+//!
+//! A macvlan or ipvlan interface shares the card of its parent (ip-link(8)): the container is a machine of its own on
+//! the host's network, without a bridge, a cable or a forwarded packet. Parent and child do not hear each other, so that
+//! the host is out of the container's reach, and it is out of the host's. All is asked for by netlink: rtnetlink(7).
+#![forbid(unsafe_code)]
 
+mod parent;
+
+use bridge::{DefaultRoute, Settings};
 use nix::libc;
 use process::{
     Child, Errno, Error, Host, Inside, Primitive, Result,
     netlink::{
-        self, Message, Prefix, Refusal, Socket,
+        self, Message, Prefix, Socket,
         route::{self, link_header},
     },
 };
 
-use crate::{DefaultRoute, Settings};
+pub use parent::{make_parent, make_vlan, remove_parent};
 
 /// How an interface shares its parent's wire (macvlan and ipvlan in ip-link(8)).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -143,59 +151,5 @@ fn advice(errno: Errno, kind: &str) -> Option<String> {
         Errno::EOPNOTSUPP => Some(format!("this kernel has no {kind}: modprobe {kind}, or use another driver")),
         Errno::EBUSY => Some("the parent is used otherwise: by a bridge, or by macvlan and ipvlan at once".to_owned()),
         _ => None,
-    }
-}
-
-/// Makes a parent with no wire behind it, for interfaces that talk to each other alone; one that is there already stays.
-pub fn make_parent(name: &str) -> std::result::Result<(), Refusal> {
-    let socket = Socket::route()?;
-    let create = Message::new(libc::RTM_NEWLINK, libc::NLM_F_CREATE | libc::NLM_F_EXCL, &link_header(0, false))
-        .string(libc::IFLA_IFNAME, name);
-    let dummy = create.clone().nest(libc::IFLA_LINKINFO, |m| m.string(libc::IFLA_INFO_KIND, "dummy"));
-    let mut names = vec![name.to_owned()];
-    match socket.request(&[dummy]) {
-        // A kernel without that module: a cable whose other end nobody uses.
-        Err(refusal) if refusal.errno == Errno::EOPNOTSUPP => {
-            names.push(format!("dp-{}", name.trim_start_matches("dm-")));
-            let peer = |m: Message| m.raw(&link_header(0, false)).string(libc::IFLA_IFNAME, &names[1]);
-            let veth = create.nest(libc::IFLA_LINKINFO, |m| {
-                m.string(libc::IFLA_INFO_KIND, "veth")
-                    .nest(libc::IFLA_INFO_DATA, |m| m.nest(crate::VETH_INFO_PEER, peer))
-            });
-            there(socket.request(&[veth]))?;
-        }
-        made => there(made)?,
-    }
-    // The ends of a cable can be up only once there are both.
-    let up = |name: &String| Message::new(libc::RTM_NEWLINK, 0, &link_header(0, true)).string(libc::IFLA_IFNAME, name);
-    names.iter().try_for_each(|name| socket.request(&[up(name)]))
-}
-
-/// Makes the interface `name` for the frames of `parent` with the number `vlan` (IEEE 802.1Q).
-pub fn make_vlan(name: &str, parent: &str, vlan: u16) -> std::result::Result<(), Refusal> {
-    const VLAN_ID: u16 = 1;
-    let socket = Socket::route()?;
-    let parent = route::link(&socket, parent)?.ok_or(Errno::ENODEV)?.index;
-    let create = Message::new(libc::RTM_NEWLINK, libc::NLM_F_CREATE | libc::NLM_F_EXCL, &link_header(0, true))
-        .string(libc::IFLA_IFNAME, name)
-        .u32(libc::IFLA_LINK, parent)
-        .nest(libc::IFLA_LINKINFO, |m| {
-            m.string(libc::IFLA_INFO_KIND, "vlan").nest(libc::IFLA_INFO_DATA, |m| m.bytes(VLAN_ID, &vlan.to_ne_bytes()))
-        });
-    there(socket.request(&[create]))
-}
-
-/// Removes what [`make_parent`] or [`make_vlan`] made. Nothing there is success.
-pub fn remove_parent(name: &str) -> std::result::Result<(), Refusal> {
-    match Socket::route()?.request(&[route::delete_link(name)]) {
-        Err(refusal) if refusal.errno == Errno::ENODEV => Ok(()),
-        removed => removed,
-    }
-}
-
-fn there(made: std::result::Result<(), Refusal>) -> std::result::Result<(), Refusal> {
-    match made {
-        Err(refusal) if refusal.errno == Errno::EEXIST => Ok(()),
-        made => made,
     }
 }

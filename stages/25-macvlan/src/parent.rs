@@ -25,8 +25,7 @@ pub fn make_parent(name: &str) -> Result<(), Refusal> {
             names.push(format!("dp-{}", name.trim_start_matches("dm-")));
             let peer = |m: Message| m.raw(&link_header(0, false)).string(libc::IFLA_IFNAME, &names[1]);
             let veth = create.nest(libc::IFLA_LINKINFO, |m| {
-                m.string(libc::IFLA_INFO_KIND, "veth")
-                    .nest(libc::IFLA_INFO_DATA, |m| m.nest(VETH_INFO_PEER, peer))
+                m.string(libc::IFLA_INFO_KIND, "veth").nest(libc::IFLA_INFO_DATA, |m| m.nest(VETH_INFO_PEER, peer))
             });
             there(socket.request(&[veth]))?;
         }

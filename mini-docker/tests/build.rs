@@ -37,6 +37,13 @@ fn refused(engine: &Engine, arguments: &[&str]) -> String {
     said.err
 }
 
+/// Where a program is.
+fn which(program: &str) -> String {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path).map(|directory| directory.join(program)).find(|path| path.exists());
+    found.unwrap().to_str().unwrap().to_owned()
+}
+
 fn config(engine: &Engine, name: &str) -> serde_json::Value {
     let text = engine.run(&["image", "inspect", name]).ok();
     serde_json::from_str::<Vec<_>>(&text).unwrap().pop().unwrap()
@@ -183,4 +190,50 @@ fn a_context_comes_on_standard_input() {
     }
     engine.run_with(&["build", "-q", "-t", "t", "-"], &archive.into_inner().unwrap()).ok();
     assert_eq!(engine.run(&["run", "--rm", "t", "cat", "/f"]).ok(), "packed\n");
+}
+
+#[test]
+fn an_image_without_files_is_an_image() {
+    let engine = engine();
+    let directory = context(&engine, "FROM scratch\nLABEL a=b\n", &[]);
+    engine.run(&["build", "-q", "-t", "none", &directory]).ok();
+    engine.run(&["create", "--name", "c1", "none", "/x"]).ok();
+    let names = |archive: &std::path::Path| {
+        let mut archive = tar::Archive::new(fs::File::open(archive).unwrap());
+        archive.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().display().to_string()).collect::<Vec<_>>()
+    };
+    let archive = engine.path("c.tar");
+    engine.run(&["export", "-o", archive.to_str().unwrap(), "c1"]).ok();
+    assert_eq!(names(&archive), ["./"]);
+    fs::write(engine.path("f"), "in").unwrap();
+    engine.run(&["cp", engine.path("f").to_str().unwrap(), "c1:/f"]).ok();
+    assert_eq!(engine.run(&["diff", "c1"]).ok(), "A /f\n");
+    let said = engine.run(&["run", "--rm", "none", "/x"]);
+    assert!(said.code == 127 && said.err.contains("/x"), "{said:?}");
+    let busybox = format!("{}:/busybox:ro", which("busybox"));
+    assert_eq!(engine.run(&["run", "--rm", "-v", &busybox, "none", "/busybox", "echo", "runs"]).ok(), "runs\n");
+    engine.run(&["commit", "c1", "some"]).ok();
+    engine.run(&["run", "--rm", "-v", &busybox, "some", "/busybox", "test", "-s", "/f"]).ok();
+    let directory = context(&engine, "FROM none\nWORKDIR /w\nCOPY Dockerfile .\n", &[]);
+    engine.run(&["build", "-q", "-o", engine.path("out").to_str().unwrap(), &directory]).ok();
+    assert!(engine.path("out/w/Dockerfile").exists());
+    engine.run(&["rm", "c1"]).ok();
+    assert_eq!(engine.leaks(), Vec::<String>::new());
+}
+
+#[test]
+fn an_archive_may_have_an_entry_without_a_name() {
+    let engine = engine();
+    let mut archive = tar::Builder::new(Vec::new());
+    for (name, content) in [("", "lost"), ("f", "kept")] {
+        let mut header = tar::Header::new_gnu();
+        header.as_gnu_mut().unwrap().name[..name.len()].copy_from_slice(name.as_bytes());
+        header.set_size(content.len() as u64);
+        header.set_mode(0o644);
+        header.set_cksum();
+        archive.append(&header, content.as_bytes()).unwrap();
+    }
+    let directory = context(&engine, "FROM bb\nADD a.tar /a/\nRUN test $(find /a -type f) = /a/f\n", &[]);
+    fs::write(engine.path("context/a.tar"), archive.into_inner().unwrap()).unwrap();
+    engine.run(&["build", "-q", &directory]).ok();
 }

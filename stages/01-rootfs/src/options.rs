@@ -75,7 +75,8 @@ pub enum Whiteouts {
 pub enum AbsoluteNames {
     /// The archive is refused: nobody makes such names by accident, as tar strips the slash.
     Refuse,
-    /// They are taken to begin at the unpacked root, as Docker does with layers.
+    /// They are taken to begin at the unpacked root, as Docker does with layers; which leaves out entries without a name,
+    /// and those that would replace the root.
     Confine,
 }
 

@@ -21,7 +21,7 @@ use crate::{
     header::Kind,
     name::{self, Mark},
     node::{self, Made},
-    options::{Devices, Options, Summary, Whiteouts},
+    options::{AbsoluteNames, Devices, Options, Summary, Whiteouts},
 };
 
 /// Bytes that are read and written at once.
@@ -73,6 +73,11 @@ impl<R: Read> Unpacker<'_, R> {
     fn entry(&mut self, entry: &Entry) -> Result<(), Error> {
         let refused = |why: Refusal| why.of(&entry.name);
         self.summary.entries += 1;
+        // Docker leaves out what names nothing, and what would be the root without being a directory.
+        let lenient = self.options.absolute_names == AbsoluteNames::Confine;
+        if lenient && entry.name.is_empty() {
+            return Ok(());
+        }
         let path = name::normalise(&entry.name, self.options.absolute_names, &self.options.limits).map_err(refused)?;
         attributes::check_xattrs(entry).map_err(refused)?;
         if self.options.whiteouts != Whiteouts::Literal {
@@ -82,7 +87,7 @@ impl<R: Read> Unpacker<'_, R> {
             }
         }
         if path.is_empty() && entry.kind != Kind::Directory {
-            return Err(refused(Refusal::Root));
+            return if lenient { Ok(()) } else { Err(refused(Refusal::Root)) };
         }
         match entry.kind {
             Kind::File => self.file(entry, &path),

@@ -192,6 +192,11 @@ fn names_that_the_kernel_cannot_have() {
     assert_eq!(why(&Maker::default().file("", b"").end(), &options()), Refusal::NoName);
     assert_eq!(why(&Maker::default().file("./", b"").file("", b"").end(), &options()), Refusal::NoName);
     assert_eq!(why(&Maker::default().symlink(".", "x").end(), &options()), Refusal::Root);
+    let like_docker = Options { absolute_names: AbsoluteNames::Confine, ..options() };
+    let archive = Maker::default().file("", b"lost").symlink(".", "x").file("kept", b"").end();
+    let scratch = Scratch::new();
+    scratch.unpack(&archive[..], &like_docker).expect("unpack");
+    assert_eq!(fs::read_dir(scratch.target()).expect("read").count(), 1);
     assert_eq!(why(&Maker::default().symlink("x", "").end(), &options()), Refusal::SymlinkTarget);
     let null = Maker::default().pax(&[("linkpath", b"a\0b")]).symlink("x", "y").end();
     assert_eq!(why(&null, &options()), Refusal::Null);

@@ -37,7 +37,7 @@ const LONGEST_VALUE: usize = 255;
 /// The container's root: `lower` directories under a writable one.
 #[derive(Debug)]
 pub struct Overlay {
-    /// Read-only directories, the topmost first. At least one.
+    /// Read-only directories, the topmost first.
     lower: Vec<PathBuf>,
     /// The container's own directory; see [`Overlay::new`].
     base: PathBuf,
@@ -72,13 +72,20 @@ const OPTIONS: [(&CStr, &CStr); 4] = [
     (c"metacopy", c"off"),
 ];
 
+/// The name of the directory below where there is none.
+const EMPTY: &str = "empty";
+
 const MOUNT: usize = 0;
 
 impl Overlay {
     /// An overlay over `lower`, the topmost first. `base` is the container's own directory, on one filesystem, where
     /// `upper` takes what it writes and `work` is the kernel's; the overlay may be attached at `base` itself. What is
-    /// missing of them is made; where that is `base` itself, it goes when the journal is undone.
-    pub fn new(lower: Vec<PathBuf>, base: PathBuf) -> Self {
+    /// missing of them is made; where that is `base` itself, it goes when the journal is undone. Without a `lower`, which
+    /// overlayfs refuses, an empty directory in `base` is below.
+    pub fn new(mut lower: Vec<PathBuf>, base: PathBuf) -> Self {
+        if lower.is_empty() {
+            lower.push(base.join(EMPTY));
+        }
         Self { lower, base, volatile: false, attach_layers: false, prepared: None }
     }
 
@@ -94,6 +101,9 @@ impl Overlay {
             // What the container makes set-user-id, the host's users must not reach: overlayfs looks from below.
             let inside = host.unprivileged && host.idmap.is_none();
             self.make_directory(host, "", if inside { 0o755 } else { 0o700 })?;
+        }
+        if self.lower == [self.base.join(EMPTY)] {
+            self.make_directory(host, EMPTY, 0o755)?;
         }
         let upper = self.base.join("upper");
         if !upper.exists() {
@@ -194,6 +204,11 @@ impl Prepared {
 /// # Errors
 /// EPERM without `CAP_SYS_ADMIN`; ENOENT where a layer is missing.
 pub fn merged(lower: &[PathBuf]) -> Result<OwnedFd, Errno> {
+    if lower.is_empty() {
+        let context = sys::fsopen(c"tmpfs")?;
+        sys::fsconfig_create(context.as_fd())?;
+        return sys::fsmount(context.as_fd(), MountAttr::READ_ONLY);
+    }
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let pinned = lower.iter().map(|path| open(path, flags, Mode::empty())).collect::<Result<Vec<_>, _>>()?;
     // One layer is no overlay.
@@ -218,24 +233,6 @@ fn finish(context: BorrowedFd, flags: &[&CStr], attr: MountAttr) -> Result<Owned
     }
     sys::fsconfig_create(context)?;
     sys::fsmount(context, attr)
-}
-
-/// A look at what an overlay over `lower`, the topmost first, would show: to read from, attached nowhere.
-pub fn view(lower: &[PathBuf]) -> Result<OwnedFd, Errno> {
-    let directory =
-        |path: &PathBuf| open(path.as_path(), OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty());
-    let opened = lower.iter().map(directory).collect::<Result<Vec<_>, _>>()?;
-    // An overlay takes two.
-    if let [only] = opened.as_slice() {
-        return only.try_clone().map_err(|_| Errno::EMFILE);
-    }
-    let c_string = |text: String| CString::new(text).map_err(|_| Errno::EINVAL);
-    let numbers: Vec<_> = opened.iter().map(|fd| fd.as_raw_fd().to_string()).collect();
-    let names = numbers.iter().map(|number| c_string(format!("/proc/self/fd/{number}")));
-    let names = names.collect::<Result<Vec<_>, _>>()?;
-    let context = sys::fsopen(c"overlay")?;
-    add_lower(context.as_fd(), &names, &c_string(numbers.join(":"))?)?;
-    finish(context.as_fd(), &[], MountAttr::READ_ONLY)
 }
 
 /// One option a directory; before Linux 6.7 one for all, of 255 bytes: there they are named by descriptor, so that

@@ -188,12 +188,12 @@ fn a_view_shows_all_layers_and_cannot_be_written() {
     mknod(&layers[0].path().join("own-2"), SFlag::S_IFCHR, Mode::empty(), 0).unwrap();
     for count in 1..=3 {
         let lower: Vec<_> = layers.iter().take(count).map(|layer| layer.path().to_owned()).collect();
-        let view = overlay::view(&lower).unwrap();
+        let view = overlay::merged(&lower).unwrap();
         let path = format!("/proc/self/fd/{}", view.as_raw_fd());
         assert_eq!(fs::read_to_string(format!("{path}/same")).unwrap(), "0");
         let own = (0..3).filter(|number| Path::new(&format!("{path}/own-{number}")).is_file());
         assert_eq!(own.collect::<Vec<_>>(), (0..count.min(2)).collect::<Vec<_>>());
         assert!(count == 1 || fs::write(format!("{path}/new"), "").is_err());
     }
-    assert!(overlay::view(&["/nonexistent".into()]).is_err());
+    assert!(overlay::merged(&["/nonexistent".into()]).is_err());
 }

@@ -80,7 +80,7 @@ impl Builder<'_> {
             return Err(Error::new(Kind::Invalid, message).into());
         }
         let upper = base.join("upper");
-        let lower = workspace::lower(self.engine, &stage.image, &base)?;
+        let lower = workspace::lower(self.engine, &stage.image);
         clear_mount_points(&upper, &lower, &mounts.targets);
         let upper = Some(upper).filter(|upper| !workspace::is_empty(upper));
         self.take(stage, &step, upper.as_deref())

@@ -88,7 +88,7 @@ impl<'a> Place<'a> {
     /// What the runtime makes of it, in `base`. Takes its places in its networks.
     pub(super) fn spec(&self, stage: &Stage, environment: Vec<String>, mounts: &Mounts, base: &Path) -> Result<Spec> {
         let mut spec = self.engine.spec(&self.container)?;
-        spec.lower = workspace::lower(self.engine, &stage.image, base)?;
+        spec.lower = workspace::lower(self.engine, &stage.image);
         base.clone_into(&mut spec.base);
         spec.process.environment = environment;
         // /etc itself comes first, and what the step wants may cover the files in it.

@@ -13,7 +13,6 @@ use crate::engine::{
     Engine,
     error::{Error, Kind, Result},
     image::{Image, ImageConfig},
-    store::make_directory,
 };
 
 /// A stage's files, to be read and changed. They go when this value does; what was changed is in [`Workspace::upper`].
@@ -22,21 +21,15 @@ pub(super) struct Workspace {
     root: OwnedFd,
 }
 
-/// The directories of an image's layers, the topmost first; an empty one where there is none.
-pub(super) fn lower(engine: &Engine, image: &ImageConfig, base: &Path) -> Result<Vec<PathBuf>> {
-    let lower = Image { id: String::new(), config: image.clone() }.lower(engine);
-    if !lower.is_empty() {
-        return Ok(lower);
-    }
-    let empty = base.join("empty");
-    make_directory(&empty, 0o755)?;
-    Ok(vec![empty])
+/// The directories of an image's layers, the topmost first.
+pub(super) fn lower(engine: &Engine, image: &ImageConfig) -> Vec<PathBuf> {
+    Image { id: String::new(), config: image.clone() }.lower(engine)
 }
 
 impl Workspace {
     /// Mounts the layers of `image` below a writable one in `base`, an empty directory.
     pub(super) fn new(engine: &Engine, image: &ImageConfig, base: &Path) -> Result<Self> {
-        let mut overlay = Overlay::new(lower(engine, image, base)?, base.to_owned());
+        let mut overlay = Overlay::new(lower(engine, image), base.to_owned());
         // Layers are synced as a whole when they are published.
         overlay.volatile = true;
         let mut host = Host::new(Journal::default());

@@ -123,7 +123,7 @@ impl Engine {
     fn open_in_image(&self, mark: &Mark, flags: OFlag) -> Result<Option<OwnedFd>> {
         let lower: Vec<_> = mark.layers.iter().map(|layer| self.store.layer(layer).join("fs")).collect();
         let seen = |errno: Errno| Error::system("look into the image to fill a volume", &errno.into());
-        let root = overlay::view(&lower).map_err(seen)?;
+        let root = overlay::merged(&lower).map_err(seen)?;
         let confined = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS;
         let how = OpenHow::new().flags(flags | OFlag::O_CLOEXEC).resolve(confined);
         match openat2(root.as_fd(), mark.path.as_str(), how) {

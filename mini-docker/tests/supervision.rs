@@ -338,3 +338,17 @@ fn health_is_asked_for_again_and_again() {
     engine.run(&["rm", "-f", "c1", "c2"]).ok();
     assert_eq!(engine.leaks(), Vec::<String>::new());
 }
+
+#[test]
+fn a_pause_between_checks_stops_no_monitor() {
+    let engine = engine();
+    let check = ["--health-cmd", "true", "--health-interval", "1ms"];
+    engine.run(&[&["run", "-d", "--name", "c1"], &check[..], &["bb", "sleep", "1000"]].concat()).ok();
+    for _ in 0..20 {
+        engine.run(&["pause", "c1"]).ok();
+        engine.run(&["unpause", "c1"]).ok();
+    }
+    engine.run(&["pause", "c1"]).ok();
+    // The monitor answers only if it does not stand still with the container.
+    assert!(engine.run(&["rm", "-f", "c1"]).ok().contains("c1"));
+}

@@ -11,6 +11,7 @@ mod debug_parse;
 mod detach_keys;
 mod events;
 mod format;
+mod globals;
 mod image;
 mod inspect;
 mod lazy;
@@ -46,9 +47,8 @@ struct Arguments {
     /// Where images and containers are kept
     #[arg(long, global = true, env = "MINI_DOCKER_ROOT", default_value = "/var/lib/mini-docker", value_name = "DIR")]
     root: PathBuf,
-    /// There is no daemon: refused, unless it is empty
-    #[arg(short = 'H', long, value_name = "HOST")]
-    host: Option<String>,
+    #[command(flatten)]
+    globals: globals::Globals,
     /// Print version information and quit
     #[arg(short, long, action = clap::ArgAction::Version)]
     version: Option<bool>,
@@ -256,10 +256,11 @@ pub fn main() -> ExitCode {
         Err(e) => return usage(&e),
     };
     let runs = arguments.command.runs();
-    if let Some(host) = arguments.host.filter(|host| !host.is_empty()) {
-        complain(&Error::invalid(format!("invalid --host {host:?}: there is no daemon to talk to; leave it out")));
+    if let Err(e) = arguments.globals.apply() {
+        complain(&e);
         return ExitCode::from(1);
     }
+    let debug = globals::Debug::begin(&arguments);
     let outcome = match arguments.command {
         // These need no store.
         Command::DebugParse(_) => debug_parse::DebugParse::run(),
@@ -270,13 +271,12 @@ pub fn main() -> ExitCode {
         Command::Man(command) => command.run(),
         command => Engine::open(&arguments.root).and_then(|engine| command.run(&engine)),
     };
-    match outcome {
-        Ok(code) => code.into(),
-        Err(e) => {
-            complain(&e);
-            ExitCode::from(if runs { e.run_exit_code() } else { 1 })
-        }
-    }
+    let code = outcome.unwrap_or_else(|e| {
+        complain(&e);
+        if runs { e.run_exit_code() } else { 1 }
+    });
+    debug.end(code);
+    code.into()
 }
 
 /// Help and version go to standard output; a mistake is one line, and the exit code is Docker's: 125 for flags, and 1 for
@@ -295,7 +295,7 @@ fn usage(error: &clap::Error) -> ExitCode {
         std::env::args().nth(1).filter(|arg| !arg.starts_with('-')).map_or(String::new(), |c| format!(" {c}"));
     let (line, code) = match error.kind() {
         ErrorKind::InvalidSubcommand => (line.replace("unrecognized subcommand", "unknown command:"), 1),
-        ErrorKind::MissingRequiredArgument => (line.to_owned(), 1),
+        ErrorKind::MissingRequiredArgument | ErrorKind::TooFewValues => (line.to_owned(), 1),
         ErrorKind::UnknownArgument if !line.contains("'-") => (line.to_owned(), 1),
         _ => (line.to_owned(), 125),
     };

@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
 };
 
 use nix::{
@@ -10,9 +10,12 @@ use nix::{
     fcntl::{FcntlArg, OFlag, fcntl, open},
     poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::stat::Mode,
-    unistd::{Pid, pipe2},
+    unistd::{Pid, pipe2, read},
 };
-use process::{Child, Host, Journal, sys};
+use process::{
+    Child, Host, Journal,
+    sys::{self, Cloned},
+};
 
 use super::{
     Engine,
@@ -71,6 +74,36 @@ impl Executed {
         poll(&mut [PollFd::new(self.pidfd(), PollFlags::POLLIN)], PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
     }
 
+    /// Leaves a process with a terminal to itself: a process of our own holds the terminal, and reads what it writes,
+    /// as long as somebody inside has it open. The caller has one thread.
+    pub fn leave(self) -> Result<()> {
+        let Some(terminal) = self.stdout else { return Ok(()) };
+        let failed = |e: Errno| Error::system("leave the process alone", &e.into());
+        let (detached, ours) = pipe2(OFlag::O_CLOEXEC).map_err(failed)?;
+        match sys::fork().map_err(failed)? {
+            Cloned::Parent(..) => {
+                drop(ours);
+                // Until it is in a session of its own, the end of this one hangs up on it too.
+                let _ = read(&detached, &mut [0]);
+                Ok(())
+            }
+            Cloned::Child => {
+                let _ = super::monitor::detach(&[terminal.as_raw_fd()]);
+                let mut buffer = [0; 4096];
+                loop {
+                    let mut ready = [PollFd::new(terminal.as_fd(), PollFlags::POLLIN)];
+                    let polled = poll(&mut ready, PollTimeout::NONE);
+                    match polled.and_then(|_| read(&terminal, &mut buffer)) {
+                        Err(Errno::EINTR | Errno::EAGAIN) => {}
+                        Ok(length) if length > 0 => {}
+                        // EIO: nobody has it open any more.
+                        _ => sys::exit_now(0),
+                    }
+                }
+            }
+        }
+    }
+
     /// Sends it a signal, unless it has ended.
     pub fn signal(&self, signal: i32) {
         // ESRCH is the only error there is.
@@ -103,7 +136,11 @@ impl Engine {
     /// Starts a process in a running container and leaves it there, with /dev/null for its streams.
     ///
     /// Process 1 of the container inherits it: it ends with the container at the latest, whatever becomes of the caller.
+    /// One with a terminal is the caller's child instead, and a process of ours holds the terminal.
     pub fn exec_detached(&self, container: &Container, request: &Exec) -> Result<()> {
+        if request.tty {
+            return self.exec(container, request)?.leave();
+        }
         let null = || open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()).map(Some);
         let streams = (|| Ok([null()?, null()?, null()?]))();
         let streams = streams.map_err(|e: Errno| Error::system("open /dev/null", &e.into()))?;

@@ -151,9 +151,21 @@ fn rights(config: &Config) -> Value {
         "UTSMode": config.namespaces.uts,
         "UsernsMode": config.namespaces.user,
         "CgroupnsMode": if config.namespaces.cgroup.is_empty() { "private" } else { &config.namespaces.cgroup },
+        "MaskedPaths": hidden(config, &mount::MASKED),
+        "ReadonlyPaths": hidden(config, &mount::READ_ONLY),
         "OomKillDisable": config.limits.oom_kill_disable,
         "MemorySwappiness": config.limits.swappiness,
     })
+}
+
+/// Paths that are kept from it, as Docker says it: null for a privileged one, and an empty list with
+/// systempaths=unconfined.
+fn hidden(config: &Config, paths: &[&str]) -> Value {
+    match (config.rights.privileged, config.rights.unmasked) {
+        (true, _) => Value::Null,
+        (_, true) => json!([]),
+        _ => json!(paths),
+    }
 }
 
 /// Docker has null for an empty list.

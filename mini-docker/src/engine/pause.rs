@@ -1,11 +1,14 @@
 //! Stopping a container's processes where they are, and letting them go on.
 
+use std::path::PathBuf;
+
 use cgroup::Handle;
 
 use super::{
     Engine,
-    container::{Config, Container, State},
+    container::{Config, Container, State, Status},
     error::{Error, Result},
+    files::{Lock, Locking},
 };
 
 impl Engine {
@@ -14,6 +17,41 @@ impl Engine {
     /// # Errors
     /// [`super::error::Kind::Conflict`] where it does not run.
     pub fn pause(&self, id: &str) -> Result<()> {
+        self.pause_for(id, false)
+    }
+
+    /// As [`Engine::pause`], for a commit: until the value goes, or until the next command after this process was killed.
+    /// It goes on by [`Engine::unpause`].
+    pub(super) fn pause_to_commit(&self, id: &str) -> Result<Option<Lock>> {
+        let lock = Lock::take(&self.commit_file(id), Locking::Exclusive)?;
+        self.pause_for(id, true).map(|()| lock)
+    }
+
+    fn commit_file(&self, id: &str) -> PathBuf {
+        self.store.run(id).join("commit")
+    }
+
+    /// Lets a container go on that a commit has paused which was killed.
+    pub(super) fn mend_pause(&self, container: &mut Container) -> Result<()> {
+        let id = &container.config.id;
+        let is_left = |status: &Status| status.state == State::Paused && status.committing;
+        if !is_left(&container.status) || Lock::is_held(&self.commit_file(id))? {
+            return Ok(());
+        }
+        let Some(_lock) = self.try_lock_container(id)? else { return Ok(()) };
+        let mut status = self.read_status(id)?;
+        // Another may have begun, or done this.
+        if is_left(&status) && !Lock::is_held(&self.commit_file(id))? {
+            self.frozen(&container.config, false)?;
+            status.state = State::Running;
+            status.committing = false;
+            self.write_status(&container.config, &status)?;
+        }
+        container.status = status;
+        Ok(())
+    }
+
+    fn pause_for(&self, id: &str, committing: bool) -> Result<()> {
         let (_lock, Container { config, mut status }) = self.hold(id)?;
         let name = &config.name;
         match status.state {
@@ -29,6 +67,7 @@ impl Engine {
         }
         // Written before it is done: whoever is killed in between leaves one that can be unpaused, not one that hangs.
         status.state = State::Paused;
+        status.committing = committing;
         self.write_status(&config, &status)?;
         if let Err(e) = self.frozen(&config, true) {
             status.state = State::Running;
@@ -50,6 +89,7 @@ impl Engine {
         }
         self.frozen(&config, false)?;
         status.state = State::Running;
+        status.committing = false;
         self.write_status(&config, &status)?;
         self.emit_container(&config, "unpause", &[]);
         Ok(())
@@ -70,6 +110,7 @@ impl Engine {
         }
         self.frozen(&config, false)?;
         status.state = State::Running;
+        status.committing = false;
         self.write_status(&config, &status)
     }
 

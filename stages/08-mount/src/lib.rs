@@ -34,7 +34,7 @@ use process::{
     CloneArgs, Errno, Host, Inside, Primitive, Result,
     sys::{self, OpenTree},
 };
-pub use table::{cgroup_table, default_table, devices, filesystems, masks};
+pub use table::{MASKED, READ_ONLY, cgroup_table, default_table, devices, filesystems, masks};
 
 // ANCHOR: mounts
 /// A mount namespace with the container's root and the mounts in it.

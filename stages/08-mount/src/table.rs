@@ -11,7 +11,7 @@ use crate::entry::{Mount, Source, Target};
 
 // ANCHOR: table
 /// Files and directories of /proc and /sys that speak of the whole machine and that no container needs.
-const MASKED: [&str; 13] = [
+pub const MASKED: [&str; 13] = [
     "/proc/acpi",
     "/proc/asound",
     "/proc/interrupts",
@@ -28,7 +28,7 @@ const MASKED: [&str; 13] = [
 ];
 
 /// Parts of /proc that set the kernel's behaviour.
-const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+pub const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
 /// Devices that every program may expect and that give nothing of the machine away.
 const DEVICES: [&str; 6] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];

@@ -236,6 +236,6 @@ impl Exec {
             size: sys::window_size(io::stdout().as_fd()).ok().filter(|size| *size != (0, 0)),
             stdin: self.interactive && !self.detach,
         };
-        execute(running.engine, &container, &request, self.detach)
+        execute(running.engine, &container, &request, self.detach, DetachKeys::default())
     }
 }

@@ -11,7 +11,7 @@ use process::sys;
 
 use super::proxy;
 use crate::{
-    cli::{Outcome, complain, create::env},
+    cli::{Outcome, complain, create::env, detach_keys::DetachKeys},
     engine::{Engine, Error, container::Container, error::Kind, exec},
 };
 
@@ -42,11 +42,13 @@ pub(crate) struct Exec {
     /// Working directory inside the container
     #[arg(short, long, value_name = "DIR")]
     workdir: Option<String>,
-    /// The container, by name or id
-    container: String,
-    /// The command and its arguments
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
-    command: Vec<String>,
+    /// Override the key sequence for detaching a container, ctrl-p,ctrl-q
+    #[arg(long, value_name = "KEYS", value_parser = DetachKeys::parse)]
+    detach_keys: Option<DetachKeys>,
+    /// The container, by name or id; then the command and its arguments, with all that looks like flags
+    // One argument for clap: what follows the container is never a flag of ours.
+    #[arg(required = true, trailing_var_arg = true, value_names = ["CONTAINER", "COMMAND"], num_args = 2..)]
+    container: Vec<String>,
 }
 
 impl Exec {
@@ -54,12 +56,12 @@ impl Exec {
         if self.tty && self.interactive && !self.detach && !io::stdin().is_terminal() {
             return Err(Error::invalid("the input device is not a TTY: leave -t out to pipe input into the command"));
         }
-        if self.detach && self.tty {
-            return Err(Error::invalid("-d cannot be combined with -t yet: nobody would hold the terminal"));
-        }
+        let [container, command @ ..] = self.container.as_slice() else {
+            return Err(Error::invalid("no container is given"));
+        };
         let request = exec::Exec {
             env: env::collect(&self.env_file, &self.env)?,
-            command: self.command,
+            command: command.to_vec(),
             working_dir: self.workdir.filter(|directory| !directory.is_empty()),
             user: self.user.filter(|user| !user.is_empty()),
             privileged: self.privileged,
@@ -67,17 +69,24 @@ impl Exec {
             size: sys::window_size(io::stdout().as_fd()).ok().filter(|size| *size != (0, 0)),
             stdin: self.interactive,
         };
-        let container = engine.container(&self.container)?;
-        execute(engine, &container, &request, self.detach)
+        let container = engine.container(container)?;
+        execute(engine, &container, &request, self.detach, self.detach_keys.unwrap_or_default())
     }
 }
 
 /// Runs the process and stays with it, unless it is to run alone.
-pub(crate) fn execute(engine: &Engine, container: &Container, request: &exec::Exec, detach: bool) -> Outcome {
+pub(crate) fn execute(
+    engine: &Engine,
+    container: &Container,
+    request: &exec::Exec,
+    detach: bool,
+    keys: DetachKeys,
+) -> Outcome {
     let outcome = if detach {
         engine.exec_detached(container, request).map(|()| 0)
     } else {
-        proxy::run(request.tty, request.stdin, || engine.exec(container, request))
+        let keys = (request.tty && request.stdin).then_some(keys);
+        proxy::run(request.tty, request.stdin, keys, || engine.exec(container, request))
     };
     match outcome {
         // The codes of the command itself; everything else is Docker's 1.

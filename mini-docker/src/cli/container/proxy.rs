@@ -18,7 +18,7 @@ use process::sys;
 use tty::RawMode;
 
 use crate::{
-    cli::Outcome,
+    cli::{Outcome, detach_keys::DetachKeys},
     engine::{Error, Result, exec::Executed},
 };
 
@@ -28,13 +28,19 @@ const MOST_WAITING: usize = 64 << 10;
 const FULLEST: usize = 1 << 20;
 
 /// Starts the process, stays with it until it has ended, and returns its exit code.
-pub(super) fn run(tty: bool, interactive: bool, start: impl FnOnce() -> Result<Executed>) -> Outcome {
+pub(super) fn run(
+    tty: bool,
+    interactive: bool,
+    keys: Option<DetachKeys>,
+    start: impl FnOnce() -> Result<Executed>,
+) -> Outcome {
     let failed = |e: Errno| Error::system("proxy the streams of the process", &io::Error::from(e));
     // Blocked before there is a process, so that none is lost; that unblocks its own.
     let signals = block_signals(tty).map_err(failed)?;
     let process = start()?;
     let raw = (tty && interactive).then(|| RawMode::enter(io::stdin())).flatten();
-    let served = Proxy { process, tty, listening: interactive, waiting: Vec::new() }.serve(&signals);
+    let proxy = Proxy { process, tty, listening: interactive, waiting: Vec::new(), keys, left: false };
+    let served = proxy.serve(&signals);
     drop(raw);
     served.map(|code| code as u8)
 }
@@ -60,6 +66,10 @@ struct Proxy {
     listening: bool,
     /// What waits to go to the process.
     waiting: Vec<u8>,
+    /// What leaves the process, where it has a terminal.
+    keys: Option<DetachKeys>,
+    /// Whether the user has typed them.
+    left: bool,
 }
 
 /// What there is to do.
@@ -74,7 +84,7 @@ enum Ready {
 }
 
 impl Proxy {
-    fn serve(&mut self, signals: &SignalFd) -> Result<i32> {
+    fn serve(mut self, signals: &SignalFd) -> Result<i32> {
         let failed = |e: Errno| Error::system("proxy the streams of the process", &io::Error::from(e));
         let mut buffer = vec![0; 64 << 10];
         loop {
@@ -89,6 +99,11 @@ impl Proxy {
                     Ready::Room => self.give_input(),
                     Ready::Ended => {}
                 }
+            }
+            if self.left {
+                self.process.leave()?;
+                // Docker's words.
+                return Err(Error::conflict("read escape sequence"));
             }
             if ready.contains(&Ready::Ended) {
                 // What it wrote is in the pipes; what it left behind may go on writing for ever.
@@ -143,7 +158,14 @@ impl Proxy {
 
     fn take_input(&mut self, buffer: &mut [u8]) {
         match read(io::stdin(), buffer) {
-            Ok(length) if length > 0 => self.waiting.extend_from_slice(&buffer[..length]),
+            Ok(length) if length > 0 => {
+                let (passed, left) = match &mut self.keys {
+                    Some(keys) => keys.filter(&buffer[..length]),
+                    None => (buffer[..length].to_vec(), false),
+                };
+                self.waiting.extend_from_slice(&passed);
+                self.left = left;
+            }
             Err(Errno::EINTR | Errno::EAGAIN) => {}
             _ => self.listening = false,
         }
@@ -196,7 +218,7 @@ fn pump(from: &mut Option<OwnedFd>, to: BorrowedFd, buffer: &mut [u8]) -> bool {
 }
 
 /// Writes all of it, also to one who shares the file's O_NONBLOCK with others.
-fn write_through(to: BorrowedFd, mut bytes: &[u8]) -> nix::Result<()> {
+pub(super) fn write_through(to: BorrowedFd, mut bytes: &[u8]) -> nix::Result<()> {
     while !bytes.is_empty() {
         match write(to, bytes) {
             Ok(length) => bytes = &bytes[length..],

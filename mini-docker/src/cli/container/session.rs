@@ -1,7 +1,7 @@
 //! The user's end of a container in the foreground: keys and pipes in, output out, signals on.
 
 use std::{
-    io::{self, Read, Write},
+    io::{self, Read},
     os::{
         fd::{AsFd, BorrowedFd},
         unix::net::UnixStream,
@@ -19,6 +19,7 @@ use nix::{
 use process::sys;
 use tty::RawMode;
 
+use super::proxy::write_through;
 use crate::{
     cli::detach_keys::DetachKeys,
     engine::{
@@ -161,8 +162,8 @@ impl Attached<'_> {
         while let Some((kind, payload)) = frame::take(&mut self.received)? {
             match kind {
                 // A closed pipe is the user's wish to see no more, not the container's end.
-                Kind::Stdout => drop(write_through(io::stdout(), &payload)),
-                Kind::Stderr => drop(write_through(io::stderr(), &payload)),
+                Kind::Stdout => drop(write_through(io::stdout().as_fd(), &payload)),
+                Kind::Stderr => drop(write_through(io::stderr().as_fd(), &payload)),
                 Kind::Exit => return Ok(payload.try_into().ok().map(i32::from_be_bytes)),
                 _ => {}
             }
@@ -209,9 +210,4 @@ impl Attached<'_> {
             let _ = frame::write(&self.line, Kind::Stdin, &passed);
         }
     }
-}
-
-fn write_through(mut to: impl Write, bytes: &[u8]) -> io::Result<()> {
-    to.write_all(bytes)?;
-    to.flush()
 }

@@ -64,11 +64,10 @@ struct Flags {
     /// Print help
     #[arg(long, action = clap::ArgAction::Help)]
     help: Option<bool>,
-    /// The image, by name or id
-    image: String,
-    /// The command and its arguments
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
-    command: Vec<String>,
+    /// The image, by name or id; then the command and its arguments, with all that looks like flags
+    // One argument for clap: what follows the image is never a flag of ours.
+    #[arg(required = true, trailing_var_arg = true, value_names = ["IMAGE", "COMMAND"], num_args = 1..)]
+    image: Vec<String>,
 }
 
 impl Flags {
@@ -83,9 +82,10 @@ impl Flags {
             let (key, value) = text.split_once('=').unwrap_or((text, ""));
             (key.to_owned(), value.to_owned())
         };
+        let (image, command) = self.image.split_first().ok_or_else(|| Error::invalid("no image is given"))?;
         let mut request = Request {
-            image: self.image.clone(),
-            command: self.command.clone(),
+            image: image.clone(),
+            command: command.to_vec(),
             name: self.name.clone(),
             labels: labels.iter().map(label).collect(),
             ..Request::default()

@@ -16,7 +16,7 @@ use crate::{
         error::{Kind, Result},
         image::platform::Platform,
         reference::Reference,
-        registry,
+        registry::{self, credentials},
     },
 };
 
@@ -116,6 +116,9 @@ pub(crate) fn before(engine: &Engine, name: &str, when: When, platform: Option<&
     let this = env::current_exe().map_err(failed)?;
     let stderr = std::io::stderr().as_fd().try_clone_to_owned().map_err(failed)?;
     let mut command = Command::new(this);
+    if let Some(directory) = credentials::directory() {
+        command.arg("--config").arg(directory);
+    }
     command.arg("--root").arg(engine.root()).args(["pull", "--without-name"]);
     command.args(platform.map(|platform| ["--platform", platform]).iter().flatten());
     command.args(quiet.then_some("--quiet")).args(["--", &reference.full()]).stdin(Stdio::null()).stdout(stderr);

@@ -79,6 +79,7 @@ impl Engine {
     pub fn load(&self, id: &str) -> Result<Container> {
         let mut container = self.read(id)?;
         self.settle(&mut container)?;
+        self.mend_pause(&mut container)?;
         Ok(container)
     }
 
@@ -131,8 +132,14 @@ impl Engine {
     fn clear_abandoned(&self, id: &str) -> Result<()> {
         // Every maker shares the store's lock until it is done.
         let alone = self.store.try_lock_alone()?;
-        let abandoned = alone.is_some() && !self.container_file(id, "config.json").exists();
-        if abandoned { self.forget_step(id) } else { Ok(()) }
+        if alone.is_none() || self.container_file(id, "config.json").exists() {
+            return Ok(());
+        }
+        // First its name: without the directory nobody would know that it is nobody's.
+        for name in self.store.list("names")?.into_iter().filter_map(|name| name.into_string().ok()) {
+            self.release_name(&name, id)?;
+        }
+        self.forget_step(id)
     }
 
     /// Finds a container by name, by id, or by the beginning of its id.

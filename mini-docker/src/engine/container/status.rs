@@ -78,6 +78,9 @@ pub struct Status {
     /// Whether the user has asked it to end: then no policy starts it again.
     #[serde(default)]
     pub stopped: bool,
+    /// Whether a commit has paused it, which holds RUN/ID/commit meanwhile: without that, it was killed.
+    #[serde(default)]
+    pub committing: bool,
 }
 
 impl Status {
@@ -97,6 +100,7 @@ impl Status {
             restarts: 0,
             delay: 0,
             stopped: false,
+            committing: false,
         }
     }
 

@@ -47,9 +47,7 @@ impl Engine {
         intake.lease(&image.rootfs.diff_ids)?;
         let upper = self.container_file(&config.id, "upper");
         let pause = commit.pause && container.status.state == State::Running;
-        if pause {
-            self.pause(&config.id)?;
-        }
+        let paused = if pause { self.pause_to_commit(&config.id)? } else { None };
         let layer = if upper.exists() { Some(intake.tree(&upper, Take::Copy, &MOUNT_POINTS)) } else { None };
         if pause {
             match self.unpause(&config.id) {
@@ -58,6 +56,7 @@ impl Engine {
                 unpaused => unpaused?,
             }
         }
+        drop(paused);
         let layer = layer.transpose()?;
         let layer = layer.filter(|layer| !is_empty(layer));
         let created = Some(Timestamp::now());

@@ -35,6 +35,18 @@ pub(super) struct Checker {
     health: Health,
 }
 
+/// What became of the wish to begin a check.
+enum Begun {
+    Check(Executed),
+    /// What is paused cannot answer.
+    Paused,
+    /// Somebody changes the container just now.
+    Busy,
+}
+
+/// How long a check waits for whoever changes the container.
+const SOON: Duration = Duration::from_millis(50);
+
 /// A check on its way.
 struct Check {
     executed: Executed,
@@ -160,13 +172,16 @@ impl Monitor<'_> {
                 return;
             }
             match self.begin_check(&checker.command) {
-                Ok(Some(executed)) => {
+                Ok(Begun::Check(executed)) => {
                     checker.running = Some(Check::start(executed, limit));
                     return;
                 }
-                // What is paused cannot answer.
-                Ok(None) => {
+                Ok(Begun::Paused) => {
                     checker.next = Instant::now() + checker.pause();
+                    return;
+                }
+                Ok(Begun::Busy) => {
+                    checker.next = Instant::now() + SOON;
                     return;
                 }
                 Err(e) => Probe {
@@ -183,14 +198,16 @@ impl Monitor<'_> {
         }
     }
 
-    fn begin_check(&self, command: &[String]) -> crate::engine::Result<Option<Executed>> {
-        // A process that enters a frozen cgroup stands still too, and would keep this one waiting.
-        if self.engine.read_status(&self.container.config.id)?.state != State::Running {
-            return Ok(None);
+    fn begin_check(&self, command: &[String]) -> crate::engine::Result<Begun> {
+        let id = &self.container.config.id;
+        // A process that enters a frozen cgroup stands still too, and would keep this one waiting: nobody pauses it meanwhile.
+        let Some(_no_pause) = self.engine.try_lock_container(id)? else { return Ok(Begun::Busy) };
+        if self.engine.read_status(id)?.state != State::Running {
+            return Ok(Begun::Paused);
         }
         let container = Container { config: self.container.config.clone(), status: self.status.clone() };
         let request = Exec { command: command.to_vec(), ..Exec::default() };
-        self.engine.exec(&container, &request).map(Some)
+        self.engine.exec(&container, &request).map(Begun::Check)
     }
 }
 

@@ -222,7 +222,7 @@ fn begin<'a>(
 }
 
 /// Leaves the caller's session, terminal, directory and open files but those to `keep`.
-fn detach(keep: &[RawFd]) -> nix::Result<()> {
+pub(super) fn detach(keep: &[RawFd]) -> nix::Result<()> {
     setsid()?;
     nix::unistd::chdir("/")?;
     let null = File::options().read(true).write(true).open("/dev/null").map_err(|_| Errno::ENODEV)?;

@@ -4,8 +4,9 @@ use std::{
     env,
     io::Write,
     os::unix::fs::DirBuilderExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::OnceLock,
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -51,10 +52,23 @@ pub struct Store {
     contents: Map<String, Value>,
 }
 
+/// Where the file is, whatever the environment says.
+static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+
+/// Takes this process's credentials from config.json in `directory`. The first call counts.
+pub fn set_directory(directory: PathBuf) {
+    let _ = DIRECTORY.set(directory);
+}
+
+/// What [`set_directory`] was given.
+pub fn directory() -> Option<&'static Path> {
+    DIRECTORY.get().map(PathBuf::as_path)
+}
+
 impl Store {
-    /// Reads the file from `DOCKER_CONFIG`, or ~/.docker.
+    /// Reads the file from where [`set_directory`] says, `DOCKER_CONFIG`, or ~/.docker.
     pub fn read() -> Result<Self> {
-        let directory = env::var_os("DOCKER_CONFIG").map(PathBuf::from);
+        let directory = directory().map(Path::to_owned).or_else(|| env::var_os("DOCKER_CONFIG").map(PathBuf::from));
         let home = || PathBuf::from(env::var_os("HOME").unwrap_or_else(|| "/root".into())).join(".docker");
         let path = directory.unwrap_or_else(home).join("config.json");
         let mut contents: Map<String, Value> = read_json(&path)?.unwrap_or_default();
@@ -66,7 +80,7 @@ impl Store {
     }
 
     /// Where it is.
-    pub fn path(&self) -> &std::path::Path {
+    pub fn path(&self) -> &Path {
         &self.path
     }
 

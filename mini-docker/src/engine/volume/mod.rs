@@ -75,13 +75,20 @@ impl Engine {
             new.name = super::store::random_id()?;
             new.anonymous = true;
         }
-        let volume = self.ensure_volume(new, Durability::Machine)?;
-        self.emit(Type::Volume, "create", &volume.name, &[("driver", LOCAL)]);
+        let (volume, made) = self.make_volume(new, Durability::Machine)?;
+        if made {
+            self.emit(Type::Volume, "create", &volume.name, &[("driver", LOCAL)]);
+        }
         Ok(volume)
     }
 
     /// As [`Engine::create_volume`], for one who holds the lock of the volumes.
     pub(super) fn ensure_volume(&self, new: NewVolume, durability: Durability) -> Result<Volume> {
+        self.make_volume(new, durability).map(|(volume, _)| volume)
+    }
+
+    /// The volume, and whether it was not there before.
+    fn make_volume(&self, new: NewVolume, durability: Durability) -> Result<(Volume, bool)> {
         let name = &new.name;
         check_name(name)?;
         if !matches!(new.driver.as_str(), "" | LOCAL) {
@@ -92,7 +99,7 @@ impl Engine {
         }
         local::check(&new.options).map_err(|why| Error::invalid(format!("create {name}: {why}")))?;
         if let Some(volume) = self.read_volume(name)? {
-            return Ok(volume);
+            return Ok((volume, false));
         }
         let volume = Volume {
             name: new.name,
@@ -101,12 +108,12 @@ impl Engine {
             options: new.options,
             anonymous: new.anonymous,
         };
-        self.publish(&volume, durability)?;
-        // Somebody else may have been first.
-        self.volume(&volume.name)
+        let made = self.publish(&volume, durability)?;
+        Ok((self.volume(&volume.name)?, made))
     }
 
-    fn publish(&self, volume: &Volume, durability: Durability) -> Result<()> {
+    /// False where somebody else was first.
+    fn publish(&self, volume: &Volume, durability: Durability) -> Result<bool> {
         let scratch = self.store.scratch()?;
         let whole = scratch.path.join("volume");
         make_directory(&whole, 0o700)?;
@@ -117,14 +124,14 @@ impl Engine {
         write_json(&whole.join("volume.json"), volume, durability)?;
         let path = self.store.volume(&volume.name);
         match fs::rename(&whole, &path) {
-            Err(e) if matches!(e.kind(), ErrorKind::AlreadyExists | ErrorKind::DirectoryNotEmpty) => return Ok(()),
+            Err(e) if matches!(e.kind(), ErrorKind::AlreadyExists | ErrorKind::DirectoryNotEmpty) => return Ok(false),
             renamed => renamed.doing("make the volume", &path)?,
         }
         if durability == Durability::Machine {
             let volumes = self.store.root().join("volumes");
             fs::File::open(&volumes).and_then(|directory| directory.sync_all()).doing("sync", &volumes)?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// The volume of this name.

@@ -1,0 +1,117 @@
+//! Flags before the command, and words after the image that look like flags.
+
+use std::{fs, io::Write, process::Stdio};
+
+use tests::engine::{Engine, eventually, output, said};
+
+fn engine() -> Engine {
+    Engine::new(env!("CARGO_BIN_EXE_mini-docker"))
+}
+
+#[test]
+fn what_follows_the_image_is_the_commands() {
+    let engine = engine();
+    let words = ["-c", "--rm", "-h", "--help", "--", "--name=x", "-d"];
+    let run = |before: &[&str]| engine.run(&[before, &words[..]].concat()).ok();
+    assert_eq!(run(&["run", "--rm", "--entrypoint", "echo", "bb"]), format!("{}\n", words.join(" ")));
+    assert_eq!(run(&["run", "--rm", "--", "bb", "echo"]), format!("{}\n", words.join(" ")));
+    run(&["create", "--name", "c1", "bb"]);
+    assert_eq!(engine.inspect("c1")["Config"]["Cmd"], serde_json::json!(words));
+    engine.run(&["run", "-d", "--name", "c2", "bb", "sleep", "1000"]).ok();
+    assert_eq!(engine.run(&["exec", "c2", "echo", "-it", "--", "-u", "x"]).ok(), "-it -- -u x\n");
+    // With nothing in between, it is the command itself.
+    assert!(engine.run(&["exec", "c2", "-it"]).err.contains("-it"));
+    assert_eq!(engine.run(&["run", "--nosuch", "bb"]).code, 125);
+    assert_eq!(engine.run(&["exec", "c2"]).code, 1);
+    assert_eq!(engine.run(&["run"]).code, 1);
+}
+
+#[test]
+fn there_is_no_daemon_to_talk_to() {
+    let engine = engine();
+    for flags in [["-H", "tcp://nosuch:2375"], ["--host", "unix:///x"], ["-c", "other"], ["--context", "other"]] {
+        let said = engine.run(&[&flags[..], &["ps"]].concat()).refused(1);
+        assert!(said.contains(flags[1]), "{said}");
+    }
+    for flags in [["-H", ""], ["--context", "default"]] {
+        engine.run(&[&flags[..], &["ps"]].concat()).ok();
+    }
+    assert_eq!(engine.run(&["--tlsverify", "ps"]).code, 125);
+}
+
+#[test]
+fn debug_says_what_a_command_does() {
+    let engine = engine();
+    for flags in [&["-D"][..], &["--debug"], &["-l", "debug"], &["--log-level=debug"]] {
+        let said = engine.run(&[flags, &["ps", "-q"]].concat());
+        assert_eq!((said.code, said.out.as_str()), (0, ""));
+        assert!(
+            said.err.contains(&engine.root().display().to_string()) && said.err.contains("exit code 0"),
+            "{said:?}"
+        );
+    }
+    for level in ["info", "warn", "error", "fatal"] {
+        assert_eq!(engine.run(&["--log-level", level, "ps"]).err, "");
+    }
+    assert_eq!(engine.run(&["-l", "loud", "ps"]).code, 125);
+}
+
+#[test]
+fn credentials_are_where_config_says() {
+    let engine = engine();
+    let registry = tests::registry::Registry::start();
+    let folder = engine.path("client");
+    let flags = ["--config", folder.to_str().unwrap()];
+    let login = ["login", "-u", "me", "-p", "secret", &registry.address];
+    engine.run(&[&flags[..], &login].concat()).ok();
+    let text = fs::read_to_string(folder.join("config.json")).unwrap();
+    assert!(text.contains(&registry.address), "{text}");
+    assert!(engine.run(&[&flags[..], &["logout", &registry.address]].concat()).ok().starts_with("Removing"));
+}
+
+#[test]
+fn detach_keys_leave_a_process_that_goes_on() {
+    let engine = engine();
+    engine.run(&["run", "-d", "--name", "c1", "bb", "sleep", "1000"]).ok();
+    let runs = |name: &str| engine.run(&["exec", "c1", "ps"]).ok().lines().any(|line| line.contains(name));
+    let program = engine.command(&[]).get_program().to_str().unwrap().to_owned();
+    let line = format!("{program} exec -it --detach-keys ctrl-a,x c1 sleep 123");
+    let mut command = engine.command(&[]);
+    let mut terminal = std::process::Command::new("script");
+    terminal.args(["-qec", &line, "/dev/null"]).envs(command.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    command.stdin(Stdio::null());
+    let mut child = terminal.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    eventually("it runs", || runs("sleep 123"));
+    child.stdin.as_mut().unwrap().write_all(b"\x01x").unwrap();
+    let ended = child.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&ended.stdout);
+    assert!(!ended.status.success() && text.contains("read escape sequence"), "{text}");
+    assert!(runs("sleep 123"), "it goes on");
+}
+
+#[test]
+fn a_process_with_a_terminal_can_be_left_alone_at_once() {
+    let engine = engine();
+    engine.run(&["run", "-d", "--name", "c1", "bb", "sleep", "1000"]).ok();
+    let script = "test -t 0 && test -t 1 && echo much to say && touch /done; sleep 1000";
+    assert_eq!(engine.run(&["exec", "-dt", "c1", "sh", "-c", script]).ok(), "");
+    eventually("it has a terminal", || engine.run(&["exec", "c1", "ls", "/done"]).code == 0);
+}
+
+#[test]
+fn an_output_that_does_not_block_gets_all() {
+    let engine = engine();
+    engine.run(&["create", "--name", "c1", "bb", "sh", "-c", "yes | head -c 3000000"]).ok();
+    // A reader that is late, and a pipe whose writing end does not block.
+    let script = "import os,subprocess,sys,time\n\
+        r,w=os.pipe(); os.set_blocking(w,False)\n\
+        p=subprocess.Popen(sys.argv[1:],stdout=w); os.close(w); time.sleep(0.3)\n\
+        n=0\n\
+        while True:\n  b=os.read(r,65536)\n  n+=len(b)\n  if not b: break\n\
+        print(n,p.wait())";
+    let start = engine.command(&["start", "-a", "c1"]);
+    let mut command = std::process::Command::new("python3");
+    command.args(["-c", script]).arg(start.get_program()).args(start.get_args());
+    command.envs(start.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    assert_eq!(said(&output(command, b"")).ok(), "3000000 0\n");
+}

@@ -5,6 +5,7 @@
 #   make bench    start-up time beside bubblewrap and crun; writes benches/README.md's table
 #   make test-v2  the tests of cgroups in guests with cgroup v2, and v1, alone: QEMU without acceleration, a minute
 #   make test-programs  PostgreSQL, redis and nginx from Debian's packages keep their data in volumes: minutes, and a network
+#   make test-builds  Dockerfiles on Debian: apt, a server in Python, a static program: minutes, and a network
 #   make soak     the long tests: thousands of runs
 
 SHELL := /bin/bash
@@ -16,9 +17,10 @@ BUILD_PACKAGES := gcc libc6-dev
 DEMO_PACKAGES := $(BUILD_PACKAGES) busybox-static
 TEST_PACKAGES := $(DEMO_PACKAGES) shellcheck binutils xz-utils util-linux uidmap strace docker-registry skopeo umoci jq iproute2 nftables
 PROGRAMS_PACKAGES := $(DEMO_PACKAGES) mmdebstrap
+BUILDS_PACKAGES := $(DEMO_PACKAGES) mmdebstrap
 BENCH_PACKAGES := $(DEMO_PACKAGES) bubblewrap crun hyperfine jq
 
-.PHONY: demo test test-programs test-v2 build lint bench soak packages-demo packages-test packages-programs packages-bench
+.PHONY: demo test test-programs test-builds test-v2 build lint bench soak packages-demo packages-test packages-programs packages-builds packages-bench
 
 demo: packages-demo
 	@$(MAKE) --no-print-directory build
@@ -48,6 +50,17 @@ test-programs: packages-programs
 	@$(MAKE) --no-print-directory $(PROGRAMS)
 	MINI_DOCKER_PROGRAMS=$(abspath $(PROGRAMS)) $(CARGO) test --locked -p mini-docker --test programs -- --ignored
 
+DEBIAN := target/debian.tar
+
+$(DEBIAN):
+	mkdir -p $(@D)
+	mmdebstrap --format=tar --skip=output/dev --variant=minbase bookworm $@.new
+	mv $@.new $@
+
+test-builds: packages-builds
+	@$(MAKE) --no-print-directory $(DEBIAN)
+	MINI_DOCKER_DEBIAN=$(abspath $(DEBIAN)) $(CARGO) test --locked -p mini-docker --test build_programs -- --ignored
+
 lint:
 	$(CARGO) fmt --all
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
@@ -61,7 +74,7 @@ soak: packages-test
 
 # Asks apt only for what is missing, so that a prepared machine needs no network. Named one by one: make looks for no
 # pattern rule for a phony target.
-packages-demo packages-test packages-programs packages-bench: packages-%:
+packages-demo packages-test packages-programs packages-builds packages-bench: packages-%:
 	@missing=$$(for p in $($(shell echo $* | tr a-z A-Z)_PACKAGES); do \
 	    dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
 	if [ -n "$$missing" ]; then \

@@ -249,3 +249,15 @@ fn start_heals_what_died_with_its_monitor() {
     assert_eq!(state["Status"], "running");
     assert_ne!(state["Pid"], pid);
 }
+
+#[test]
+fn a_stop_without_patience_meets_containers_that_are_just_ending() {
+    let engine = engine();
+    // A program that ends about when the deadline comes, now before and now after it.
+    for number in 0..30 {
+        let name = format!("brief{number}");
+        engine.run(&["run", "-d", "--name", &name, "--network", "none", "bb", "true"]).ok();
+        engine.run(&["stop", "-t", "0", &name]).ok();
+        engine.run(&["rm", "-f", &name]).ok();
+    }
+}

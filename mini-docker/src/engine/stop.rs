@@ -102,7 +102,11 @@ impl Engine {
         if self.end(id, ending, *deadline)?.is_none() {
             match self.load(id) {
                 Ok(container) if container.status.state.is_alive() => {
-                    self.signal(&container, libc::SIGKILL)?;
+                    match self.signal(&container, libc::SIGKILL) {
+                        // It has ended, and its monitor has not said so yet.
+                        Err(e) if e.kind != Kind::Conflict => return Err(e),
+                        _ => {}
+                    }
                     self.end(id, ending, None)?;
                 }
                 _ => {}

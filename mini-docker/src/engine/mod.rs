@@ -25,6 +25,7 @@ pub mod lifecycle;
 pub mod log;
 pub mod moment;
 pub mod monitor;
+mod mountpoints;
 mod mounts;
 mod names;
 pub mod network;

@@ -22,7 +22,7 @@ impl Engine {
     pub(super) fn spec(&self, container: &Container) -> Result<Spec> {
         let config = &container.config;
         Ok(Spec {
-            lower: config.layers.iter().map(|layer| self.store.layer(layer).join("fs")).collect(),
+            lower: self.lower(config)?,
             base: self.store.container(&config.id),
             volatile: config.auto_remove,
             hostname: config.hostname.clone(),

@@ -10,6 +10,7 @@
 //!   images/HEX.manifest          the manifest that it came with, if any
 //!   images/HEX.notes             what we know beside: see `image::Notes`
 //!   layers/HEX/                  a layer: see `image::layer`; HEX is the digest of its uncompressed archive
+//!   mountpoints/                 a layer below all others: see `mountpoints`
 //!   containers/ID/               see `container`
 //!   volumes/NAME/                see `volume`
 //!   volumes.lock                 shared while containers with volumes are made, exclusive to remove volumes

@@ -103,15 +103,10 @@ impl Engine {
         }
         let lock = self.lock_container(&container.config.id)?;
         let config = &container.config;
-        let lower = config.layers.iter().map(|layer| self.store.layer(layer).join("fs")).collect();
         let mut host = Host::new(Journal::in_memory());
-        let mut overlay = overlay::Overlay::new(lower, self.store.container(&config.id));
+        let mut overlay = overlay::Overlay::new(self.lower(config)?, self.store.container(&config.id));
         overlay.prepare(&mut host).map_err(|e| failed(&e))?;
         let fd = host.root.take().ok_or_else(|| failed(&"it has no root"))?;
-        for place in ["dev", "etc", "proc", "sys"] {
-            // As its start would make them; there already, or a link: as it is.
-            let _ = nix::sys::stat::mkdirat(&fd, place, nix::sys::stat::Mode::from_bits_truncate(0o755));
-        }
         let mut mounts = Vec::new();
         for entry in self.mounts(config)? {
             if let Source::Open(tree) = &entry.source {

@@ -29,6 +29,7 @@ mod state;
 
 pub use config::{Config, Driver, Pool};
 pub use create::Request;
+pub(in crate::engine) use files::FILES;
 pub use ports::Published;
 pub use resolver::Attendance;
 

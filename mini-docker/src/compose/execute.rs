@@ -34,8 +34,6 @@ pub struct Up {
     pub force_recreate: bool,
     /// Whether nothing is made anew.
     pub no_recreate: bool,
-    /// Whether nothing is started.
-    pub no_start: bool,
     /// Whether containers of services that are not described any more go.
     pub remove_orphans: bool,
     /// Numbers of containers over those of the description.
@@ -129,8 +127,14 @@ impl<'a> Running<'a> {
         Ok(())
     }
 
-    /// Brings the project up; the images are there. Returns the containers of the services meant.
-    pub fn up(&self, up: &Up) -> Result<Vec<Container>> {
+    /// Brings the project up; the images are there.
+    pub fn up(&self, up: &Up) -> Result<()> {
+        self.make(up)?;
+        self.start_all(up)
+    }
+
+    /// Makes all that is missing or differs, and takes away what is too much. Nothing is started.
+    pub fn make(&self, up: &Up) -> Result<()> {
         let services = self.ordered(&up.services, up.no_deps)?;
         for service in &services {
             service.check()?;
@@ -144,12 +148,12 @@ impl<'a> Running<'a> {
         for service in &services {
             self.converge(service, up)?;
         }
-        if !up.no_start {
-            for service in &services {
-                self.start(service, up.no_deps)?;
-            }
-        }
-        self.of(&services.iter().map(|service| service.name.to_owned()).collect::<Vec<_>>())
+        Ok(())
+    }
+
+    /// Starts what does not run, after what it depends on.
+    pub fn start_all(&self, up: &Up) -> Result<()> {
+        self.ordered(&up.services, up.no_deps)?.iter().try_for_each(|service| self.start(service, up.no_deps))
     }
 
     /// Whether nothing describes it any more.

@@ -17,6 +17,7 @@ pub mod execute;
 mod extends;
 mod include;
 mod interpolate;
+pub mod job;
 mod load;
 mod merge;
 pub mod oneoff;

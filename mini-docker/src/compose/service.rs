@@ -24,6 +24,7 @@ const PIDS: i64 = 2048;
 
 /// What becomes a part of the container, or is done before it starts; every other key is refused by name.
 const KEYS: &[&str] = &[
+    "attach",
     "cap_add",
     "cap_drop",
     "cgroup",
@@ -95,7 +96,7 @@ pub struct Service<'a> {
     pub keys: &'a Value,
 }
 
-impl Service<'_> {
+impl<'a> Service<'a> {
     fn get(&self, key: &str) -> Option<&Value> {
         self.keys.get(key).filter(|value| !value.is_null())
     }
@@ -134,6 +135,11 @@ impl Service<'_> {
         self.text("image").unwrap_or_else(|| format!("{}-{}", self.project.name, self.name))
     }
 
+    /// Whether its output is shown where nobody says otherwise.
+    pub fn is_attached(&self) -> bool {
+        self.get("attach") != Some(&json!(false))
+    }
+
     /// How many containers it has where the command line does not say.
     pub fn scale(&self) -> usize {
         let replicas = self.get("deploy").and_then(|deploy| deploy.get("replicas"));
@@ -147,7 +153,7 @@ impl Service<'_> {
     }
 
     /// What it waits for: the service, the condition, and whether it must be there.
-    pub fn dependencies(&self) -> Vec<(&str, &str, bool)> {
+    pub fn dependencies(&self) -> Vec<(&'a str, &'a str, bool)> {
         self.keys
             .get("depends_on")
             .and_then(Value::as_object)
@@ -163,7 +169,7 @@ impl Service<'_> {
     /// What tells this configuration from another: what changes no container does not count.
     pub fn hash(&self) -> String {
         let mut keys = self.keys.as_object().cloned().unwrap_or_default();
-        for key in ["build", "depends_on", "profiles", "pull_policy", "scale"] {
+        for key in ["attach", "build", "depends_on", "profiles", "pull_policy", "scale"] {
             keys.remove(key);
         }
         if let Some(Value::Object(deploy)) = keys.get_mut("deploy") {

@@ -1,9 +1,12 @@
 //! `compose`: several services from one description.
 
 mod config;
+mod foreground;
 mod images;
 mod life;
+mod logs;
 mod look;
+mod output;
 mod run;
 mod up;
 
@@ -50,7 +53,7 @@ enum Command {
     /// List containers
     Ps(look::Ps),
     /// View output from containers
-    Logs(look::Logs),
+    Logs(logs::Logs),
     /// Run a one-off command on a service
     Run(run::Run),
     /// Execute a command in a running container

@@ -2,19 +2,23 @@
 
 use clap::Args;
 
-use super::images::{Images, ensure};
+use super::{
+    foreground::{Abort, Foreground, Manner},
+    images::{Images, ensure},
+    output::Style,
+};
 use crate::{
     cli::{Outcome, image::pull::When},
     compose::{
-        execute::{Running, Up as Request},
+        execute::{Running, Up as Request, label},
         service::Service,
     },
-    engine::error::{Error, Result},
+    engine::{container::Container, error::Result},
 };
 
 #[derive(Debug, Args)]
 pub(super) struct Up {
-    /// Detached mode: run containers in the background. The only one yet: see `compose logs` for what they write
+    /// Detached mode: run containers in the background
     #[arg(short, long)]
     detach: bool,
     /// Recreate containers even if their configuration and image haven't changed
@@ -26,6 +30,33 @@ pub(super) struct Up {
     /// Don't start linked services
     #[arg(long)]
     no_deps: bool,
+    /// Stops all containers if any container was stopped
+    #[arg(long, conflicts_with_all = ["detach", "wait", "abort_on_container_failure"])]
+    abort_on_container_exit: bool,
+    /// Stops all containers if any container exited with failure
+    #[arg(long, conflicts_with_all = ["detach", "wait"])]
+    abort_on_container_failure: bool,
+    /// Return the exit code of the selected service container. Implies --abort-on-container-exit
+    #[arg(long, value_name = "SERVICE", conflicts_with_all = ["detach", "wait"])]
+    exit_code_from: Option<String>,
+    /// Restrict attaching to the specified services
+    #[arg(long, value_name = "SERVICE", conflicts_with_all = ["detach", "wait"])]
+    attach: Vec<String>,
+    /// Do not attach (stream logs) to the specified services
+    #[arg(long, value_name = "SERVICE", conflicts_with_all = ["detach", "wait"])]
+    no_attach: Vec<String>,
+    /// Automatically attach to log output of dependent services
+    #[arg(long, conflicts_with_all = ["detach", "wait"])]
+    attach_dependencies: bool,
+    /// Produce monochrome output
+    #[arg(long)]
+    no_color: bool,
+    /// Don't print prefix in logs
+    #[arg(long)]
+    no_log_prefix: bool,
+    /// Show timestamps
+    #[arg(long)]
+    timestamps: bool,
     /// Don't start the services after creating them
     #[arg(long)]
     no_start: bool,
@@ -64,33 +95,73 @@ impl Up {
     }
 
     pub(super) fn run(self, running: Running) -> Outcome {
-        if !(self.detach || self.wait || self.no_start) {
-            return Err(Error::invalid(
-                "compose up stays not in the foreground yet: add -d, and see `mini-docker compose logs`",
-            ));
-        }
-        for (name, _) in &self.scale {
-            running.service(name)?;
-        }
+        self.scale.iter().try_for_each(|(name, _)| running.service(name).map(drop))?;
         let services = running.ordered(&self.services, self.no_deps)?;
         services.iter().try_for_each(Service::check)?;
         ensure(running, &services, &Images { pull: self.pull, quiet: self.quiet_pull })?;
-        let containers = running.up(&Request {
-            services: self.services,
+        let request = Request {
+            services: self.services.clone(),
             no_deps: self.no_deps,
             force_recreate: self.force_recreate,
             no_recreate: self.no_recreate,
-            no_start: self.no_start,
             remove_orphans: self.remove_orphans,
-            scale: self.scale.into_iter().collect(),
+            scale: self.scale.iter().cloned().collect(),
             timeout: self.timeout,
-        })?;
+        };
+        running.make(&request)?;
+        if self.no_start {
+            return Ok(0);
+        }
+        let services: Vec<_> = services.iter().map(|service| service.name.to_owned()).collect();
+        if !(self.detach || self.wait) {
+            return self.stay(running, &request, &services);
+        }
+        running.start_all(&request)?;
         if self.wait {
-            for container in containers.iter().filter(|c| c.config.supervision.health.is_some()) {
+            for container in running.of(&services)?.iter().filter(|c| c.config.supervision.health.is_some()) {
                 running.await_health(container)?;
             }
         }
         Ok(0)
+    }
+
+    fn stay(&self, running: Running, request: &Request, services: &[String]) -> Outcome {
+        let meant = if self.services.is_empty() { services } else { &self.services };
+        let is_shown = |name: &str| {
+            let on = |list: &[String]| list.iter().any(|other| other == name);
+            let own = running.service(name).is_ok_and(|service| service.is_attached());
+            let wanted = if self.attach.is_empty() { on(meant) || self.attach_dependencies } else { on(&self.attach) };
+            wanted && own && !on(&self.no_attach)
+        };
+        self.attach
+            .iter()
+            .chain(&self.no_attach)
+            .chain(&self.exit_code_from)
+            .try_for_each(|name| running.service(name).map(drop))?;
+        let abort =
+            match (self.abort_on_container_exit || self.exit_code_from.is_some(), self.abort_on_container_failure) {
+                (true, _) => Abort::OnExit,
+                (false, true) => Abort::OnFailure,
+                (false, false) => Abort::Never,
+            };
+        let manner = Manner {
+            style: Style {
+                plain: self.no_color,
+                bare: self.no_log_prefix,
+                timestamps: self.timestamps,
+                ..Style::default()
+            },
+            abort,
+            code_from: self.exit_code_from.clone(),
+            timeout: self.timeout,
+        };
+        // One that ends all others may be one that is not meant otherwise.
+        let mut waited = running.of(if abort == Abort::Never { meant } else { services })?;
+        waited.retain(|c| services.iter().any(|service| service == label(c, "service")));
+        let all = running.of(services)?;
+        let is_shown = |c: &Container| is_shown(label(c, "service"));
+        Foreground::new(running, manner, services.to_owned(), waited, &all, &is_shown)?
+            .run(|| running.start_all(request))
     }
 }
 

@@ -1,7 +1,10 @@
 //! Staying with a log until its container has ended.
 
 use std::{
-    os::{fd::AsFd, unix::net::UnixStream},
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix::net::UnixStream,
+    },
     time::Duration,
 };
 
@@ -64,9 +67,7 @@ pub struct Follower {
 impl Follower {
     /// Waits until there may be more, at most `limit`.
     pub fn wait(&mut self, limit: Option<Duration>) -> Result<()> {
-        let line = self.line.as_ref().map(|line| PollFd::new(line.as_fd(), PollFlags::POLLIN));
-        let mut fds = vec![PollFd::new(self.inotify.as_fd(), PollFlags::POLLIN)];
-        fds.extend(line);
+        let mut fds: Vec<_> = self.fds().map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
         let timeout = limit.map_or(PollTimeout::NONE, |limit| {
             PollTimeout::try_from(limit.as_millis() + 1).unwrap_or(PollTimeout::MAX)
         });
@@ -74,13 +75,23 @@ impl Follower {
             Err(nix::Error::EINTR) | Ok(_) => {}
             Err(e) => return Err(Error::system("wait for the container's output", &e.into())),
         }
-        let has_ended = fds.get(1).is_some_and(|line| line.any().unwrap_or(false));
         drop(fds);
-        if has_ended {
+        self.clear();
+        Ok(())
+    }
+
+    /// What becomes readable when there may be more, for one who waits for several.
+    pub fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        [self.inotify.as_fd()].into_iter().chain(self.line.as_ref().map(AsFd::as_fd))
+    }
+
+    /// Forgets what woke the caller up: to be called before [`Follower::is_over`] is asked again.
+    pub fn clear(&mut self) {
+        let line = self.line.as_ref().map(|line| [PollFd::new(line.as_fd(), PollFlags::POLLIN)]);
+        if line.is_some_and(|mut line| poll(&mut line, PollTimeout::ZERO) != Ok(0)) {
             self.line = None;
         }
         while self.inotify.read_events().is_ok_and(|events| !events.is_empty()) {}
-        Ok(())
     }
 
     /// Whether nothing will come any more: to be asked before the log is read once more to its end.

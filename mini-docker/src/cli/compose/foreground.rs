@@ -1,0 +1,244 @@
+//! `compose up` in the foreground: what the containers write, until they have ended or the user ends them.
+
+use std::{collections::BTreeMap, os::fd::AsFd};
+
+use jiff::Timestamp;
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::{
+        signal::{SigSet, Signal},
+        signalfd::{SfdFlags, SignalFd},
+    },
+};
+
+use super::output::{Show, Style, short_name};
+use crate::{
+    compose::{
+        execute::{Running, label},
+        job::Job,
+    },
+    engine::{
+        container::{Container, State},
+        error::{Error, Kind, Result},
+    },
+};
+
+/// When one container's end is everybody's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Abort {
+    Never,
+    OnExit,
+    OnFailure,
+}
+
+/// How to stay.
+#[derive(Debug)]
+pub(super) struct Manner {
+    pub(super) style: Style,
+    pub(super) abort: Abort,
+    /// The service whose exit code this command's is.
+    pub(super) code_from: Option<String>,
+    /// Seconds before a container that is to stop is killed.
+    pub(super) timeout: Option<i64>,
+}
+
+/// After an interrupt from the keyboard.
+const INTERRUPTED: u8 = 130;
+
+/// What is being done beside the watching.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Starting,
+    Started,
+    Stopping,
+    Killing,
+}
+
+pub(super) struct Foreground<'a> {
+    running: Running<'a>,
+    manner: Manner,
+    /// All that was brought up: what an interrupt stops.
+    services: Vec<String>,
+    /// Those whose end is waited for.
+    waited: Vec<Container>,
+    show: Show,
+    /// What ended before is no news.
+    begun: Timestamp,
+    phase: Phase,
+    job: Option<Job>,
+    /// Exit codes of those that have ended, by id.
+    ended: BTreeMap<String, i32>,
+    code: u8,
+}
+
+impl<'a> Foreground<'a> {
+    /// `services` are all that was brought up, `waited` the containers whose end is waited for, `all` those of all.
+    pub(super) fn new(
+        running: Running<'a>,
+        manner: Manner,
+        services: Vec<String>,
+        waited: Vec<Container>,
+        all: &[Container],
+        is_shown: &dyn Fn(&Container) -> bool,
+    ) -> Result<Self> {
+        let begun = Timestamp::now();
+        let show = Show::new(running, all, is_shown, Style { since: Some(begun), ..manner.style }, true)?;
+        Ok(Self {
+            running,
+            manner,
+            services,
+            waited,
+            show,
+            begun,
+            phase: Phase::Starting,
+            job: None,
+            ended: BTreeMap::new(),
+            code: 0,
+        })
+    }
+
+    /// Starts the containers by `start`, and stays until all have ended.
+    pub(super) fn run(mut self, start: impl FnOnce() -> Result<()>) -> Result<u8> {
+        // Before there is anything to be interrupted.
+        let signals = block_signals().map_err(|e| Error::system("wait for signals", &e.into()))?;
+        self.job = Some(Job::begin(start)?);
+        loop {
+            self.look()?;
+            if self.job.is_none() && (self.phase != Phase::Started || self.ended.len() == self.waited.len()) {
+                return Ok(self.code);
+            }
+            self.wait(&signals)?;
+        }
+    }
+
+    fn wait(&mut self, signals: &SignalFd) -> Result<()> {
+        let mut fds = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
+        fds.extend(self.job.iter().map(|job| PollFd::new(job.pidfd(), PollFlags::POLLIN)));
+        fds.extend(self.show.fds().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
+        match poll(&mut fds, PollTimeout::NONE) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(e) => return Err(Error::system("wait for the containers", &e.into())),
+        }
+        let ready: Vec<bool> = fds.iter().map(|fd| fd.any().unwrap_or(false)).collect();
+        drop(fds);
+        self.show.clear();
+        if ready[0] && matches!(signals.read_signal(), Ok(Some(_))) {
+            self.code = INTERRUPTED;
+            return self.interrupt();
+        }
+        if ready[1]
+            && let Some(job) = self.job.take()
+        {
+            let done = job.finish();
+            // What was written before it failed.
+            self.look()?;
+            done?;
+            if self.phase == Phase::Starting {
+                self.phase = Phase::Started;
+            }
+        }
+        Ok(())
+    }
+
+    /// Prints what there is, and tells who has ended.
+    fn look(&mut self) -> Result<()> {
+        // Asked first, printed then: what one wrote before its end is in there.
+        let over = self.show.over()?;
+        let ended = self.newly_ended(&over)?;
+        self.show.print()?;
+        for (container, code) in ended {
+            self.show.say(&format!("{} exited with code {code}", short_name(self.running, &container)));
+            self.ended.insert(container.config.id.clone(), code);
+            self.judge(&container, code)?;
+        }
+        Ok(())
+    }
+
+    fn newly_ended(&self, over: &[String]) -> Result<Vec<(Container, i32)>> {
+        let mut ended = Vec::new();
+        let is_news = |id: &String| over.contains(id) && !self.ended.contains_key(id);
+        for container in self.waited.iter().filter(|c| is_news(&c.config.id)) {
+            match self.running.engine.load(&container.config.id) {
+                Ok(now) => {
+                    let status = &now.status;
+                    let fresh = status.finished.is_some_and(|finished| finished >= self.begun);
+                    let over = status.state == State::Exited && fresh;
+                    if over || (self.job.is_none() && !status.state.is_active()) {
+                        ended.push((container.clone(), status.exit_code));
+                    }
+                }
+                Err(e) if e.kind == Kind::NotFound => ended.push((container.clone(), 0)),
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(ended)
+    }
+
+    /// What one container's end means for the others, and for the exit code.
+    fn judge(&mut self, container: &Container, code: i32) -> Result<()> {
+        let aborts = match self.manner.abort {
+            Abort::Never => false,
+            // What another waits for to be done may be done.
+            Abort::OnExit => code != 0 || !self.is_job(label(container, "service")),
+            Abort::OnFailure => code != 0,
+        };
+        if !aborts {
+            return Ok(());
+        }
+        let service = label(container, "service").to_owned();
+        // The first to end, where none is named.
+        if *self.manner.code_from.get_or_insert_with(|| service.clone()) == service && self.code != INTERRUPTED {
+            self.code = u8::try_from(code & 0xFF).unwrap_or(1);
+        }
+        if matches!(self.phase, Phase::Starting | Phase::Started) {
+            self.show.say("Aborting on container exit...");
+            self.stop()?;
+        }
+        Ok(())
+    }
+
+    /// Whether another service waits for its end.
+    fn is_job(&self, service: &str) -> bool {
+        let services = self.services.iter().filter_map(|name| self.running.service(name).ok());
+        let mut needs = services.flat_map(|service| service.dependencies());
+        needs.any(|(name, condition, _)| name == service && condition == "service_completed_successfully")
+    }
+
+    fn interrupt(&mut self) -> Result<()> {
+        match self.phase {
+            Phase::Starting | Phase::Started => {
+                eprintln!("Gracefully Stopping... press Ctrl+C again to force");
+                self.stop()
+            }
+            Phase::Stopping => {
+                self.phase = Phase::Killing;
+                let (running, services) = (self.running, self.services.clone());
+                self.job = None;
+                self.job = Some(Job::begin(|| {
+                    let mut containers = running.of(&services)?;
+                    containers.retain(|c| c.status.state.is_active());
+                    containers.iter().try_for_each(|c| running.engine.kill(c, libc::SIGKILL))
+                })?);
+                Ok(())
+            }
+            Phase::Killing => Ok(()),
+        }
+    }
+
+    /// Stops all in the reverse of the order in which they started; whoever starts them stops with that.
+    fn stop(&mut self) -> Result<()> {
+        self.phase = Phase::Stopping;
+        let (running, services, timeout) = (self.running, self.services.clone(), self.manner.timeout);
+        self.job = None;
+        self.job = Some(Job::begin(|| running.stop(&running.of(&services)?, timeout))?);
+        Ok(())
+    }
+}
+
+fn block_signals() -> nix::Result<SignalFd> {
+    let mut set = SigSet::empty();
+    set.extend([Signal::SIGINT, Signal::SIGTERM]);
+    set.thread_block()?;
+    SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
+}

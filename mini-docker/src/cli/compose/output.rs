@@ -1,0 +1,173 @@
+//! What several containers write, line by line in one stream, each with the name of its own before it.
+
+use std::{
+    io::{self, BufWriter, IsTerminal, StdoutLock, Write},
+    os::fd::BorrowedFd,
+};
+
+use jiff::Timestamp;
+
+use crate::{
+    compose::execute::Running,
+    engine::{
+        container::Container,
+        error::{Error, Kind, Result},
+        log::{Entry, Follower, Reader},
+    },
+};
+
+/// Of the terminal: cyan, yellow, green, magenta, blue.
+const COLORS: [u8; 5] = [36, 33, 32, 35, 34];
+
+/// How it looks, and what of it is wanted.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Style {
+    /// Whether there is no colour on a terminal either.
+    pub(super) plain: bool,
+    /// Whether the names are left out.
+    pub(super) bare: bool,
+    /// Whether each line says when it was written.
+    pub(super) timestamps: bool,
+    /// Lines of each container from the end; `None`: all.
+    pub(super) tail: Option<usize>,
+    /// What was written before is left out.
+    pub(super) since: Option<Timestamp>,
+    /// What was written after is left out.
+    pub(super) until: Option<Timestamp>,
+}
+
+/// A container's log.
+struct Source {
+    id: String,
+    prefix: String,
+    /// `None`: nothing of it is shown.
+    reader: Option<Reader>,
+    follower: Option<Follower>,
+    /// The entry to be printed next.
+    next: Option<Entry>,
+}
+
+/// The logs of several containers.
+pub(super) struct Show {
+    sources: Vec<Source>,
+    style: Style,
+    out: BufWriter<StdoutLock<'static>>,
+    /// Whose line is not at its end.
+    open: Option<usize>,
+    /// Whether nobody reads any more.
+    closed: bool,
+}
+
+/// A container's name without the project's.
+pub(super) fn short_name<'a>(running: Running, container: &'a Container) -> &'a str {
+    let name = container.config.name.as_str();
+    name.strip_prefix(running.project.name.as_str()).and_then(|rest| rest.strip_prefix('-')).unwrap_or(name)
+}
+
+impl Show {
+    /// Of these containers, as far as they are to be shown; with `follow`, what they will write too.
+    pub(super) fn new(
+        running: Running,
+        containers: &[Container],
+        is_shown: &dyn Fn(&Container) -> bool,
+        style: Style,
+        follow: bool,
+    ) -> Result<Self> {
+        let width = containers.iter().filter(|c| is_shown(c)).map(|c| short_name(running, c).len()).max().unwrap_or(0);
+        let colored = !style.plain && io::stdout().is_terminal();
+        let mut sources = Vec::new();
+        for (at, container) in containers.iter().enumerate() {
+            let name = short_name(running, container);
+            let reader = match running.engine.logs(container, style.tail) {
+                _ if !is_shown(container) => None,
+                // Its driver keeps nothing.
+                Err(e) if e.kind == Kind::Conflict => None,
+                reader => Some(reader?),
+            };
+            let color = COLORS[at % COLORS.len()];
+            sources.push(Source {
+                id: container.config.id.clone(),
+                prefix: match (style.bare, colored) {
+                    (true, _) => String::new(),
+                    (false, false) => format!("{name:width$}  | "),
+                    (false, true) => format!("\x1b[{color}m{name:width$}  | \x1b[0m"),
+                },
+                reader,
+                follower: if follow { Some(running.engine.follow(container)?) } else { None },
+                next: None,
+            });
+        }
+        Ok(Self { sources, style, out: BufWriter::new(io::stdout().lock()), open: None, closed: false })
+    }
+
+    /// Prints what there is by now, in the order in which it was written. False where nobody reads it.
+    pub(super) fn print(&mut self) -> Result<bool> {
+        loop {
+            for source in &mut self.sources {
+                if let (None, Some(reader)) = (&source.next, &mut source.reader) {
+                    source.next = reader.take().map_err(|e| Error::system("read the logs", &e))?;
+                }
+            }
+            let waiting = self.sources.iter().enumerate().filter_map(|(at, s)| Some((s.next.as_ref()?.time, at)));
+            let Some((_, at)) = waiting.min() else { break };
+            let Some(entry) = self.sources[at].next.take() else { break };
+            let early = self.style.since.is_some_and(|since| entry.time < since);
+            let late = self.style.until.is_some_and(|until| entry.time > until);
+            if !early && !late {
+                self.closed |= self.write(at, &entry).is_err();
+            }
+        }
+        self.closed |= self.out.flush().is_err();
+        Ok(!self.closed)
+    }
+
+    fn write(&mut self, at: usize, entry: &Entry) -> io::Result<()> {
+        if self.open != Some(at) {
+            self.end_line()?;
+            self.out.write_all(self.sources[at].prefix.as_bytes())?;
+            if self.style.timestamps {
+                write!(self.out, "{:.9} ", entry.time)?;
+            }
+        }
+        self.open = (!entry.ends_line()).then_some(at);
+        self.out.write_all(&entry.bytes())
+    }
+
+    fn end_line(&mut self) -> io::Result<()> {
+        if self.open.take().is_some() { self.out.write_all(b"\n") } else { Ok(()) }
+    }
+
+    /// A line of this program's own.
+    pub(super) fn say(&mut self, line: &str) {
+        let said = self.end_line().and_then(|()| writeln!(self.out, "{line}")).and_then(|()| self.out.flush());
+        self.closed |= said.is_err();
+    }
+
+    /// The containers of which nothing more will come: to be asked before [`Show::print`].
+    pub(super) fn over(&mut self) -> Result<Vec<String>> {
+        let mut over = Vec::new();
+        for source in &mut self.sources {
+            if source.follower.as_mut().map_or(Ok(true), Follower::is_over)? {
+                over.push(source.id.clone());
+            }
+        }
+        Ok(over)
+    }
+
+    /// What becomes readable when there may be more.
+    pub(super) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.sources.iter().filter_map(|source| source.follower.as_ref()).flat_map(Follower::fds)
+    }
+
+    /// Forgets what became readable.
+    pub(super) fn clear(&mut self) {
+        self.sources.iter_mut().filter_map(|source| source.follower.as_mut()).for_each(Follower::clear);
+    }
+}
+
+impl Drop for Show {
+    fn drop(&mut self) {
+        // A reader who has seen enough is no failure.
+        let _ = self.end_line().and_then(|()| self.out.flush());
+    }
+}

@@ -6,9 +6,11 @@
 //! container a service is, [`plan`] what is to be done, and [`execute`] does it. The specification is
 //! <https://github.com/compose-spec/compose-spec/blob/main/spec.md>.
 
+pub mod build;
 mod canonical;
 mod complete;
 mod consistency;
+pub mod contents;
 mod document;
 pub mod dotenv;
 mod duration;

@@ -25,6 +25,7 @@ const PIDS: i64 = 2048;
 /// What becomes a part of the container, or is done before it starts; every other key is refused by name.
 const KEYS: &[&str] = &[
     "attach",
+    "build",
     "cap_add",
     "cap_drop",
     "cgroup",
@@ -62,9 +63,11 @@ const KEYS: &[&str] = &[
     "oom_score_adj",
     "pid",
     "pids_limit",
+    "platform",
     "ports",
     "privileged",
     "profiles",
+    "pull_policy",
     "read_only",
     "restart",
     "scale",
@@ -286,13 +289,6 @@ impl<'a> Service<'a> {
     }
 
     fn fill_rights(&self, request: &mut Request) -> Result<()> {
-        let ulimit = |(name, limit): (&String, &Value)| match limit {
-            Value::Object(both) => {
-                let part = |key: &str| both.get(key).map(text_of).unwrap_or_default();
-                format!("{name}={}:{}", part("soft"), part("hard"))
-            }
-            one => format!("{name}={}", text_of(one)),
-        };
         let ulimits: Vec<_> = self.entries("ulimits").map(ulimit).collect();
         let mut rights =
             Rights::parse(&self.texts("cap_add"), &self.texts("cap_drop"), &ulimits, &self.texts("security_opt"))?;
@@ -530,6 +526,17 @@ impl<'a> Service<'a> {
         let Some(text) = value.map(text_of) else { return Ok(None) };
         let number = duration::parse(&text).and_then(|ns| u64::try_from(ns).ok());
         number.map(Some).ok_or_else(|| self.wrong(key, &format!("{text:?} is no duration")))
+    }
+}
+
+/// `NAME=SOFT:HARD`.
+pub(super) fn ulimit((name, limit): (&String, &Value)) -> String {
+    match limit {
+        Value::Object(both) => {
+            let part = |key: &str| both.get(key).map(text_of).unwrap_or_default();
+            format!("{name}={}:{}", part("soft"), part("hard"))
+        }
+        one => format!("{name}={}", text_of(one)),
     }
 }
 

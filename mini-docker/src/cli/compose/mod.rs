@@ -1,5 +1,6 @@
 //! `compose`: several services from one description.
 
+mod build;
 mod config;
 mod foreground;
 mod images;
@@ -50,6 +51,12 @@ enum Command {
     Up(up::Up),
     /// Stop and remove containers, networks
     Down(up::Down),
+    /// Build or rebuild services
+    Build(build::Build),
+    /// Pull service images
+    Pull(build::Pull),
+    /// Push service images
+    Push(build::Push),
     /// List containers
     Ps(look::Ps),
     /// View output from containers
@@ -101,6 +108,9 @@ impl Command {
         match self {
             Self::Config(_) | Self::Down(_) => &[],
             Self::Up(command) => command.services(),
+            Self::Build(command) => command.services(),
+            Self::Pull(command) => command.services(),
+            Self::Push(command) => command.services(),
             Self::Ps(command) => command.services(),
             Self::Logs(command) => command.services(),
             Self::Run(command) => command.services(),
@@ -118,6 +128,9 @@ impl Command {
             Self::Config(_) => Ok(0),
             Self::Up(command) => command.run(running),
             Self::Down(command) => command.run(running),
+            Self::Build(command) => command.run(running),
+            Self::Pull(command) => command.run(running),
+            Self::Push(command) => command.run(running),
             Self::Ps(command) => command.run(running),
             Self::Logs(command) => command.run(running),
             Self::Run(command) => command.run(running),

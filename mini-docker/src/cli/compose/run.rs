@@ -9,7 +9,7 @@ use std::{
 use clap::Args;
 use process::sys;
 
-use super::images::{Images, ensure};
+use super::images::{Images, Policy, ensure};
 use crate::{
     cli::{
         Outcome,
@@ -19,7 +19,6 @@ use crate::{
         },
         create::{absolute, env},
         detach_keys::DetachKeys,
-        image::pull::When,
         print,
     },
     compose::{
@@ -97,8 +96,14 @@ pub(super) struct Run {
     #[arg(long)]
     remove_orphans: bool,
     /// Pull image before running
-    #[arg(long, value_enum, value_name = "WHEN")]
-    pull: Option<When>,
+    #[arg(long, value_name = "always|missing|never|build")]
+    pull: Option<Policy>,
+    /// Build image before starting container
+    #[arg(long)]
+    build: bool,
+    /// Suppress progress output from the build process
+    #[arg(long)]
+    quiet_build: bool,
     /// Pull without printing progress information
     #[arg(long)]
     quiet_pull: bool,
@@ -117,7 +122,13 @@ impl Run {
     pub(super) fn run(self, running: Running) -> Outcome {
         let service = running.service(&self.service)?;
         service.check()?;
-        let images = Images { pull: self.pull, quiet: self.quiet_pull };
+        let images = Images {
+            pull: self.pull,
+            build: self.build,
+            no_build: false,
+            quiet: self.quiet_pull,
+            quiet_build: self.quiet_build,
+        };
         self.bring_up_dependencies(running, &service, &images)?;
         ensure(running, &[service], &images)?;
         let request = running.one_off(&service, &self.changes()?)?;

@@ -3,12 +3,13 @@
 use clap::Args;
 
 use super::{
+    build::remove_images,
     foreground::{Abort, Foreground, Manner},
-    images::{Images, ensure},
+    images::{Images, Policy, ensure},
     output::Style,
 };
 use crate::{
-    cli::{Outcome, image::pull::When},
+    cli::Outcome,
     compose::{
         execute::{Running, Up as Request, label},
         service::Service,
@@ -70,8 +71,17 @@ pub(super) struct Up {
     #[arg(long)]
     wait: bool,
     /// Pull image before running
-    #[arg(long, value_enum, value_name = "WHEN")]
-    pull: Option<When>,
+    #[arg(long, value_name = "always|missing|never|build")]
+    pull: Option<Policy>,
+    /// Build images before starting containers
+    #[arg(long, conflicts_with = "no_build")]
+    build: bool,
+    /// Don't build an image, even if it's policy
+    #[arg(long)]
+    no_build: bool,
+    /// Suppress the build output
+    #[arg(long)]
+    quiet_build: bool,
     /// Pull without printing progress information
     #[arg(long)]
     quiet_pull: bool,
@@ -98,7 +108,14 @@ impl Up {
         self.scale.iter().try_for_each(|(name, _)| running.service(name).map(drop))?;
         let services = running.ordered(&self.services, self.no_deps)?;
         services.iter().try_for_each(Service::check)?;
-        ensure(running, &services, &Images { pull: self.pull, quiet: self.quiet_pull })?;
+        let images = Images {
+            pull: self.pull,
+            build: self.build,
+            no_build: self.no_build,
+            quiet: self.quiet_pull,
+            quiet_build: self.quiet_build,
+        };
+        ensure(running, &services, &images)?;
         let request = Request {
             services: self.services.clone(),
             no_deps: self.no_deps,
@@ -173,6 +190,9 @@ pub(super) struct Down {
     /// Remove containers for services not defined in the Compose file
     #[arg(long)]
     remove_orphans: bool,
+    /// Remove images used by services: `local` those that have no name of their own in the file, or `all`
+    #[arg(long, value_name = "local|all", value_parser = ["local", "all"])]
+    rmi: Option<String>,
     /// Seconds before a container is killed
     #[arg(short, long, value_name = "SECONDS", allow_hyphen_values = true)]
     timeout: Option<i64>,
@@ -180,6 +200,8 @@ pub(super) struct Down {
 
 impl Down {
     pub(super) fn run(self, running: Running) -> Outcome {
-        running.down(self.timeout, self.volumes, self.remove_orphans).map(|()| 0)
+        running.down(self.timeout, self.volumes, self.remove_orphans)?;
+        self.rmi.map_or(Ok(()), |which| remove_images(running, which == "all"))?;
+        Ok(0)
     }
 }

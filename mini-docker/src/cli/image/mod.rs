@@ -9,7 +9,7 @@ mod login;
 mod progress;
 mod prune;
 pub(super) mod pull;
-mod push;
+pub(super) mod push;
 mod rmi;
 mod save;
 mod search;

@@ -45,13 +45,18 @@ impl Push {
     }
 
     fn push(&self, engine: &Engine, reference: &Reference) -> Result<()> {
-        let progress = shown(Direction::Push, self.quiet);
-        let pushed = engine.push(reference, progress.as_ref())?;
-        if self.quiet {
-            print(format_args!("{}\n", reference.full()));
-        } else {
-            print(format_args!("{}: digest: {} size: {}\n", reference.tag(), pushed.digest, pushed.size));
-        }
-        Ok(())
+        push(engine, reference, self.quiet)
     }
+}
+
+/// Pushes an image of one name.
+pub(crate) fn push(engine: &Engine, reference: &Reference, quiet: bool) -> Result<()> {
+    let progress = shown(Direction::Push, quiet);
+    let pushed = engine.push(reference, progress.as_ref())?;
+    if quiet {
+        print(format_args!("{}\n", reference.full()));
+    } else {
+        print(format_args!("{}: digest: {} size: {}\n", reference.tag(), pushed.digest, pushed.size));
+    }
+    Ok(())
 }

@@ -51,6 +51,14 @@ impl Row {
     }
 }
 
+impl Row {
+    /// With one field more.
+    pub(crate) fn with(mut self, name: &str, value: Value) -> Self {
+        self.fields.insert(name.to_owned(), value);
+        self
+    }
+}
+
 impl Listing {
     /// Prints rows: a table, or what the user's `--format` says: `table`, `table TEMPLATE`, `json`, `raw`, or a template.
     pub(crate) fn print(&self, format: Option<&str>, quiet: bool, rows: impl IntoIterator<Item = Row>) -> Outcome {

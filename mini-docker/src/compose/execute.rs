@@ -32,6 +32,10 @@ pub struct Up {
     pub no_deps: bool,
     /// Whether all is made anew.
     pub force_recreate: bool,
+    /// Whether what the named services depend on is made anew.
+    pub recreate_dependencies: bool,
+    /// Whether a container that replaces another begins with volumes of its own.
+    pub renew_volumes: bool,
     /// Whether nothing is made anew.
     pub no_recreate: bool,
     /// Whether containers of services that are not described any more go.
@@ -139,6 +143,7 @@ impl<'a> Running<'a> {
         for service in &services {
             service.check()?;
         }
+        let _alone = self.engine.lock_project(&self.project.name)?;
         self.make_networks()?;
         self.make_volumes()?;
         if up.remove_orphans {
@@ -174,7 +179,8 @@ impl<'a> Running<'a> {
             hash: service.hash(),
             image: self.engine.image(&service.image())?.id,
             scale: up.scale.get(service.name).copied().unwrap_or_else(|| service.scale()),
-            force: up.force_recreate,
+            force: up.force_recreate
+                || (up.recreate_dependencies && !up.services.iter().any(|name| name == service.name)),
             keep: up.no_recreate,
         };
         let find = |id: &str| containers.iter().find(|c| c.config.id == id).cloned();
@@ -185,7 +191,9 @@ impl<'a> Running<'a> {
                 Act::Make(number, old) => {
                     let mut request = service.request(number, &|name| self.first_of(name))?;
                     let old = old.and_then(|id| find(&id));
-                    inherit(&mut request.storage.mounts, old.as_ref());
+                    if !up.renew_volumes {
+                        inherit(&mut request.storage.mounts, old.as_ref());
+                    }
                     self.take_down(old.as_slice(), up.timeout, false)?;
                     self.engine.create(&request)?;
                 }
@@ -367,6 +375,7 @@ impl<'a> Running<'a> {
 
     /// Takes the project away; with `volumes` its data too.
     pub fn down(&self, timeout: Option<i64>, volumes: bool, orphans: bool) -> Result<()> {
+        let _alone = self.engine.lock_project(&self.project.name)?;
         let mut all = self.engine.containers()?;
         all.retain(|c| label(c, "project") == self.project.name && (orphans || !self.is_orphan(c)));
         self.take_down(&all, timeout, volumes)?;

@@ -17,6 +17,7 @@ mod duration;
 mod encode;
 pub mod execute;
 mod extends;
+mod found;
 mod include;
 mod interpolate;
 pub mod job;

@@ -94,6 +94,15 @@ impl Project {
         Self::complete(model, name, context, files, options)
     }
 
+    /// The project's name, where it is said beside the files and there are none.
+    pub fn name_without_files(options: &Options) -> Option<String> {
+        let here = std::env::current_dir().ok()?;
+        let process = Environment(std::env::vars().collect());
+        let missing = find_files(options, &process, &here).is_err();
+        let given = options.name.clone().or_else(|| process.get("COMPOSE_PROJECT_NAME"));
+        given.filter(|name| missing && !name.is_empty() && normal_name(name) == *name)
+    }
+
     fn complete(
         mut model: Mapping,
         name: String,

@@ -86,8 +86,7 @@ impl Engine {
         let upper = self.container_file(&config.id, "upper");
         let layers = config.layers.iter().map(|layer| self.store.layer(layer).join("fs"));
         // As one more layer: a second mount with it as the upper directory would get in the way of the container's own.
-        let lower: Vec<PathBuf> =
-            Some(upper).filter(|upper| upper.exists()).into_iter().chain(layers).collect();
+        let lower: Vec<PathBuf> = Some(upper).filter(|upper| upper.exists()).into_iter().chain(layers).collect();
         let root = overlay::merged(&lower).map_err(|e| failed(&e))?;
         let options = Options::default();
         let mut packer = Packer::new(writer, &options);

@@ -69,6 +69,11 @@ impl Engine {
         self.store.root()
     }
 
+    /// Locks a name of several containers, as compose's projects are, against others who change them.
+    pub fn lock_project(&self, name: &str) -> Result<files::Lock> {
+        self.store.lock_project(name)
+    }
+
     /// A directory on the store's filesystem that vanishes with the value.
     pub fn scratch(&self) -> Result<store::Scratch> {
         self.store.scratch()

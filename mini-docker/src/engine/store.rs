@@ -15,6 +15,7 @@
 //!   volumes/NAME/                see `volume`
 //!   volumes.lock                 shared while containers with volumes are made, exclusive to remove volumes
 //!   names/NAME                   a container's name, taken by link(2) of its lock; holds its id
+//!   projects/NAME.lock           held while the containers of a compose project are made or taken away
 //!   build/KEY.json               what a step of a build made: see `build::cache`
 //!   build/caches/                directories of `RUN --mount=type=cache`
 //!   tmp/                         on its way in or out; an entry that nobody locks is garbage
@@ -133,6 +134,14 @@ impl Store {
     pub fn lock(&self, how: Locking) -> Result<Lock> {
         let lock = Lock::take(&self.root.join("lock"), how)?;
         lock.ok_or_else(|| Error::conflict("the store is in use: try again"))
+    }
+
+    /// Locks a project of compose's; `name` has letters, digits, dashes and underscores.
+    pub fn lock_project(&self, name: &str) -> Result<Lock> {
+        let directory = self.root.join("projects");
+        make_directory(&directory, 0o700)?;
+        let lock = Lock::take(&directory.join(format!("{name}.lock")), Locking::Exclusive)?;
+        lock.ok_or_else(|| Error::conflict(format!("the project {name} is in use: try again")))
     }
 
     /// Locks the store exclusively, if nobody uses it now.

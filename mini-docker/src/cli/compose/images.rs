@@ -2,10 +2,10 @@
 
 use std::{fs::File, os::fd::AsFd, str::FromStr};
 
-use clap::Parser;
 use jiff::{SignedDuration, Timestamp};
 use process::sys;
 
+use super::others::parse;
 use crate::{
     cli::{
         build::Build,
@@ -142,14 +142,6 @@ fn is_older(running: Running, name: &str, seconds: i64) -> Result<bool> {
     Ok(limit.is_ok_and(|limit| tagged.is_none_or(|tagged| tagged < limit)))
 }
 
-/// The command line of `build`, by itself.
-#[derive(Debug, Parser)]
-#[command(no_binary_name = true)]
-struct Line {
-    #[command(flatten)]
-    build: Build,
-}
-
 /// Builds the services' images, each after those that it is built with; `flags` are more of `build`'s.
 pub(super) fn build_all(running: Running, services: &[Service], flags: &[String]) -> Result<()> {
     let mut done = Vec::new();
@@ -169,14 +161,11 @@ fn build(running: Running, service: &Service, flags: &[String], done: &mut Vec<S
     let job = Job::begin(|| {
         let scratch = engine.scratch()?;
         let words: Vec<_> = flags.iter().cloned().chain(service.build_words(&scratch.path)?).collect();
-        let line = Line::try_parse_from(words).map_err(|e| {
-            let text = e.to_string();
-            let first = text.lines().next().unwrap_or_default();
-            Error::invalid(format!("services.{}.build: {}", service.name, first.trim_start_matches("error: ")))
-        })?;
+        let line: Build =
+            parse(words).map_err(|e| Error::new(e.kind, format!("services.{}.build: {e}", service.name)))?;
         let null = File::options().write(true).open("/dev/null").map_err(|e| Error::system("open /dev/null", &e))?;
         sys::duplicate_to(null.as_fd(), 1).map_err(|e| Error::system("close standard output", &e.into()))?;
-        match line.build.run(engine)? {
+        match line.run(engine)? {
             0 => Ok(()),
             code => Err(Error::conflict(format!("service {:?}: the build has ended with {code}", service.name))),
         }

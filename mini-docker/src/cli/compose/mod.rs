@@ -5,11 +5,14 @@ mod config;
 mod foreground;
 mod images;
 mod life;
+mod list;
 mod logs;
 mod look;
+mod others;
 mod output;
 mod run;
 mod up;
+mod watching;
 
 use std::path::PathBuf;
 
@@ -18,7 +21,7 @@ use clap::{Args, Subcommand};
 use super::{Outcome, print};
 use crate::{
     compose::{Options, Project, execute::Running},
-    engine::{Engine, Result, container::Container},
+    engine::{Engine, Result, container::Container, error::Kind},
 };
 
 #[derive(Debug, Args)]
@@ -49,6 +52,10 @@ enum Command {
     Config(config::Config),
     /// Create and start containers
     Up(up::Up),
+    /// Creates containers for a service
+    Create(up::Create),
+    /// Scale services
+    Scale(up::Scale),
     /// Stop and remove containers, networks
     Down(up::Down),
     /// Build or rebuild services
@@ -79,6 +86,32 @@ enum Command {
     Kill(life::Kill),
     /// Removes stopped service containers
     Rm(life::Rm),
+    /// Attach local standard input, output, and error streams to a service's running container
+    Attach(others::Attach),
+    /// Create a new image from a service container's changes
+    Commit(others::Commit),
+    /// Copy files/folders between a service container and the local filesystem
+    Cp(others::Cp),
+    /// Receive real time events from containers
+    Events(watching::Events),
+    /// Export a service container's filesystem as a tar archive
+    Export(others::Export),
+    /// List images used by the created containers
+    Images(list::Images),
+    /// List running compose projects
+    Ls(list::Ls),
+    /// Print the public port for a port binding
+    Port(others::Port),
+    /// Display a live stream of container(s) resource usage statistics
+    Stats(others::Stats),
+    /// Display the running processes
+    Top(others::Top),
+    /// Show the Compose version information
+    Version(list::Version),
+    /// List volumes
+    Volumes(list::Volumes),
+    /// Block until containers of all (or specified) services stop
+    Wait(watching::Wait),
 }
 
 impl Compose {
@@ -94,8 +127,21 @@ impl Compose {
         options.named = self.command.services().to_vec();
         match self.command {
             Command::Config(command) => command.run(&mut options),
+            Command::Ls(command) => command.run(engine),
+            Command::Version(command) => command.run(),
             command => {
-                let project = load(&options)?;
+                let found = Project::name_without_files(&options).filter(|_| !command.needs_files());
+                let project = match found {
+                    Some(name) => match (Project::found(engine, &name), &command) {
+                        // It is down already.
+                        (Err(e), Command::Down(_)) if e.kind == Kind::NotFound => {
+                            super::complain(&e);
+                            return Ok(0);
+                        }
+                        (found, _) => found?,
+                    },
+                    None => load(&options)?,
+                };
                 command.act(Running { project: &project, engine })
             }
         }
@@ -103,11 +149,26 @@ impl Compose {
 }
 
 impl Command {
+    /// Whether what is there does not say all that it needs.
+    fn needs_files(&self) -> bool {
+        matches!(
+            self,
+            Self::Up(_)
+                | Self::Create(_)
+                | Self::Scale(_)
+                | Self::Run(_)
+                | Self::Build(_)
+                | Self::Pull(_)
+                | Self::Push(_)
+        )
+    }
+
     /// The services that it names.
     fn services(&self) -> &[String] {
         match self {
-            Self::Config(_) | Self::Down(_) => &[],
             Self::Up(command) => command.services(),
+            Self::Down(command) => command.services(),
+            Self::Create(command) => command.services(),
             Self::Build(command) => command.services(),
             Self::Pull(command) => command.services(),
             Self::Push(command) => command.services(),
@@ -119,13 +180,28 @@ impl Command {
             Self::Stop(command) | Self::Restart(command) => command.services(),
             Self::Kill(command) => command.services(),
             Self::Rm(command) => command.services(),
+            Self::Wait(command) => command.services(),
+            _ => &[],
         }
     }
 
     fn act(self, running: Running) -> Outcome {
         let each = |services: life::Services, act: &dyn Fn(&Container) -> Result<()>| services.each(running, act);
         match self {
-            Self::Config(_) => Ok(0),
+            Self::Config(_) | Self::Ls(_) | Self::Version(_) => Ok(0),
+            Self::Create(command) => command.run(running),
+            Self::Scale(command) => command.run(running),
+            Self::Attach(command) => command.run(running),
+            Self::Commit(command) => command.run(running),
+            Self::Cp(command) => command.run(running),
+            Self::Events(command) => command.run(running),
+            Self::Export(command) => command.run(running),
+            Self::Images(command) => command.run(running),
+            Self::Port(command) => command.run(running),
+            Self::Stats(command) => command.run(running),
+            Self::Top(command) => command.run(running),
+            Self::Volumes(command) => command.run(running),
+            Self::Wait(command) => command.run(running),
             Self::Up(command) => command.run(running),
             Self::Down(command) => command.run(running),
             Self::Build(command) => command.run(running),

@@ -88,6 +88,12 @@ pub(super) struct Up {
     /// Seconds before a container that is to be replaced is killed
     #[arg(short, long, value_name = "SECONDS", allow_hyphen_values = true)]
     timeout: Option<i64>,
+    /// Recreate anonymous volumes instead of retrieving data from the previous containers
+    #[arg(short = 'V', long)]
+    renew_anon_volumes: bool,
+    /// Recreate dependent containers
+    #[arg(long)]
+    always_recreate_deps: bool,
     /// The services; all where none is named
     #[arg(value_name = "SERVICE")]
     services: Vec<String>,
@@ -124,6 +130,8 @@ impl Up {
             remove_orphans: self.remove_orphans,
             scale: self.scale.iter().cloned().collect(),
             timeout: self.timeout,
+            renew_volumes: self.renew_anon_volumes,
+            recreate_dependencies: self.always_recreate_deps,
         };
         running.make(&request)?;
         if self.no_start {
@@ -183,6 +191,93 @@ impl Up {
 }
 
 #[derive(Debug, Args)]
+pub(super) struct Create {
+    /// Build images before starting containers
+    #[arg(long, conflicts_with = "no_build")]
+    build: bool,
+    /// Don't build an image, even if it's policy
+    #[arg(long)]
+    no_build: bool,
+    /// Recreate containers even if their configuration and image haven't changed
+    #[arg(long, conflicts_with = "no_recreate")]
+    force_recreate: bool,
+    /// If containers already exist, don't recreate them
+    #[arg(long)]
+    no_recreate: bool,
+    /// Pull image before running
+    #[arg(long, value_name = "always|missing|never|build")]
+    pull: Option<Policy>,
+    /// Pull without printing progress information
+    #[arg(long)]
+    quiet_pull: bool,
+    /// Remove containers for services not defined in the Compose file
+    #[arg(long)]
+    remove_orphans: bool,
+    /// Scale SERVICE to NUM instances
+    #[arg(long, value_name = "SERVICE=NUM", value_parser = scale)]
+    scale: Vec<(String, usize)>,
+    /// The services; all where none is named
+    #[arg(value_name = "SERVICE")]
+    services: Vec<String>,
+}
+
+impl Create {
+    pub(super) fn services(&self) -> &[String] {
+        &self.services
+    }
+
+    pub(super) fn run(self, running: Running) -> Outcome {
+        self.scale.iter().try_for_each(|(name, _)| running.service(name).map(drop))?;
+        let services = running.ordered(&self.services, false)?;
+        services.iter().try_for_each(Service::check)?;
+        let images = Images {
+            pull: self.pull,
+            build: self.build,
+            no_build: self.no_build,
+            quiet: self.quiet_pull,
+            quiet_build: false,
+        };
+        ensure(running, &services, &images)?;
+        running.make(&Request {
+            services: self.services,
+            force_recreate: self.force_recreate,
+            no_recreate: self.no_recreate,
+            remove_orphans: self.remove_orphans,
+            scale: self.scale.into_iter().collect(),
+            ..Request::default()
+        })?;
+        Ok(0)
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Scale {
+    /// Don't start linked services
+    #[arg(long)]
+    no_deps: bool,
+    /// How many containers each service is to have
+    #[arg(value_name = "SERVICE=REPLICAS", value_parser = scale, required = true)]
+    scale: Vec<(String, usize)>,
+}
+
+impl Scale {
+    pub(super) fn run(self, running: Running) -> Outcome {
+        let services: Vec<_> = self.scale.iter().map(|(name, _)| name.clone()).collect();
+        let all = running.ordered(&services, self.no_deps)?;
+        all.iter().try_for_each(Service::check)?;
+        ensure(running, &all, &Images::default())?;
+        running.up(&Request {
+            services,
+            no_deps: self.no_deps,
+            no_recreate: true,
+            scale: self.scale.into_iter().collect(),
+            ..Request::default()
+        })?;
+        Ok(0)
+    }
+}
+
+#[derive(Debug, Args)]
 pub(super) struct Down {
     /// Remove named volumes declared in the "volumes" section and anonymous volumes
     #[arg(short, long)]
@@ -196,10 +291,21 @@ pub(super) struct Down {
     /// Seconds before a container is killed
     #[arg(short, long, value_name = "SECONDS", allow_hyphen_values = true)]
     timeout: Option<i64>,
+    /// The services; all where none is named
+    #[arg(value_name = "SERVICE")]
+    services: Vec<String>,
 }
 
 impl Down {
+    pub(super) fn services(&self) -> &[String] {
+        &self.services
+    }
+
     pub(super) fn run(self, running: Running) -> Outcome {
+        if !self.services.is_empty() {
+            running.take_down(&running.of(&self.services)?, self.timeout, self.volumes)?;
+            return Ok(0);
+        }
         running.down(self.timeout, self.volumes, self.remove_orphans)?;
         self.rmi.map_or(Ok(()), |which| remove_images(running, which == "all"))?;
         Ok(0)

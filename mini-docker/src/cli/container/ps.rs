@@ -93,7 +93,8 @@ impl Ps {
     }
 }
 
-fn row(engine: &Engine, selected: &Selected, whole: bool, sizes: bool) -> Result<Row> {
+/// A container's row in a listing.
+pub(crate) fn row(engine: &Engine, selected: &Selected, whole: bool, sizes: bool) -> Result<Row> {
     let Selected { container, document } = selected;
     let config = &container.config;
     let mounts: Vec<_> = document["Mounts"].as_array().into_iter().flatten().collect();

@@ -105,16 +105,18 @@ fn make_target(entry: &Mount) -> Result<(), Errno> {
 
 /// In the place of what the image has there: a path whose last part is no link, in directories that lead nowhere else.
 fn make_node(entry: &Mount, node: &Node) -> Result<(), Errno> {
-    make_parents(entry)?;
     let path = entry.path.as_c_str();
-    match unlink(path) {
-        Ok(()) | Err(Errno::ENOENT) => {}
-        Err(errno) => return Err(errno),
-    }
     let mode = Mode::from_bits_truncate(node.mode);
-    mknod(path, SFlag::from_bits_truncate(node.mode & SFlag::S_IFMT.bits()), mode, node.device)?;
-    let (uid, gid) = (Uid::from_raw(node.uid), Gid::from_raw(node.gid));
-    fchownat(AT_FDCWD, path, Some(uid), Some(gid), AtFlags::AT_SYMLINK_NOFOLLOW)?;
+    let make = || mknod(path, SFlag::from_bits_truncate(node.mode & SFlag::S_IFMT.bits()), mode, node.device);
+    match make() {
+        Err(Errno::EEXIST) => unlink(path).and_then(|()| make())?,
+        Err(Errno::ENOENT) => make_parents(entry).and_then(|()| make())?,
+        made => made?,
+    }
+    if (node.uid, node.gid) != (0, 0) {
+        let (uid, gid) = (Uid::from_raw(node.uid), Gid::from_raw(node.gid));
+        fchownat(AT_FDCWD, path, Some(uid), Some(gid), AtFlags::AT_SYMLINK_NOFOLLOW)?;
+    }
     // Whatever the mask of modes takes away.
     fchmodat(AT_FDCWD, path, mode, FchmodatFlags::FollowSymlink)
 }

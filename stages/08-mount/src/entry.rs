@@ -16,6 +16,8 @@ use process::{
     sys::{self, MountAttr, OpenTree, Propagation},
 };
 
+use crate::table;
+
 /// Where a mount comes from.
 #[derive(Debug, Clone)]
 pub enum Source {
@@ -131,6 +133,16 @@ impl Mount {
     #[must_use]
     pub fn following(self) -> Self {
         Self { follows: true, ..self }
+    }
+
+    /// Makes a device of the host's that was to be bound a file of the container's own.
+    pub(crate) fn own_device(&mut self) {
+        if let Source::Bind(path) = &self.source
+            && *path == self.path
+            && let Some(node) = table::node(path)
+        {
+            self.source = Source::Node(node);
+        }
     }
 
     /// Whether both are one and the same emptiness: no room for a file, and read-only.

@@ -28,6 +28,7 @@ use std::{
 pub use entry::{Mount, Node, Source, Target, Tree};
 use nix::{
     mount::{MntFlags, MsFlags, mount, umount2},
+    sys::stat::stat,
     unistd::{chdir, fchdir, pivot_root},
 };
 use process::{
@@ -96,6 +97,12 @@ impl Mounts {
     // ANCHOR_END: pivot
 }
 
+/// The kernel's `PROC_USER_INIT_INO` says which one that is (linux/proc_ns.h).
+fn in_initial_user_namespace() -> bool {
+    const INITIAL: u64 = 0xEFFF_FFFD;
+    stat("/proc/self/ns/user").is_ok_and(|namespace| namespace.st_ino == INITIAL)
+}
+
 impl Primitive for Mounts {
     fn name(&self) -> &'static str {
         "mount"
@@ -108,6 +115,10 @@ impl Primitive for Mounts {
             for mount in &mut self.table {
                 mount.source.drop_option(c"gid");
             }
+        }
+        if host.maps.is_none() && !host.unprivileged && in_initial_user_namespace() {
+            // A third of a bound one's cost. In a user namespace there is no mknod(2).
+            self.table.iter_mut().for_each(Mount::own_device);
         }
         // What is shared with the host has to be taken from the host's mounts themselves, and only the host's root may.
         let early = !host.unprivileged;

@@ -5,9 +5,10 @@ use std::{
     path::Path,
 };
 
+use nix::sys::stat::{SFlag, makedev};
 use process::sys::MountAttr;
 
-use crate::entry::{Mount, Source, Target};
+use crate::entry::{Mount, Node, Source, Target};
 
 // ANCHOR: table
 /// Files and directories of /proc and /sys that speak of the whole machine and that no container needs.
@@ -30,8 +31,16 @@ pub const MASKED: [&str; 13] = [
 /// Parts of /proc that set the kernel's behaviour.
 pub const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
-/// Devices that every program may expect and that give nothing of the machine away.
-const DEVICES: [&str; 6] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
+/// Devices that every program may expect and that give nothing of the machine away: path, major and minor number, as the
+/// kernel's admin-guide/devices.txt has them.
+const DEVICES: [(&str, u64, u64); 6] = [
+    ("/dev/null", 1, 3),
+    ("/dev/zero", 1, 5),
+    ("/dev/full", 1, 7),
+    ("/dev/random", 1, 8),
+    ("/dev/urandom", 1, 9),
+    ("/dev/tty", 5, 0),
+];
 
 /// What leads to the program's own descriptors and terminals: target, path.
 const LINKS: [(&str, &str); 5] = [
@@ -74,13 +83,20 @@ pub fn filesystems(shm_size: u64) -> Vec<Mount> {
 
 /// What is in the /dev of [`default_table`].
 pub fn devices() -> Vec<Mount> {
-    // They are the host's own: who is root inside could change their modes and owners for all. A read-only mount keeps
+    // They may be the host's own: who is root inside could change their modes and owners for all. A read-only mount keeps
     // those, and lets devices be written.
-    let device = |path: &&str| mount(path, Target::File, Source::Bind(c_string(path)), MountAttr::READ_ONLY);
+    let device =
+        |(path, ..): &(&str, u64, u64)| mount(path, Target::File, Source::Bind(c_string(path)), MountAttr::READ_ONLY);
     let link = |(target, path): &(&str, &str)| {
         mount(path, Target::Directory, Source::Link(c_string(target)), MountAttr::default())
     };
     DEVICES.iter().map(device).chain(LINKS.iter().map(link)).collect()
+}
+
+/// The device file that stands for the host's at `path`.
+pub(crate) fn node(path: &CStr) -> Option<Node> {
+    let (_, major, minor) = DEVICES.iter().find(|(known, ..)| known.as_bytes() == path.to_bytes())?;
+    Some(Node { mode: SFlag::S_IFCHR.bits() | 0o666, device: makedev(*major, *minor), uid: 0, gid: 0 })
 }
 
 /// What covers the parts of /proc and /sys that no container needs to see or set. After all others, which it holds for

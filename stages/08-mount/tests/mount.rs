@@ -146,6 +146,18 @@ fn devices_are_those_that_every_program_may_expect() {
     assert_eq!(blocks * block, 64 << 20);
 }
 
+#[test]
+fn root_inside_changes_the_devices_of_nobody_else() {
+    let image = image();
+    let mode = || fs::metadata("/dev/zero").unwrap().permissions();
+    let before = mode();
+    let own = sh(
+        list(image.path()),
+        "chmod 0600 /dev/zero && stat -c %a /dev/zero; grep -c /dev/zero /proc/self/mountinfo; true",
+    );
+    assert_eq!((own.as_str(), mode()), ("600\n0\n", before), "a file of its own, which no mount puts there");
+}
+
 fn numbers((one, other): (&str, &str)) -> (u64, u64) {
     (one.parse().unwrap(), other.parse().unwrap())
 }

@@ -14,7 +14,6 @@ mod format;
 mod globals;
 mod image;
 mod inspect;
-mod lazy;
 mod leaks;
 mod network;
 mod system;
@@ -29,8 +28,7 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Parser, Subcommand};
-use lazy::Lazy;
+use clap::{Args, Parser, Subcommand};
 
 use crate::engine::{Engine, error::Error};
 
@@ -56,15 +54,25 @@ struct Arguments {
     command: Command,
 }
 
+/// A group of commands. Clap describes arguments only where they are asked for, but nested commands at once, unless they
+/// are arguments.
+#[derive(Debug, Args)]
+#[command(subcommand_required = true, arg_required_else_help = true)]
+struct Group<T: Subcommand> {
+    #[command(subcommand)]
+    command: Box<T>,
+}
+
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 enum Command {
     /// Create and run a new container from an image
     // As in Docker, -h is the host name.
     #[command(disable_help_flag = true)]
-    Run(Lazy<create::Run>),
+    Run(Box<create::Run>),
     /// Create a new container
     #[command(disable_help_flag = true)]
-    Create(Lazy<create::Create>),
+    Create(Box<create::Create>),
     /// List containers
     Ps(container::Ps),
     /// Remove one or more containers
@@ -134,11 +142,9 @@ enum Command {
     /// Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE
     Tag(image::Tag),
     /// Manage images
-    #[command(subcommand)]
-    Image(Lazy<image::Command>),
+    Image(Group<image::Command>),
     /// Manage the engine
-    #[command(subcommand)]
-    System(Lazy<system::Command>),
+    System(Group<system::Command>),
     /// Show the version information
     Version(system::Version),
     /// Display system-wide information
@@ -155,33 +161,29 @@ enum Command {
     #[command(hide = true)]
     Man(completion::Man),
     /// Define and run multi-container applications
-    Compose(Lazy<compose::Compose>),
+    Compose(Box<compose::Compose>),
     /// Build an image from a Dockerfile
-    Build(Lazy<build::Build>),
+    Build(Box<build::Build>),
     /// Manage builds
-    #[command(subcommand)]
-    Builder(Lazy<build::builder::Command>),
+    Builder(Group<build::builder::Command>),
     /// Get real time events: what happens to containers
     Events(events::Events),
     /// Manage containers
-    #[command(subcommand)]
-    Container(Lazy<container::Command>),
+    Container(Group<container::Command>),
     /// Manage volumes
-    #[command(subcommand)]
-    Volume(Lazy<volume::Command>),
+    Volume(Group<volume::Command>),
     /// Read Dockerfiles from standard input, one JSON request a line
     #[command(hide = true)]
     DebugParse(debug_parse::DebugParse),
     /// Manage networks
-    #[command(subcommand)]
-    Network(Lazy<network::Command>),
+    Network(Group<network::Command>),
 }
 
 impl Command {
     fn run(self, engine: &Engine) -> Outcome {
         match self {
-            Self::Run(command) => command.0.run(engine),
-            Self::Create(command) => command.0.run(engine),
+            Self::Run(command) => command.run(engine),
+            Self::Create(command) => command.run(engine),
             Self::Ps(command) => command.run(engine),
             Self::Rm(command) => command.run(engine),
             Self::Start(command) => command.run(engine),
@@ -216,8 +218,8 @@ impl Command {
             Self::Save(command) => command.run(engine),
             Self::Search(command) => command.run(),
             Self::Tag(command) => command.run(engine),
-            Self::Image(command) => command.0.run(engine),
-            Self::System(command) => command.0.run(engine),
+            Self::Image(group) => group.command.run(engine),
+            Self::System(group) => group.command.run(engine),
             Self::Version(command) => command.run(),
             Self::Info(command) => command.run(engine),
             Self::Doctor(command) => command.run(),
@@ -225,14 +227,14 @@ impl Command {
             Self::Leaks(command) => command.run(engine),
             Self::Completion(command) => command.run(),
             Self::Man(command) => command.run(),
-            Self::Compose(command) => command.0.run(engine),
+            Self::Compose(command) => command.run(engine),
             Self::Events(command) => command.run(engine),
-            Self::Container(command) => command.0.run(engine),
-            Self::Volume(command) => command.0.run(engine),
-            Self::Build(command) => command.0.run(engine),
-            Self::Builder(command) => command.0.run(engine),
+            Self::Container(group) => group.command.run(engine),
+            Self::Volume(group) => group.command.run(engine),
+            Self::Build(command) => command.run(engine),
+            Self::Builder(group) => group.command.run(engine),
             Self::DebugParse(_) => debug_parse::DebugParse::run(),
-            Self::Network(command) => command.0.run(engine),
+            Self::Network(group) => group.command.run(engine),
         }
     }
 
@@ -240,7 +242,7 @@ impl Command {
     fn runs(&self) -> bool {
         match self {
             Self::Run(_) => true,
-            Self::Container(command) => command.0.runs(),
+            Self::Container(group) => group.command.runs(),
             _ => false,
         }
     }
@@ -338,6 +340,17 @@ fn print(text: std::fmt::Arguments) {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
+
+    #[test]
+    fn no_command_is_described_before_it_is_asked_for() {
+        let mut all = super::Arguments::command();
+        let described =
+            |one: &&clap::Command| one.get_arguments().next().is_some() || one.get_subcommands().next().is_some();
+        let at_once: Vec<_> = all.get_subcommands().filter(described).map(clap::Command::get_name).collect();
+        assert_eq!(at_once, [""; 0], "`defer` keeps a start from paying for all of them");
+        all.build();
+        assert!(all.find_subcommand("run").as_ref().is_some_and(described));
+    }
 
     #[test]
     fn flags_do_not_contradict_each_other() {

@@ -20,6 +20,7 @@ use crate::engine::{
 };
 
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(super) enum Command {
     /// Create a volume
     Create(Create),

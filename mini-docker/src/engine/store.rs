@@ -22,6 +22,7 @@
 //!   tmp.lock                     shared while an entry is made, exclusive to sweep
 //! RUN/                           /run/mini-docker/KEY-BOOT: one for each ROOT and boot
 //!   ID/{monitor,undo,attach}     a running container's monitor: its lock, its undo journal, its socket
+//!   ID/{hosts,hostname,resolv.conf}  its files of /etc
 //! CGROUPS/mini-docker/KEY.ID/    a running container's cgroup, in each hierarchy that it takes
 //! ```
 
@@ -62,8 +63,12 @@ impl Store {
         if root.to_str().is_none() {
             return Err(Error::invalid(format!("the root {} is not UTF-8: choose another --root", root.display())));
         }
-        for name in ["refs", "images", "layers", "containers", "names", "volumes", "tmp"] {
-            make_directory(&root.join(name), 0o700)?;
+        // Where the last is, the others are.
+        const LAST: &str = "tmp";
+        if !root.join(LAST).is_dir() {
+            for name in ["refs", "images", "layers", "containers", "names", "volumes", LAST] {
+                make_directory(&root.join(name), 0o700)?;
+            }
         }
         let boot = Path::new("/proc/sys/kernel/random/boot_id");
         let boot = fs::read_to_string(boot).doing("read", boot)?.trim().to_owned();

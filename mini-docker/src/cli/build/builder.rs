@@ -3,14 +3,15 @@
 use clap::{Args, Subcommand};
 
 use crate::{
-    cli::{Lazy, Outcome, confirm::confirmed, print, units},
+    cli::{Outcome, confirm::confirmed, print, units},
     engine::{Engine, bytes::parse as bytes, filter::Filters},
 };
 
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(in crate::cli) enum Command {
     /// Build an image from a Dockerfile
-    Build(Lazy<super::Build>),
+    Build(Box<super::Build>),
     /// Remove build cache
     Prune(Prune),
 }
@@ -18,7 +19,7 @@ pub(in crate::cli) enum Command {
 impl Command {
     pub(in crate::cli) fn run(self, engine: &Engine) -> Outcome {
         match self {
-            Self::Build(command) => command.0.run(engine),
+            Self::Build(command) => command.run(engine),
             Self::Prune(command) => command.run(engine),
         }
     }

@@ -46,6 +46,7 @@ pub(super) struct Compose {
 }
 
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 enum Command {
     /// Parse, resolve and render the compose files in canonical form
     #[command(visible_alias = "convert")]

@@ -29,7 +29,6 @@ use super::{
     create::{Create, Run},
     image::Commit,
     inspect::InspectContainer,
-    lazy::Lazy,
 };
 use crate::engine::Engine;
 
@@ -53,16 +52,17 @@ pub(super) use update::Update;
 pub(super) use wait::Wait;
 
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(super) enum Command {
     /// Create a new image from a container's changes
     Commit(Commit),
     /// Create a new container
     #[command(disable_help_flag = true)]
-    Create(Lazy<Create>),
+    Create(Box<Create>),
     /// Create and run a new container from an image
     // As in Docker, -h is the host name.
     #[command(disable_help_flag = true)]
-    Run(Lazy<Run>),
+    Run(Box<Run>),
     /// List containers
     #[command(visible_aliases = ["list", "ps"])]
     Ls(Ps),
@@ -115,8 +115,8 @@ impl Command {
     pub(super) fn run(self, engine: &Engine) -> Outcome {
         match self {
             Self::Commit(command) => command.run(engine),
-            Self::Create(command) => command.0.run(engine),
-            Self::Run(command) => command.0.run(engine),
+            Self::Create(command) => command.run(engine),
+            Self::Run(command) => command.run(engine),
             Self::Ls(command) => command.run(engine),
             Self::Prune(command) => command.run(engine),
             Self::Rm(command) => command.run(engine),

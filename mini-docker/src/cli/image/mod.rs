@@ -17,7 +17,7 @@ mod tag;
 
 use clap::Subcommand;
 
-use super::{Lazy, Outcome};
+use super::Outcome;
 use crate::engine::Engine;
 
 pub(super) use commit::Commit;
@@ -33,13 +33,14 @@ pub(super) use search::Search;
 pub(super) use tag::Tag;
 
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(super) enum Command {
     /// Show the history of an image
     History(History),
     /// Create an image from a root filesystem: a tar archive, compressed or not
     Import(Import),
     /// Build an image from a Dockerfile
-    Build(Lazy<super::build::Build>),
+    Build(Box<super::build::Build>),
     /// Display detailed information on one or more images, as JSON
     Inspect(inspect::Inspect),
     /// Load images from a tar archive or STDIN
@@ -67,7 +68,7 @@ impl Command {
         match self {
             Self::History(command) => command.run(engine),
             Self::Import(command) => command.run(engine),
-            Self::Build(command) => command.0.run(engine),
+            Self::Build(command) => command.run(engine),
             Self::Inspect(command) => command.run(engine),
             Self::Ls(command) => command.run(engine),
             Self::Load(command) => command.run(engine),

@@ -11,6 +11,7 @@ use super::{Outcome, format};
 use crate::engine::Engine;
 
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(super) enum Command {
     /// Connect a container to a network
     Connect(connect::Connect),

@@ -16,6 +16,7 @@ pub(super) use info::Info;
 pub(super) use version::Version;
 
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(super) enum Command {
     /// Show disk usage
     Df(df::Df),

@@ -23,7 +23,7 @@ use crate::engine::{
     error::{Context, Error, Result},
 };
 
-/// What they are called in a container's directory and below its /etc.
+/// What they are called in a container's volatile directory, for they are written anew at each start, and below its /etc.
 pub(in crate::engine) const FILES: [&str; 3] = ["hosts", "hostname", "resolv.conf"];
 
 /// Docker's first lines.
@@ -50,7 +50,7 @@ pub(super) struct Facts {
 impl Engine {
     /// Where one of [`FILES`] of a container is: its own, or that of the container whose network it has.
     pub(in crate::engine) fn etc_file(&self, config: &Config, name: &str) -> PathBuf {
-        self.container_file(config.network.of_container().unwrap_or(&config.id), name)
+        self.store.run(config.network.of_container().unwrap_or(&config.id)).join(name)
     }
 
     /// The mounts of a container's files, each with its path inside.
@@ -71,7 +71,7 @@ impl Engine {
         let hosts = hosts(config, facts)?;
         let texts = [hosts, format!("{}\n", config.hostname), resolv_conf(config, facts.resolver, &host)];
         for (name, text) in FILES.iter().zip(texts) {
-            let path = self.container_file(&config.id, name);
+            let path = self.store.run(&config.id).join(name);
             write(&path, &text).doing("write", &path)?;
         }
         Ok(())

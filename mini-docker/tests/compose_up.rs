@@ -68,3 +68,25 @@ fn what_is_not_done_is_refused_by_name() {
     assert!(error.contains("services.a.gpus"), "{error}");
     assert!(!shop.engine.run(&["network", "ls"]).ok().contains(&shop.name));
 }
+
+#[test]
+fn raw_sockets_are_for_those_who_are_among_themselves() {
+    let service = |name: &str, more: &str| format!("  {name}:\n    image: bb\n    command: sleep 1000\n{more}");
+    let services = [
+        service("own", ""),
+        service("dropped", "    cap_drop: [ALL]\n"),
+        service("shared", "    network_mode: bridge\n"),
+        service("outside", "    networks: [default, there]\n"),
+    ];
+    let there = format!("there{}", std::process::id());
+    let networks = format!("networks:\n  there: {{name: {there}, external: true}}\n");
+    let shop = shop("raw", &format!("services:\n{}{networks}", services.concat()));
+    shop.engine.run(&["network", "create", &there]).ok();
+    shop.compose(&["up", "-d"]).ok();
+    for (service, code) in [("own", 0), ("dropped", 1), ("shared", 1), ("outside", 1)] {
+        let said = shop.compose(&["exec", service, "ping", "-c1", "127.0.0.1"]);
+        assert_eq!(said.code, code, "{service}: {said:?}");
+    }
+    shop.compose(&["down", "-t", "0"]).ok();
+    shop.engine.run(&["network", "rm", &there]).ok();
+}

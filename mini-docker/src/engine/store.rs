@@ -64,9 +64,9 @@ impl Store {
             return Err(Error::invalid(format!("the root {} is not UTF-8: choose another --root", root.display())));
         }
         // Where the last is, the others are.
-        const LAST: &str = "tmp";
-        if !root.join(LAST).is_dir() {
-            for name in ["refs", "images", "layers", "containers", "names", "volumes", LAST] {
+        let last = "tmp";
+        if !root.join(last).is_dir() {
+            for name in ["refs", "images", "layers", "containers", "names", "volumes", last] {
                 make_directory(&root.join(name), 0o700)?;
             }
         }

@@ -111,7 +111,7 @@ fn make_node(entry: &Mount, node: &Node) -> Result<(), Errno> {
     match make() {
         Err(Errno::EEXIST) => unlink(path).and_then(|()| make())?,
         Err(Errno::ENOENT) => make_parents(entry).and_then(|()| make())?,
-        made => made?,
+        outcome => outcome?,
     }
     if (node.uid, node.gid) != (0, 0) {
         let (uid, gid) = (Uid::from_raw(node.uid), Gid::from_raw(node.gid));

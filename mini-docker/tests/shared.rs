@@ -73,7 +73,7 @@ fn devices_are_given_and_the_hosts_own_stay_as_they_are() {
     // Root inside changes its own, and never the host's.
     let mode = || fs::metadata("/dev/full").map(|found| std::os::unix::fs::MetadataExt::mode(&found)).unwrap();
     let before = mode();
-    assert_ne!(engine.run(&["run", "--rm", "bb", "chmod", "600", "/dev/full"]).code, 0);
+    run(&engine, &[], &["chmod", "600", "/dev/full"]);
     run(&engine, &["--device", "/dev/full"], &["chmod", "600", "/dev/full"]);
     assert_eq!(mode(), before);
     assert_eq!(run(&engine, &[], &["sh", "-c", "echo x >/dev/null; echo x 2>/dev/zero"]), "x\n");

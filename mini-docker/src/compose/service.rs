@@ -290,11 +290,8 @@ impl<'a> Service<'a> {
 
     fn fill_rights(&self, request: &mut Request) -> Result<()> {
         let ulimits: Vec<_> = self.entries("ulimits").map(ulimit).collect();
-        let mut more = self.texts("cap_add");
-        if self.may_send_raw(&more) {
-            more.push("NET_RAW".to_owned());
-        }
-        let mut rights = Rights::parse(&more, &self.texts("cap_drop"), &ulimits, &self.texts("security_opt"))?;
+        let mut rights =
+            Rights::parse(&self.texts("cap_add"), &self.texts("cap_drop"), &ulimits, &self.texts("security_opt"))?;
         rights.privileged = self.flag("privileged");
         rights.groups = self.texts("group_add");
         rights.oom_score_adj = self.number("oom_score_adj")?.unwrap_or(0);
@@ -307,28 +304,6 @@ impl<'a> Service<'a> {
         }
         request.rights = rights;
         Ok(())
-    }
-
-    /// Whether it gets `NET_RAW`, as its file was written for an engine that gives it (`ping` in a health check): where all
-    /// whom it could deceive are of the same project, and the file does not say otherwise.
-    fn may_send_raw(&self, added: &[String]) -> bool {
-        let is_own = |(key, _): (&String, &Value)| {
-            let network = self.project.model.get("networks").and_then(|all| all.get(key));
-            network.is_some_and(|network| {
-                network.get("external") != Some(&json!(true))
-                    && network.get("driver").is_none_or(|driver| driver == "bridge" || driver == "")
-            })
-        };
-        let speaks = |list: &[String]| {
-            list.iter().any(|word| ["ALL", "NET_RAW", "CAP_NET_RAW"].contains(&&*word.to_uppercase()))
-        };
-        !self.flag("privileged")
-            && !speaks(added)
-            && !speaks(&self.texts("cap_drop"))
-            && self.get("network_mode").is_none()
-            && self.entries("networks").next().is_some()
-            && self.entries("networks").all(is_own)
-            && Rights::parse(&["NET_RAW".to_owned()], &[], &[], &[]).is_ok()
     }
 
     fn fill_limits(&self, request: &mut Request) -> Result<()> {

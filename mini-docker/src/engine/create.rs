@@ -303,10 +303,14 @@ impl Engine {
             let name = nix::unistd::gethostname().map_err(|e| Error::system("read the host's name", &e.into()))?;
             config.set_hostname(name.to_string_lossy().into_owned());
         }
+        let mut among_themselves = !config.network.endpoints.is_empty();
         for endpoint in &mut config.network.endpoints {
+            let network = self.network(&endpoint.network)?;
+            among_themselves &= network.is_of_friends();
             // By its name, whatever the user called it.
-            endpoint.network = self.network(&endpoint.network)?.name;
+            endpoint.network = network.name;
         }
+        config.rights.raw_sockets = among_themselves;
         Ok(())
     }
 }

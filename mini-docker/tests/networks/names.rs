@@ -178,3 +178,23 @@ fn both_families_and_addresses_of_the_user_s_choice() {
     let v6 = engine.run(&["run", "--rm", "--network", "six", "bb", "nslookup", "-type=aaaa", "holder"]).ok();
     assert!(v6.contains("Address: fd"), "{v6}");
 }
+
+#[test]
+fn raw_sockets_are_for_those_who_are_among_themselves() {
+    let engine = engine();
+    let own = format!("own{}", std::process::id());
+    engine.run(&["network", "create", &own]).ok();
+    let pings = |arguments: &[&str]| {
+        let all = [&["run", "--rm"], arguments, &["bb", "ping", "-c", "1", "-W", "2", "127.0.0.1"]].concat();
+        engine.run(&all).code == 0
+    };
+    assert!(pings(&["--network", &own]));
+    assert!(!pings(&["--network", &own, "--network", "bridge"]), "strangers are there");
+    assert!(!pings(&[]) && pings(&["--cap-add", "NET_RAW"]));
+    assert!(!pings(&["--network", &own, "--cap-drop", "NET_RAW"]) && !pings(&["--network", &own, "--cap-drop", "ALL"]));
+    engine.run(&["create", "--name", "later", "--network", &own, "bb", "ping", "-c", "1", "127.0.0.1"]).ok();
+    engine.run(&["network", "connect", "bridge", "later"]).ok();
+    assert_ne!(engine.run(&["start", "-a", "later"]).code, 0);
+    engine.run(&["rm", "later"]).ok();
+    engine.run(&["network", "rm", &own]).ok();
+}

@@ -19,6 +19,8 @@ pub struct Rights {
     pub cap_add: Vec<String>,
     /// Capabilities not to have, or `ALL`.
     pub cap_drop: Vec<String>,
+    /// Whether `NET_RAW` is among the default ones.
+    pub raw_sockets: bool,
     /// A seccomp profile in Docker's format, or `unconfined`; empty: the default one.
     pub seccomp: String,
     /// Limits of each process, `NAME=SOFT[:HARD]`.
@@ -96,7 +98,9 @@ impl Rights {
         if self.privileged {
             return available();
         }
-        let set = CapabilitySet::DEFAULT.adjusted(&self.cap_add, &self.cap_drop, available()?);
+        let raw = if self.raw_sockets { CapabilitySet::named("NET_RAW") } else { Ok(CapabilitySet::EMPTY) };
+        let default = CapabilitySet::DEFAULT.union(raw.map_err(|e| Error::invalid(e.to_string()))?);
+        let set = default.adjusted(&self.cap_add, &self.cap_drop, available()?);
         set.map_err(|e| Error::invalid(e.to_string()))
     }
 

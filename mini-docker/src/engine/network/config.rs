@@ -124,6 +124,12 @@ impl Config {
         super::PREDEFINED.contains(&self.name.as_str())
     }
 
+    /// Whether only those are on it whom the user put there: they may have raw sockets (`ping` of busybox takes them),
+    /// with which one can claim to be another.
+    pub fn is_of_friends(&self) -> bool {
+        self.driver == Driver::Bridge && !self.is_predefined()
+    }
+
     /// The name of its bridge, or of its interfaces' parent: up to 15 bytes.
     pub fn link(&self) -> String {
         let short = self.id.get(..12).unwrap_or(&self.id);

@@ -50,6 +50,8 @@ impl Engine {
             }
         }
         container.config.network.endpoints.push(endpoint);
+        // From its next start on.
+        container.config.rights.raw_sockets &= network.is_of_friends();
         self.replace_config(&container.config)
     }
 

@@ -9,6 +9,7 @@ use std::{
 use nix::{
     errno::Errno,
     fcntl::OFlag,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::{prctl, signal::Signal},
     unistd::{getpid, getppid, pipe2},
 };
@@ -52,6 +53,11 @@ impl Job {
     /// Readable when it has ended.
     pub fn pidfd(&self) -> BorrowedFd<'_> {
         self.pidfd.as_fd()
+    }
+
+    /// Whether [`Job::finish`] has not to wait.
+    pub fn has_ended(&self) -> bool {
+        poll(&mut [PollFd::new(self.pidfd(), PollFlags::POLLIN)], PollTimeout::ZERO) != Ok(0)
     }
 
     /// Waits for its end, and passes on what went wrong.

@@ -169,6 +169,18 @@ impl<'a> Service<'a> {
             .collect()
     }
 
+    /// The services whose containers' namespaces its own are in.
+    pub fn joined(&self) -> impl Iterator<Item = &'a str> {
+        let modes = ["network_mode", "ipc", "pid"].map(|key| self.keys.get(key).and_then(Value::as_str));
+        modes.into_iter().flatten().filter_map(|mode| mode.strip_prefix("service:"))
+    }
+
+    /// The services that it is to be restarted with.
+    pub fn restarts_with(&self) -> impl Iterator<Item = &'a str> {
+        let needs = self.keys.get("depends_on").and_then(Value::as_object).into_iter().flatten();
+        needs.filter(|(_, how)| how.get("restart") == Some(&json!(true))).map(|(name, _)| name.as_str())
+    }
+
     /// What tells this configuration from another: what changes no container does not count.
     pub fn hash(&self) -> String {
         let mut keys = self.keys.as_object().cloned().unwrap_or_default();

@@ -3,7 +3,7 @@
 use std::{
     io::{self, ErrorKind},
     os::{
-        fd::{AsFd, OwnedFd},
+        fd::{AsFd, BorrowedFd, OwnedFd},
         unix::net::UnixStream,
     },
     time::Instant,
@@ -32,6 +32,17 @@ pub(super) enum Ending {
     Monitor(UnixStream),
     Process(OwnedFd),
     Past,
+}
+
+impl Ending {
+    /// What becomes readable by it.
+    pub(super) fn fd(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Self::Monitor(line) => Some(line.as_fd()),
+            Self::Process(pidfd) => Some(pidfd.as_fd()),
+            Self::Past => None,
+        }
+    }
 }
 
 impl Engine {
@@ -239,11 +250,7 @@ impl Engine {
     pub(super) fn end(&self, id: &str, ending: &mut Ending, deadline: Option<Instant>) -> Result<Option<i32>> {
         let failed = |e: io::Error| Error::system(format_args!("wait for container {}", short(id)), &e);
         loop {
-            let fd = match &*ending {
-                Ending::Monitor(line) => line.as_fd(),
-                Ending::Process(pidfd) => pidfd.as_fd(),
-                Ending::Past => return Ok(None),
-            };
+            let Some(fd) = ending.fd() else { return Ok(None) };
             if !wait_readable(fd, deadline).map_err(|e| failed(e.into()))? {
                 return Ok(None);
             }
@@ -281,7 +288,7 @@ pub(super) fn first_process(container: &Container) -> Option<OwnedFd> {
     (!ended && start_time(pid) == Some(status.start_time)).then_some(pidfd)
 }
 
-fn wait_readable(fd: std::os::fd::BorrowedFd, deadline: Option<Instant>) -> nix::Result<bool> {
+fn wait_readable(fd: BorrowedFd, deadline: Option<Instant>) -> nix::Result<bool> {
     loop {
         let timeout = match deadline {
             None => PollTimeout::NONE,

@@ -37,7 +37,7 @@ pub mod select;
 pub mod signal;
 mod spec;
 pub mod stats;
-mod stop;
+pub mod stop;
 pub mod store;
 pub mod tree;
 mod update;

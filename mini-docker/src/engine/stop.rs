@@ -3,11 +3,14 @@
 use std::{
     fs,
     io::Read,
-    os::fd::AsFd,
+    os::fd::{AsFd, BorrowedFd},
     time::{Duration, Instant},
 };
 
-use nix::errno::Errno;
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+};
 use process::sys;
 
 use super::{
@@ -24,6 +27,24 @@ pub struct Stopping {
     container: Container,
     ending: Ending,
     deadline: Option<Instant>,
+}
+
+impl Stopping {
+    /// Readable when it has stopped, or when whoever would say so has gone; `None`: there is nothing to wait for.
+    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
+        self.ending.fd()
+    }
+
+    /// How long until it is to be killed; `None`: never.
+    pub fn left(&self) -> Option<Duration> {
+        self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()))
+    }
+
+    /// Whether [`Engine::finish_stop`] has not to wait.
+    pub fn is_due(&self) -> bool {
+        let is_readable = |fd| poll(&mut [PollFd::new(fd, PollFlags::POLLIN)], PollTimeout::ZERO) != Ok(0);
+        self.left().is_some_and(|left| left.is_zero()) || self.fd().is_none_or(is_readable)
+    }
 }
 
 impl Engine {

@@ -180,7 +180,7 @@ impl<'a> Foreground<'a> {
         let aborts = match self.manner.abort {
             Abort::Never => false,
             // What another waits for to be done may be done.
-            Abort::OnExit => code != 0 || !self.is_job(label(container, "service")),
+            Abort::OnExit => code != 0 || !self.running.is_job(label(container, "service")),
             Abort::OnFailure => code != 0,
         };
         if !aborts {
@@ -198,13 +198,6 @@ impl<'a> Foreground<'a> {
         Ok(())
     }
 
-    /// Whether another service waits for its end.
-    fn is_job(&self, service: &str) -> bool {
-        let services = self.services.iter().filter_map(|name| self.running.service(name).ok());
-        let mut needs = services.flat_map(|service| service.dependencies());
-        needs.any(|(name, condition, _)| name == service && condition == "service_completed_successfully")
-    }
-
     fn interrupt(&mut self) -> Result<()> {
         match self.phase {
             Phase::Starting | Phase::Started => {
@@ -216,9 +209,7 @@ impl<'a> Foreground<'a> {
                 let (running, services) = (self.running, self.services.clone());
                 self.job = None;
                 self.job = Some(Job::begin(|| {
-                    let mut containers = running.of(&services)?;
-                    containers.retain(|c| c.status.state.is_active());
-                    containers.iter().try_for_each(|c| running.engine.kill(c, libc::SIGKILL))
+                    running.of(&services)?.iter().try_for_each(|container| running.kill(container, libc::SIGKILL))
                 })?);
                 Ok(())
             }

@@ -5,7 +5,7 @@ use clap::Args;
 use crate::{
     cli::{Outcome, confirm::confirmed},
     compose::execute::Running,
-    engine::{container::Container, error::Result, monitor::Options, signal},
+    engine::{container::Container, error::Result, signal},
 };
 
 #[derive(Debug, Args)]
@@ -25,12 +25,7 @@ impl Services {
     }
 
     pub(super) fn start(self, running: Running) -> Outcome {
-        for service in running.ordered(&self.services, true)? {
-            running.await_dependencies(&service)?;
-            for container in running.of(&[service.name.to_owned()])? {
-                running.engine.start_unless_active(&container.config.id, Options::default())?;
-            }
-        }
+        running.start_services(&running.ordered(&self.services, true)?, false)?;
         Ok(0)
     }
 }
@@ -75,8 +70,7 @@ impl Kill {
 
     pub(super) fn run(self, running: Running) -> Outcome {
         let signal = signal::parse(&self.signal)?;
-        let act = |c: &Container| if c.status.state.is_active() { running.engine.kill(c, signal) } else { Ok(()) };
-        self.services.each(running, &act)
+        self.services.each(running, &|container| running.kill(container, signal))
     }
 }
 

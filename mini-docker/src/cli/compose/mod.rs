@@ -41,6 +41,16 @@ pub(super) struct Compose {
     /// Specify an alternate working directory (default: the path of the first Compose file)
     #[arg(long, value_name = "DIR")]
     project_directory: Option<PathBuf>,
+    /// Control max parallelism, -1 for unlimited
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        env = "COMPOSE_PARALLEL_LIMIT",
+        default_value = "-1",
+        allow_hyphen_values = true,
+        hide_env_values = true
+    )]
+    parallel: i64,
     #[command(subcommand)]
     command: Command,
 }
@@ -143,7 +153,8 @@ impl Compose {
                     },
                     None => load(&options)?,
                 };
-                command.act(Running { project: &project, engine })
+                let parallel = usize::try_from(self.parallel).ok().filter(|&limit| limit > 0);
+                command.act(Running { project: &project, engine, parallel })
             }
         }
     }

@@ -12,7 +12,7 @@ use crate::{
     engine::{
         container::Container,
         error::{Error, Kind, Result},
-        log::{Entry, Follower, Reader},
+        log::{Entry, Follower, Reader, Stream},
     },
 };
 
@@ -53,7 +53,7 @@ pub(super) struct Show {
     style: Style,
     out: BufWriter<StdoutLock<'static>>,
     /// Whose line is not at its end.
-    open: Option<usize>,
+    open: Option<(usize, Stream)>,
     /// Whether nobody reads any more.
     closed: bool,
 }
@@ -122,14 +122,14 @@ impl Show {
     }
 
     fn write(&mut self, at: usize, entry: &Entry) -> io::Result<()> {
-        if self.open != Some(at) {
+        if self.open != Some((at, entry.stream)) {
             self.end_line()?;
             self.out.write_all(self.sources[at].prefix.as_bytes())?;
             if self.style.timestamps {
                 write!(self.out, "{:.9} ", entry.time)?;
             }
         }
-        self.open = (!entry.ends_line()).then_some(at);
+        self.open = (!entry.ends_line()).then_some((at, entry.stream));
         self.out.write_all(&entry.bytes())
     }
 

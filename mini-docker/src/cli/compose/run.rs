@@ -21,11 +21,7 @@ use crate::{
         detach_keys::DetachKeys,
         print,
     },
-    compose::{
-        execute::{Running, Up},
-        oneoff::OneOff,
-        service::Service,
-    },
+    compose::{converge::Up, execute::Running, oneoff::OneOff, service::Service},
     engine::{
         error::{Error, Result},
         exec,

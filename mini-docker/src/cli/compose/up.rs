@@ -1,5 +1,7 @@
 //! `compose up` and `compose down`.
 
+use std::time::Duration;
+
 use clap::Args;
 
 use super::{
@@ -11,7 +13,8 @@ use super::{
 use crate::{
     cli::Outcome,
     compose::{
-        execute::{Running, Up as Request, label},
+        converge::Up as Request,
+        execute::{Running, label},
         service::Service,
     },
     engine::{container::Container, error::Result},
@@ -70,6 +73,9 @@ pub(super) struct Up {
     /// Wait for services to be running|healthy. Implies detached mode
     #[arg(long)]
     wait: bool,
+    /// Maximum duration in seconds to wait for the project to be running|healthy
+    #[arg(long, value_name = "SECONDS")]
+    wait_timeout: Option<u64>,
     /// Pull image before running
     #[arg(long, value_name = "always|missing|never|build")]
     pull: Option<Policy>,
@@ -143,9 +149,8 @@ impl Up {
         }
         running.start_all(&request)?;
         if self.wait {
-            for container in running.of(&services)?.iter().filter(|c| c.config.supervision.health.is_some()) {
-                running.await_health(container)?;
-            }
+            let limit = self.wait_timeout.map(Duration::from_secs);
+            running.await_ready(running.of(&services)?, limit)?;
         }
         Ok(0)
     }

@@ -90,6 +90,14 @@ impl Engine {
         Ok(Container { config, status: self.read_status(id)? })
     }
 
+    /// What its checks have found; `None`: nothing is checked.
+    pub fn health(&self, container: &Container) -> Option<health::Verdict> {
+        container.config.supervision.health.as_ref()?.command()?;
+        let found: Option<health::Health> =
+            read_json(&self.container_file(&container.config.id, "health.json")).ok()?;
+        Some(found.unwrap_or_default().status)
+    }
+
     pub(super) fn read_status(&self, id: &str) -> Result<Status> {
         Ok(read_json(&self.container_file(id, "status.json"))?.unwrap_or_else(Status::created))
     }

@@ -239,6 +239,13 @@ impl HealthCheck {
         }
     }
 
+    /// Before the first check. Docker waits for a whole `interval` where there is no start period; whoever says
+    /// `start_interval` wants to know soon.
+    pub fn first_pause(&self) -> Duration {
+        let pause = self.pause(self.start_period > 0);
+        if self.start_interval > 0 { Duration::from_nanos(self.start_interval).min(pause) } else { pause }
+    }
+
     /// Between two checks: 30 s unless it says otherwise, and in the start period 5 s.
     pub fn pause(&self, starting: bool) -> Duration {
         match (starting, self.start_interval) {
@@ -277,6 +284,17 @@ mod tests {
         }
         assert!(RestartPolicy::OnFailure(2).applies(1, 1) && !RestartPolicy::OnFailure(2).applies(1, 2));
         assert!(!RestartPolicy::OnFailure(0).applies(0, 0) && RestartPolicy::Always.applies(0, 9));
+    }
+
+    #[test]
+    fn the_first_check_comes_after_the_start_interval() {
+        let second = 1_000_000_000;
+        let check = HealthCheck { interval: 60 * second, start_interval: second, ..HealthCheck::default() };
+        assert_eq!(check.first_pause(), Duration::from_secs(1));
+        assert_eq!(check.pause(true), Duration::from_secs(60));
+        let check = HealthCheck { start_interval: 0, ..check };
+        assert_eq!(check.first_pause(), Duration::from_secs(60));
+        assert_eq!(HealthCheck { start_period: 1, ..check }.first_pause(), Duration::from_secs(5));
     }
 
     #[test]

@@ -67,7 +67,7 @@ impl Checker {
         let now = Instant::now();
         let mut checker =
             Self { check, command, path, began: now, next: now, running: None, health: known.unwrap_or_default() };
-        checker.next = now + checker.pause();
+        checker.next = now + if anew { checker.check.first_pause() } else { checker.pause() };
         if anew {
             checker.write();
         }

@@ -1,0 +1,99 @@
+//! A project's networks and volumes.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::{execute::Running, tree::text_of};
+use crate::engine::{
+    error::{Error, Kind, Result},
+    network,
+    volume::NewVolume,
+};
+
+impl<'a> Running<'a> {
+    /// Networks or volumes of the description: key and what is said of it.
+    pub(super) fn resources(&self, kind: &str) -> impl Iterator<Item = (&'a String, &'a Value)> {
+        self.project.model.get(kind).and_then(Value::as_object).into_iter().flatten()
+    }
+
+    /// Makes the project's networks that are missing.
+    pub fn make_networks(&self) -> Result<()> {
+        for (key, network) in self.resources("networks") {
+            let name = text(network, "name");
+            match self.engine.network(&name) {
+                Ok(_) => continue,
+                Err(e) if e.kind != Kind::NotFound => return Err(e),
+                Err(_) if is(network, "external") => {
+                    return Err(Error::not_found(format!(
+                        "network {name} declared as external, but could not be found: make it (mini-docker network create {name})"
+                    )));
+                }
+                Err(_) => {}
+            }
+            let pools = network.pointer("/ipam/config").and_then(Value::as_array).into_iter().flatten();
+            let pools: Vec<_> = pools.collect();
+            let of = |part: &str| pools.iter().map(|pool| text(pool, part)).filter(|t| !t.is_empty()).collect();
+            let reserved = pools.iter().flat_map(|pool| pairs(pool, "aux_addresses")).collect();
+            self.engine.create_network(&network::Request {
+                name,
+                driver: text(network, "driver"),
+                subnets: of("subnet"),
+                gateways: of("gateway"),
+                ranges: of("ip_range"),
+                reserved,
+                ipv4: network.get("enable_ipv4") != Some(&Value::Bool(false)),
+                ipv6: is(network, "enable_ipv6"),
+                internal: is(network, "internal"),
+                attachable: is(network, "attachable"),
+                labels: self.labels(network, "network", key),
+                options: pairs(network, "driver_opts"),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Makes the project's volumes that are missing.
+    pub fn make_volumes(&self) -> Result<()> {
+        for (key, volume) in self.resources("volumes") {
+            let name = text(volume, "name");
+            if is(volume, "external") {
+                self.engine.volume(&name).map_err(|e| match e.kind {
+                    Kind::NotFound => Error::not_found(format!(
+                        "external volume {name:?} not found: make it (mini-docker volume create {name})"
+                    )),
+                    _ => e,
+                })?;
+                continue;
+            }
+            self.engine.create_volume(NewVolume {
+                name,
+                driver: text(volume, "driver"),
+                labels: self.labels(volume, "volume", key),
+                options: pairs(volume, "driver_opts"),
+                anonymous: false,
+            })?;
+        }
+        Ok(())
+    }
+
+    fn labels(&self, resource: &Value, kind: &str, key: &str) -> BTreeMap<String, String> {
+        let mut labels = pairs(resource, "labels");
+        labels.insert("com.docker.compose.project".to_owned(), self.project.name.clone());
+        labels.insert(format!("com.docker.compose.{kind}"), key.to_owned());
+        labels
+    }
+}
+
+pub(super) fn text(value: &Value, key: &str) -> String {
+    value.get(key).map(text_of).unwrap_or_default()
+}
+
+pub(super) fn is(value: &Value, key: &str) -> bool {
+    value.get(key) == Some(&Value::Bool(true))
+}
+
+pub(super) fn pairs(value: &Value, key: &str) -> BTreeMap<String, String> {
+    let all = value.get(key).and_then(Value::as_object).into_iter().flatten();
+    all.map(|(key, value)| (key.clone(), text_of(value))).collect()
+}

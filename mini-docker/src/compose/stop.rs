@@ -1,0 +1,106 @@
+//! Stopping what runs, and taking a project away.
+
+use nix::{
+    errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+};
+
+use super::{
+    execute::{Running, label},
+    resources::{is, text},
+};
+use crate::engine::{
+    container::Container,
+    error::{Error, Kind, Result},
+    stop::Stopping,
+};
+
+/// Waits until one of them has stopped, or is to be killed.
+fn await_any<'a>(all: impl Iterator<Item = &'a Stopping> + Clone) -> Result<()> {
+    if all.clone().any(Stopping::is_due) {
+        return Ok(());
+    }
+    let left = all.clone().filter_map(Stopping::left).min();
+    let mut fds: Vec<_> = all.filter_map(Stopping::fd).map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+    // Rounded up, or the last millisecond would be spent turning.
+    let timeout =
+        left.map_or(PollTimeout::NONE, |left| PollTimeout::try_from(left.as_millis() + 1).unwrap_or(PollTimeout::MAX));
+    match poll(&mut fds, timeout) {
+        Ok(_) | Err(Errno::EINTR) => Ok(()),
+        Err(e) => Err(Error::system("wait for containers to stop", &e.into())),
+    }
+}
+
+impl Running<'_> {
+    /// Stops containers: each as soon as all that depend on it have stopped.
+    pub fn stop(&self, containers: &[Container], timeout: Option<i64>) -> Result<()> {
+        let mut waiting: Vec<&Container> = containers.iter().filter(|c| c.status.state.is_active()).collect();
+        let mut begun: Vec<(&Container, Stopping)> = Vec::new();
+        let mut outcome = Ok(());
+        while !(waiting.is_empty() && begun.is_empty()) {
+            let is_needed = |container: &Container| {
+                let service = label(container, "service");
+                let others = waiting.iter().copied().chain(begun.iter().map(|(other, _)| *other));
+                others.filter_map(|other| self.service(label(other, "service")).ok()).any(|other| {
+                    other.name != service && other.dependencies().iter().any(|(name, ..)| *name == service)
+                })
+            };
+            let (later, mut now): (Vec<_>, Vec<_>) = waiting.iter().copied().partition(|c| is_needed(c));
+            waiting = later;
+            if now.is_empty() && begun.is_empty() {
+                // A circle: labels of containers whose file is gone may have one.
+                now = std::mem::take(&mut waiting);
+            }
+            for container in now {
+                match self.engine.begin_stop(container, None, timeout) {
+                    Ok(stopping) => begun.push((container, stopping)),
+                    Err(e) => outcome = outcome.and(Err(e)),
+                }
+            }
+            await_any(begun.iter().map(|(_, stopping)| stopping))?;
+            let (ended, rest): (Vec<_>, Vec<_>) = begun.into_iter().partition(|(_, stopping)| stopping.is_due());
+            begun = rest;
+            for (_, stopping) in ended {
+                outcome = outcome.and(self.engine.finish_stop(stopping));
+            }
+        }
+        outcome
+    }
+
+    /// Sends a signal to a container that runs.
+    pub fn kill(&self, container: &Container, signal: i32) -> Result<()> {
+        if !container.status.state.is_active() {
+            return Ok(());
+        }
+        match self.engine.kill(container, signal) {
+            // It has ended in between.
+            Err(e) if e.kind == Kind::Conflict => Ok(()),
+            outcome => outcome,
+        }
+    }
+
+    /// Stops and removes containers.
+    pub fn take_down(&self, containers: &[Container], timeout: Option<i64>, volumes: bool) -> Result<()> {
+        self.stop(containers, timeout)?;
+        containers.iter().try_for_each(|container| self.engine.remove(container, true, volumes))
+    }
+
+    /// Takes the project away; with `volumes` its data too.
+    pub fn down(&self, timeout: Option<i64>, volumes: bool, orphans: bool) -> Result<()> {
+        let _alone = self.engine.lock_project(&self.project.name)?;
+        let mut all = self.engine.containers()?;
+        all.retain(|c| label(c, "project") == self.project.name && (orphans || !self.is_orphan(c)));
+        self.take_down(&all, timeout, volumes)?;
+        for (_, network) in self.resources("networks").filter(|(_, network)| !is(network, "external")) {
+            match self.engine.network(&text(network, "name")) {
+                Ok(network) => self.engine.remove_network(&network)?,
+                Err(e) if e.kind == Kind::NotFound => {}
+                Err(e) => return Err(e),
+            }
+        }
+        for (_, volume) in self.resources("volumes").filter(|(_, volume)| volumes && !is(volume, "external")) {
+            self.engine.remove_volume(&text(volume, "name"), true)?;
+        }
+        Ok(())
+    }
+}

@@ -43,8 +43,10 @@ fn used(path: PathBuf) -> Vec<PathBuf> {
     if path.file_name().is_none_or(|name| name != "networks") {
         return vec![path];
     }
-    let files = entries(&path).filter(|path| path.is_file());
-    files.chain(entries(&path.join("garbage"))).collect()
+    // The mark stays, like the directory itself.
+    let files = entries(&path).filter(|path| path.is_file() && path.file_name().is_none_or(|name| name != "mark"));
+    let places = entries(&path).filter(|path| path.is_dir()).flat_map(|path| entries(&path));
+    files.chain(places).collect()
 }
 
 /// What the kernel still has of the store's networks, a line each: for when all of them are pruned.

@@ -147,6 +147,23 @@ pub fn repair(table: &str, lives: impl Fn(&str) -> bool) -> Result<usize, Refusa
     nftables::remove_owned(table, &MAPS.map(str::to_owned), |owner| !lives(owner))
 }
 
+/// Removes what leads from these bindings, each with its owner. Where somebody else has a port by now, what leads from it is
+/// his, and stays.
+pub fn remove(table: &str, gone: &[(String, Vec<Binding>)]) -> Result<usize, Refusal> {
+    /// More are found faster by listing all.
+    const MANY: usize = 256;
+    let keys = |(owner, bindings): &(String, Vec<Binding>)| {
+        // Where they led to is not asked for.
+        let keys = bindings.iter().flat_map(|binding| table::elements(binding, binding.address, owner));
+        keys.collect::<Vec<_>>()
+    };
+    let all: Vec<_> = gone.iter().flat_map(keys).collect();
+    if all.len() > MANY {
+        return repair(table, |owner| !gone.iter().any(|(other, _)| other == owner));
+    }
+    if all.is_empty() { Ok(0) } else { nftables::remove_each(table, &all) }
+}
+
 /// Leads from the host's ports once more, to these addresses: after somebody has removed the table, or the container has got
 /// another address.
 pub fn restore(

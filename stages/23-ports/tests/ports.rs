@@ -10,10 +10,13 @@ use chroot::Chroot;
 use nat::Nat;
 use network::Network;
 use nix::libc;
-use ports::{Ports, repair};
+use ports::{Binding, MAPS, Ports, Protocol, repair};
 use process::{
     Errno, Primitive, Undo,
-    netlink::{Message, Prefix, Socket, nftables::elements},
+    netlink::{
+        Message, Prefix, Socket,
+        nftables::{Transaction, elements, generation},
+    },
 };
 use tests::{
     container::{List, Running, image, script_as_nobody, shell, start},
@@ -242,6 +245,43 @@ fn elements_go_with_their_owner_and_no_other_s() {
         // Both maps of IPv4 and IPv6.
         assert_eq!(repair(TABLE, |_| false).unwrap(), 2);
         assert_eq!(owners(), Vec::<String>::new());
+    });
+}
+
+#[test]
+fn a_port_that_somebody_else_has_by_now_is_left_to_him() {
+    Machine::new().run(|| {
+        let image = image();
+        let socket = Socket::netfilter().unwrap();
+        let owners = || -> Vec<String> {
+            MAPS.iter().flat_map(|map| elements(&socket, TABLE, map).unwrap()).map(|e| e.owner).collect()
+        };
+        let all = ["8080:80", "8090-8099:8090-8099", "8100-8101:80-81/udp"];
+        let _one = serve(list(1, 2, &all, image.path()));
+        let binding = |protocol, host, container, count| {
+            ["0.0.0.0", "::"].map(|a| Binding { protocol, address: a.parse().unwrap(), host, container, count })
+        };
+        let bindings = [
+            binding(Protocol::Tcp, 8080, 80, 1),
+            binding(Protocol::Tcp, 8090, 8090, 10),
+            binding(Protocol::Udp, 8100, 80, 2),
+        ];
+        let bindings = bindings.concat();
+        assert_eq!(owners(), vec!["c1-2"; 8]);
+        assert_eq!(ports::remove(TABLE, &[("c1-3".to_owned(), bindings.clone())]), Ok(0));
+        assert_eq!(ports::remove(TABLE, &[]), Ok(0));
+        assert_eq!(owners().len(), 8);
+        assert_eq!(ports::remove(TABLE, &[("c1-2".to_owned(), bindings.clone())]), Ok(8));
+        assert_eq!(ports::remove(TABLE, &[("c1-2".to_owned(), bindings)]), Ok(0));
+        assert_eq!(owners(), Vec::<String>::new());
+        // What was looked at is removed only if it is so still.
+        let before = generation(&socket).unwrap();
+        let empty = Transaction::new(TABLE);
+        assert_eq!(empty.clone().commit_at(&socket, Some(before)), Ok(()));
+        let mut change = Transaction::new("other");
+        change.table();
+        change.commit(&socket).unwrap();
+        assert_eq!(empty.commit_at(&socket, Some(before)).unwrap_err().errno, Errno::ERESTART);
     });
 }
 

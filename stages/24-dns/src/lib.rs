@@ -8,7 +8,7 @@
 //! | `primitive` | [`Resolver`]: the sockets, and the container's resolv.conf |
 //! | [`name`], [`message`] | the format: read from anybody, written for anybody |
 //! | `answer` | [`decide`]: what to do with a packet |
-//! | [`zone`] | the names that are ours |
+//! | [`zone`], `mark` | the names that are ours, and whether they may be others now |
 //! | `server`, `poller` | [`Server`]: who is ready, and who is next |
 //! | `connections`, `frame` | TCP |
 //! | `forward`, `upstream` | questions on their way to another server |
@@ -19,6 +19,7 @@ mod answer;
 mod connections;
 mod forward;
 mod frame;
+mod mark;
 pub mod message;
 pub mod name;
 mod poller;
@@ -31,9 +32,10 @@ pub mod zone;
 pub use answer::{Decision, LONGEST_DATAGRAM, LONGEST_QUERY, TTL, Transport, Turns, decide};
 pub use connections::{IDLE, MOST_CONNECTIONS};
 pub use forward::TIMEOUT;
+pub use mark::Mark;
 pub use message::Message;
 pub use name::Name;
 pub use primitive::{ADDRESS, Listeners, Resolver};
 pub use resolv_conf::{ResolvConf, server};
 pub use server::{Server, time_left};
-pub use zone::{Names, NetworkState, Networks, Zone};
+pub use zone::{HostState, Names, Networks, Zone};

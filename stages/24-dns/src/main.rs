@@ -28,7 +28,7 @@ use uts::Uts;
 
 fn options() -> Vec<Arg> {
     let name = Arg::new("name").long("name").value_name("NAME=ADDRESS").action(ArgAction::Append);
-    let state = Arg::new("network").long("network").value_name("FILE").action(ArgAction::Append);
+    let state = Arg::new("network").long("network").value_name("DIRECTORY").action(ArgAction::Append);
     let upstream = Arg::new("upstream").long("upstream").value_name("ADDRESS[:PORT]").action(ArgAction::Append);
     let internal = Arg::new("internal").long("internal").action(ArgAction::SetTrue);
     vec![
@@ -37,7 +37,7 @@ fn options() -> Vec<Arg> {
         state
             .value_parser(value_parser!(PathBuf))
             .conflicts_with("name")
-            .help("A network's state file, read anew when it changes, in the place of --name"),
+            .help("A network's directory, with a file for each that is on it, in the place of --name"),
         upstream
             .value_parser(ValueParser::new(parse_upstream))
             .help("A server to ask about other names; the host's own unless given"),
@@ -56,8 +56,8 @@ fn parse_upstream(text: &str) -> Result<SocketAddr, String> {
 }
 
 fn zone(options: &ArgMatches) -> Box<dyn Zone> {
-    if let Some(files) = options.get_many::<PathBuf>("network") {
-        return Box::new(Networks::new(files.cloned()));
+    if let Some(directories) = options.get_many::<PathBuf>("network") {
+        return Box::new(Networks::new(directories.cloned()));
     }
     let mut names = Names::default();
     names.internal = options.get_flag("internal");

@@ -1,11 +1,10 @@
 //! The names that are the network's own.
 
 use std::{
-    collections::HashMap,
-    fs::{self, File},
-    io::{self, Read},
+    collections::{BTreeMap, BTreeSet, HashMap},
+    ffi::{OsStr, OsString},
+    fs, io,
     net::IpAddr,
-    os::unix::fs::MetadataExt,
     path::PathBuf,
 };
 
@@ -66,39 +65,34 @@ impl Zone for Names {
 }
 
 // ANCHOR: state
-/// The state of a network, as JSON in a file.
+/// A container's place in a network, as JSON in a file of its own. The file is written by rename, never changes, and none
+/// after it has its name.
 #[derive(Debug, Default, Deserialize)]
-pub struct NetworkState {
+pub struct HostState {
     /// The network's name: `web` of the network `blue` is `web.blue` too.
     #[serde(default)]
     pub network: String,
     /// Whether the network has no way out.
     #[serde(default)]
     pub internal: bool,
-    /// Who is on it. Two hosts may share a name, and it has the addresses of both then.
-    #[serde(default)]
-    pub hosts: Vec<HostState>,
-}
-
-/// A container on a network.
-#[derive(Debug, Default, Deserialize)]
-pub struct HostState {
     /// IPv4 and IPv6.
     pub addresses: Vec<IpAddr>,
-    /// Its name, and then other names that it goes by.
+    /// The container's name, and then other names that it goes by. Two may share one, and it has the addresses of both.
     pub names: Vec<String>,
 }
 // ANCHOR_END: state
 
-impl From<NetworkState> for Names {
-    fn from(state: NetworkState) -> Self {
-        let mut names = Self { internal: state.internal, ..Self::default() };
-        for host in &state.hosts {
+impl<'a> FromIterator<&'a HostState> for Names {
+    /// The names of a network, which is internal if there is nobody on it.
+    fn from_iter<T: IntoIterator<Item = &'a HostState>>(hosts: T) -> Self {
+        let mut names = Self { internal: true, ..Self::default() };
+        for host in hosts {
+            names.internal = host.internal;
             for address in &host.addresses {
                 for name in &host.names {
                     // First, as Docker does, the full name: it is what a reverse lookup gives.
-                    if !state.network.is_empty() {
-                        names.add(&format!("{name}.{}", state.network), *address);
+                    if !host.network.is_empty() {
+                        names.add(&format!("{name}.{}", host.network), *address);
                     }
                     names.add(name, *address);
                 }
@@ -108,57 +102,57 @@ impl From<NetworkState> for Names {
     }
 }
 
-/// What tells one content of a file from another: device, inode, size, and the time of the last change in nanoseconds.
-type Version = (u64, u64, u64, i64, i64);
-
-/// The names of one network, from its state file, which may change at any time.
+/// The names of one network, from its directory, where files come and go at any time.
 #[derive(Debug)]
 struct Watched {
-    path: PathBuf,
-    seen: Option<Version>,
+    directory: PathBuf,
+    hosts: BTreeMap<OsString, HostState>,
     names: Names,
 }
 
 impl Watched {
-    /// One fstat(2) where the file is the one that was read. Written by rename, it is always a whole one.
+    /// Reads what is new: of many places one at a time comes or goes.
     fn refresh(&mut self) {
-        let version = fs::metadata(&self.path).map(|m| (m.dev(), m.ino(), m.size(), m.ctime(), m.ctime_nsec()));
-        match version {
-            Ok(version) if self.seen == Some(version) => {}
-            Ok(version) => {
-                // A damaged file changes nothing; the next version of it will be read.
-                if let Ok(state) = self.read() {
-                    self.names = state.into();
-                }
-                self.seen = Some(version);
+        let entries = fs::read_dir(&self.directory).into_iter().flatten().flatten();
+        // Names with a dot are for files that are being written.
+        let found: BTreeSet<OsString> =
+            entries.map(|entry| entry.file_name()).filter(|name| !name.as_encoded_bytes().starts_with(b".")).collect();
+        let before = self.hosts.len();
+        self.hosts.retain(|name, _| found.contains(name));
+        let mut changed = self.hosts.len() != before;
+        for name in found {
+            if !self.hosts.contains_key(&name)
+                // It may have gone by now; a damaged one counts for nothing.
+                && let Ok(host) = self.read(&name)
+            {
+                self.hosts.insert(name, host);
+                changed = true;
             }
-            // The network is gone, and with it the right to pass anything on.
-            Err(_) => (self.seen, self.names) = (None, Names { internal: true, ..Names::default() }),
+        }
+        if changed {
+            self.names = self.hosts.values().collect();
         }
     }
 
-    fn read(&self) -> io::Result<NetworkState> {
-        let mut text = Vec::new();
-        File::open(&self.path)?.read_to_end(&mut text)?;
-        Ok(serde_json::from_slice(&text)?)
+    fn read(&self, name: &OsStr) -> io::Result<HostState> {
+        Ok(serde_json::from_slice(&fs::read(self.directory.join(name))?)?)
     }
 }
 
-/// The names of all networks that a container is on, read from their state files ([`NetworkState`]): nobody has to be
-/// told when one changes.
+/// The names of all networks that a container is on: each is a directory with a file for each place ([`HostState`]).
 #[derive(Debug)]
 pub struct Networks(Vec<Watched>);
 
 impl Networks {
-    /// The first network that knows a name says its addresses. Until a file has been read, and after it is gone, its
-    /// network counts as internal and empty.
-    pub fn new(files: impl IntoIterator<Item = PathBuf>) -> Self {
-        let empty = || Names { internal: true, ..Names::default() };
-        Self(files.into_iter().map(|path| Watched { path, seen: None, names: empty() }).collect())
+    /// The first network that knows a name says its addresses. As long as nobody is on it, a network counts as internal.
+    pub fn new(directories: impl IntoIterator<Item = PathBuf>) -> Self {
+        let watched = |directory| Watched { directory, hosts: BTreeMap::new(), names: Names::from_iter([]) };
+        Self(directories.into_iter().map(watched).collect())
     }
 }
 
 impl Zone for Networks {
+    /// Lists the directories: for those who have no [`Mark`](crate::Mark) to tell them that nothing has changed.
     fn refresh(&mut self) {
         self.0.iter_mut().for_each(Watched::refresh);
     }

@@ -1,4 +1,4 @@
-//! resolv.conf(5), and a network's state file.
+//! resolv.conf(5), and a network's directory.
 
 use std::{fs, net::SocketAddr};
 
@@ -35,23 +35,24 @@ fn interfaces_have_names_and_servers_have_defaults() {
 }
 
 #[test]
-fn a_network_s_state_is_followed() {
+fn a_network_s_directory_is_followed() {
     let dir = tempfile::tempdir().unwrap();
-    let (blue, red) = (dir.path().join("blue.json"), dir.path().join("red.json"));
-    let write = |path: &std::path::Path, text: &str| {
-        let new = path.with_extension("new");
-        fs::write(&new, text).unwrap();
-        fs::rename(new, path).unwrap();
+    let (blue, red) = (dir.path().join("blue"), dir.path().join("red"));
+    let write = |network: &std::path::Path, name: &str, text: &str| {
+        fs::create_dir_all(network).unwrap();
+        fs::write(network.join(".new"), text).unwrap();
+        fs::rename(network.join(".new"), network.join(name)).unwrap();
     };
     let mut zone = Networks::new([blue.clone(), red.clone()]);
     zone.refresh();
-    assert!(zone.internal() && zone.lookup("web").is_none(), "without a state nothing is passed on");
+    assert!(zone.internal() && zone.lookup("web").is_none(), "where nobody is nothing is passed on");
     write(
         &blue,
-        r#"{"network":"blue","internal":true,"hosts":[
-        {"addresses":["10.0.0.2","fd00::2"],"names":["Web","0a1b"]},{"addresses":["10.0.0.3"],"names":["web"]}]}"#,
+        "1",
+        r#"{"network":"blue","internal":true,"addresses":["10.0.0.2","fd00::2"],"names":["Web","0a1b"]}"#,
     );
-    write(&red, r#"{"network":"red","hosts":[{"addresses":["10.1.0.2"],"names":["db","web"]}]}"#);
+    write(&blue, "2", r#"{"network":"blue","internal":true,"addresses":["10.0.0.3"],"names":["web"]}"#);
+    write(&red, "1", r#"{"network":"red","addresses":["10.1.0.2"],"names":["db","web"]}"#);
     zone.refresh();
     let addresses = |zone: &Networks, name: &str| -> Vec<String> {
         zone.lookup(name).unwrap_or_default().iter().map(ToString::to_string).collect()
@@ -62,13 +63,14 @@ fn a_network_s_state_is_followed() {
     assert_eq!(addresses(&zone, "0a1b"), ["10.0.0.2", "fd00::2"]);
     assert_eq!(zone.reverse("fd00::2".parse().unwrap()), Some("web.blue"));
     assert_eq!(zone.reverse("10.1.0.2".parse().unwrap()), Some("db.red"));
-    write(&red, r#"{"hosts":[]}"#);
+    write(&blue, "3", "{ damaged");
+    write(&blue, ".new-4", r#"{"addresses":["10.0.0.4"],"names":["four"]}"#);
+    fs::remove_file(blue.join("2")).unwrap();
+    zone.refresh();
+    assert_eq!(addresses(&zone, "web"), ["10.0.0.2", "fd00::2"], "one is gone, another one damaged");
+    assert_eq!(zone.lookup("four"), None, "who is being written is not there yet");
+    fs::remove_dir_all(&red).unwrap();
     zone.refresh();
     assert_eq!(zone.lookup("db"), None, "it is gone at the next question");
-    write(&blue, "{ damaged");
-    zone.refresh();
-    assert_eq!(addresses(&zone, "0a1b"), ["10.0.0.2", "fd00::2"], "a damaged file changes nothing");
-    fs::remove_file(&red).unwrap();
-    zone.refresh();
     assert!(zone.internal(), "a network that is gone passes nothing on");
 }

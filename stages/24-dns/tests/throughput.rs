@@ -45,9 +45,9 @@ fn per_second(sockets: &[UdpSocket], window: usize) -> u64 {
 #[ignore = "a measurement, for a quiet machine and a release build"]
 fn questions_per_second() {
     let dir = tempfile::tempdir().unwrap();
-    let state = dir.path().join("state.json");
-    std::fs::write(&state, r#"{"network":"net","hosts":[{"addresses":["10.0.0.2"],"names":["web"]}]}"#).unwrap();
-    let setup = Setup::new(Networks::new([state]), &[], LIMIT);
+    let host = r#"{"network":"net","addresses":["10.0.0.2"],"names":["web"]}"#;
+    std::fs::write(dir.path().join("1"), host).unwrap();
+    let setup = Setup::new(Networks::new([dir.path().to_owned()]), &[], LIMIT);
     for (clients, window) in [(1, 1), (1, 8), (1, 32), (1, 100), (2, 32), (4, 32)] {
         let sockets: Vec<_> = (0..clients).map(|_| setup.client()).collect();
         let rate = per_second(&sockets, window);

@@ -8,7 +8,7 @@ use std::{
 
 use process::{
     Child, Host as HostSide, Journal, Primitive, in_network_of,
-    netlink::{Socket, nftables, route},
+    netlink::{Socket, route},
 };
 
 use super::{
@@ -143,8 +143,7 @@ impl Engine {
     fn unplug(&self, network: &Config, container: &Container) -> Result<()> {
         let config = &container.config;
         let id = &config.id;
-        let hosts = self.network_state(network)?.hosts;
-        let found = hosts.into_iter().find(|host| host.container == *id);
+        let found = self.host_on(network, id)?;
         if let Some(host) = &found {
             let child = child_of(container)?;
             let interface = host.interface.clone();
@@ -162,6 +161,7 @@ impl Engine {
         presence.networks.retain(|other| *other != network.id);
         self.leave_network(&network.id, id)?;
         self.write_presence(id, &presence)?;
+        self.tell_resolvers()?;
         self.route_again(container)?;
         self.move_ports(config, &presence)
     }
@@ -199,13 +199,14 @@ impl Engine {
 
     /// Leads the published ports to where the container is now.
     fn move_ports(&self, config: &ContainerConfig, presence: &Presence) -> Result<()> {
-        if self.bindings(&config.id).is_empty() {
+        let bindings = self.bindings(&config.id);
+        if bindings.is_empty() {
             return Ok(());
         }
         let table = self.nftables_table();
-        nftables::remove_owned(&table, &ports::MAPS.map(str::to_owned), |owner| owner == presence.owner).map_err(
-            |refusal| Error::system(format_args!("remove ports from the table {table}"), &refusal.errno.into()),
-        )?;
+        ports::remove(&table, &[(presence.owner.clone(), bindings)]).map_err(|refusal| {
+            Error::system(format_args!("remove ports from the table {table}"), &refusal.errno.into())
+        })?;
         self.lead_ports(config)
     }
 
@@ -240,8 +241,7 @@ impl Engine {
         let mut found = Vec::new();
         for id in self.presence(&config.id)?.unwrap_or_default().networks {
             let Some(network) = crate::engine::files::read_json::<Config>(&self.network_file(&id))? else { continue };
-            let hosts = self.network_state(&network)?.hosts;
-            found.extend(hosts.into_iter().find(|host| host.container == config.id).map(|host| (network, host)));
+            found.extend(self.host_on(&network, &config.id)?.map(|host| (network, host)));
         }
         Ok(found)
     }

@@ -159,7 +159,8 @@ impl Engine {
 
     /// The opposite.
     pub(super) fn forget(&self, config: &Config) -> Result<()> {
-        for path in [self.network_name(&config.name), self.network_file(&config.id), self.state_file(&config.id)] {
+        self.keep_hosts(config, |_| false)?;
+        for path in [self.network_name(&config.name), self.network_file(&config.id)] {
             match fs::remove_file(&path) {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e).doing("remove", &path),
                 _ => {}

@@ -126,11 +126,10 @@ impl Engine {
     /// may be gone for long.
     pub(super) fn tear_down(&self, network: &Config, id: &str) -> Result<()> {
         let Driver::External(name) = &network.driver else { return Ok(()) };
-        let state = self.network_state(network)?;
         let config = crate::engine::files::read_json::<ContainerConfig>(&self.container_file(id, "config.json"))?;
-        let host = state.hosts.iter().find(|host| host.container == id);
+        let host = self.host_on(network, id)?;
         let (Some(host), Some(config), Ok(plugin)) = (host, config, find(name)) else { return Ok(()) };
-        let _ = call(&plugin, &self.driver_request(network, "teardown", Some((host, &config))));
+        let _ = call(&plugin, &self.driver_request(network, "teardown", Some((&host, &config))));
         Ok(())
     }
 }

@@ -16,8 +16,7 @@ use crate::engine::{
 impl Engine {
     /// The network as `docker network inspect` prints it.
     pub fn inspect_network(&self, network: &Config) -> Result<Value> {
-        let mut state = self.network_state(network)?;
-        self.drop_void(&mut state);
+        let hosts = self.hosts_on(network, |id| self.is_present(id))?;
         let pools: Vec<Value> = network
             .pools
             .iter()
@@ -37,7 +36,7 @@ impl Engine {
             })
             .collect();
         let containers: BTreeMap<&str, Value> =
-            state.hosts.iter().map(|host| (host.container.as_str(), on_network(network, host))).collect();
+            hosts.iter().map(|host| (host.container.as_str(), on_network(network, host))).collect();
         Ok(json!({
             "Name": network.name,
             "Id": network.id,
@@ -95,9 +94,7 @@ impl Engine {
         for endpoint in &config.network.endpoints {
             let network = self.network(&endpoint.network).ok();
             let host = match &network {
-                Some(network) if running => {
-                    self.network_state(network)?.hosts.into_iter().find(|h| h.container == config.id)
-                }
+                Some(network) if running => self.host_on(network, &config.id)?,
                 _ => None,
             };
             let settings = endpoint_settings(config, endpoint, network.as_ref(), host.as_ref());

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     Config, Driver, address,
     files::Facts,
-    state::{Host, State},
+    state::{Host, Places},
 };
 use crate::{
     engine::{
@@ -134,13 +134,13 @@ impl Engine {
     ) -> Result<Place> {
         check_addresses(&network, endpoint)?;
         let _lock = self.lock_network(&network)?;
-        let mut state = self.network_state(&network)?;
-        state.hosts.retain(|host| host.container != container.id);
-        let addresses = match choose(&network, endpoint, &state) {
+        let mut places = self.places(&network.id)?;
+        places.keep(|id| id != container.id)?;
+        let addresses = match choose(&network, endpoint, &places) {
             // Somebody may have it who was killed.
             Err(e) if e.kind == Kind::Conflict => {
-                self.drop_void(&mut state);
-                choose(&network, endpoint, &state)?
+                places.keep(|id| self.is_present(id))?;
+                choose(&network, endpoint, &places)?
             }
             chosen => chosen?,
         };
@@ -154,6 +154,8 @@ impl Engine {
             (None, None) => [0; 6],
         };
         let host = Host {
+            network: network.name.clone(),
+            internal: network.internal,
             container: container.id.clone(),
             endpoint: random_id()?,
             addresses: addresses.iter().map(|prefix| prefix.address).collect(),
@@ -161,9 +163,8 @@ impl Engine {
             interface,
             names: names(container, endpoint),
         };
-        state.hosts.push(host.clone());
         let _table = self.lock_table(Locking::Shared)?;
-        self.write_network_state(&network.id, &state)?;
+        self.add_host(&network, &host)?;
         Ok(Place { network, host, addresses })
     }
 
@@ -259,10 +260,9 @@ impl Engine {
             }
             presence.links.push((alias.to_ascii_lowercase(), other.config.name.to_ascii_lowercase()));
             for network in &config.network.endpoints {
-                let state = self.network_state(&self.network(&network.network)?)?;
-                let theirs = state.hosts.iter().filter(|host| host.container == other.config.id);
-                for address in theirs.flat_map(|host| &host.addresses) {
-                    lines.push((*address, format!("{alias} {} {}", short(&other.config.id), other.config.name)));
+                let theirs = self.host_on(&self.network(&network.network)?, &other.config.id)?;
+                for address in theirs.into_iter().flat_map(|host| host.addresses) {
+                    lines.push((address, format!("{alias} {} {}", short(&other.config.id), other.config.name)));
                 }
             }
         }
@@ -274,7 +274,7 @@ impl Engine {
     pub(in crate::engine) fn leave_networks(&self, id: &str) -> Result<()> {
         let Some(presence) = self.presence(id)? else { return Ok(()) };
         if self.store.run(id).join("ports.json").exists() || self.may_publish(id) {
-            self.discard_ports(&presence.owner)?;
+            self.discard_ports(id, &presence.owner)?;
         }
         self.leave_all(&presence, id)
     }
@@ -302,9 +302,7 @@ impl Engine {
             Err(e) if e.kind == Kind::NotFound => return Ok(()),
             lock => lock?,
         };
-        let mut state = self.network_state(&network)?;
-        state.hosts.retain(|host| host.container != id);
-        self.write_network_state(&network.id, &state)
+        self.keep_hosts(&network, |other| other != id)
     }
 }
 
@@ -355,7 +353,7 @@ pub(super) fn check_addresses(network: &Config, endpoint: &Endpoint) -> Result<(
 }
 
 /// An address in each of the network's families.
-fn choose(network: &Config, endpoint: &Endpoint, state: &State) -> Result<Vec<Prefix>> {
+fn choose(network: &Config, endpoint: &Endpoint, places: &Places) -> Result<Vec<Prefix>> {
     let mut addresses = Vec::new();
     for v4 in [true, false] {
         let wanted = if v4 { endpoint.ip } else { endpoint.ip6 };
@@ -374,7 +372,7 @@ fn choose(network: &Config, endpoint: &Endpoint, state: &State) -> Result<Vec<Pr
         for pool in
             pools.filter(|pool| wanted.is_none_or(|wanted| pool.subnet.contains(wanted)) || network.pools.len() == 1)
         {
-            match address::pick(pool, wanted, |address| state.has(address), &network.name) {
+            match address::pick(pool, wanted, |address| places.has(address), &network.name) {
                 Ok(prefix) => {
                     addresses.push(prefix);
                     last = None;

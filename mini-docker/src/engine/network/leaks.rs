@@ -71,16 +71,14 @@ impl Engine {
     /// Forgets who has a place in a network and does not run: whoever wants it could take it anyway.
     pub(in crate::engine) fn forget_void_places(&self) -> Result<()> {
         for network in self.networks()? {
-            if self.network_state(&network)?.hosts.is_empty() {
+            if !self.places_directory(&network.id).exists() {
                 continue;
             }
             let _lock = match self.lock_network(&network) {
                 Err(e) if e.kind == Kind::NotFound => continue,
                 lock => lock?,
             };
-            let mut state = self.network_state(&network)?;
-            self.drop_void(&mut state);
-            self.write_network_state(&network.id, &state)?;
+            self.keep_hosts(&network, |id| self.is_present(id))?;
         }
         Ok(())
     }

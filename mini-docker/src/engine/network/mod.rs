@@ -3,7 +3,8 @@
 //! ```text
 //! ROOT/networks/ID.json        what a network is; locked by whoever changes what follows
 //! ROOT/networks/names/NAME     the same file by another link, taken by link(2)
-//! RUN/networks/ID.json         who is on it now: addresses and names. The resolvers read it
+//! RUN/networks/ID/PLACE        who is on it now, a file each: addresses and names. The resolvers read them
+//! RUN/networks/mark            other eight bytes after each change there: what the resolvers look at
 //! RUN/networks/garbage/OWNER   elements of nftables that nobody needs any more: removed late, all at once
 //! RUN/ID/networks.json         which networks a running container is on: written before it takes anything there
 //! RUN/ID/ports.json            which ports of the host lead to it

@@ -32,11 +32,9 @@ impl Engine {
         }
         let _machine = machine_lock()?;
         let lock = self.lock_network(network)?;
-        let mut state = self.network_state(network)?;
-        self.drop_void(&mut state);
-        if !state.hosts.is_empty() {
-            let names: Vec<String> = state
-                .hosts
+        let hosts = self.hosts_on(network, |id| self.is_present(id))?;
+        if !hosts.is_empty() {
+            let names: Vec<String> = hosts
                 .iter()
                 .map(|host| {
                     format!("name:{:?} id:{:?}", host.names.first().map_or("", String::as_str), short(&host.container))
@@ -56,9 +54,7 @@ impl Engine {
 
     /// Whether somebody is on a network.
     pub fn network_is_used(&self, network: &Config) -> Result<bool> {
-        let mut state = self.network_state(network)?;
-        self.drop_void(&mut state);
-        Ok(!state.hosts.is_empty())
+        self.is_occupied(network)
     }
 
     /// Removes what a network has in the kernel. `gently`: unless something is still plugged into it; whether it was removed.
@@ -91,10 +87,7 @@ impl Engine {
     /// in a moment: he has taken his place there, under the same lock.
     fn leave_table(&self, network: &Config, link: &str) -> Result<()> {
         let _lock = self.lock_table(Locking::Exclusive)?;
-        let files = std::fs::read_dir(self.network_run()).into_iter().flatten().flatten();
-        let own = self.state_file(&network.id);
-        let others =
-            files.map(|entry| entry.path()).any(|path| path != own && path.extension() == Some("json".as_ref()));
+        let others = self.occupied_networks().iter().any(|other| *other != network.id && !self.is_deserted(other));
         let table = self.nftables_table();
         let left = if others { nat::take_out(&table, link) } else { nat::remove_network(&table, link) };
         let what = || format!("remove from nftables the network of {link}");
@@ -139,20 +132,19 @@ impl Engine {
         }
         let _machine = machine_lock()?;
         let _lock = self.lock_network(&network)?;
-        let mut state = self.network_state(&network)?;
-        self.drop_void(&mut state);
-        if state.hosts.is_empty() {
+        self.keep_hosts(&network, |id| self.is_present(id))?;
+        if self.places(&network.id)?.is_empty() {
             self.take_down(&network, true)?;
         }
-        self.write_network_state(&network.id, &state)
+        Ok(())
     }
 
     /// Makes again what somebody has removed from the kernel: after `nft flush ruleset` for example.
     pub fn reload_networks(&self) -> Result<()> {
         self.sweep_ports()?;
         for network in self.networks()? {
-            let state = self.network_state(&network)?;
-            if network.driver != Driver::Bridge || (network.is_predefined() && state.hosts.is_empty()) {
+            let hosts = self.hosts_on(&network, |_| true)?;
+            if network.driver != Driver::Bridge || (network.is_predefined() && hosts.is_empty()) {
                 continue;
             }
             match self.restore_network(&network) {
@@ -160,7 +152,7 @@ impl Engine {
                 Err(e) if e.kind == Kind::NotFound => continue,
                 restored => restored?,
             }
-            for host in &state.hosts {
+            for host in &hosts {
                 // One that ends just now has no ports any more.
                 let config = read_json(&self.container_file(&host.container, "config.json"))?;
                 config.map_or(Ok(()), |config| self.lead_ports(&config))?;
@@ -183,10 +175,8 @@ impl Engine {
     /// start looks at.
     pub(in crate::engine) fn mend_networks(&self) -> Result<()> {
         self.sweep_ports()?;
-        let files = std::fs::read_dir(self.network_run()).into_iter().flatten().flatten();
-        let names = files.filter_map(|entry| entry.file_name().into_string().ok());
-        let mut states = names.filter_map(|name| name.strip_suffix(".json").map(str::to_owned)).peekable();
-        if states.peek().is_none() {
+        let occupied = self.occupied_networks();
+        if occupied.is_empty() {
             return Ok(());
         }
         let table = self.nftables_table();
@@ -195,7 +185,7 @@ impl Engine {
             return self.reload_networks();
         }
         // Docker may have been started after our containers.
-        let bridges = states.filter_map(|id| read_json::<Config>(&self.network_file(&id)).ok().flatten());
+        let bridges = occupied.iter().filter_map(|id| read_json::<Config>(&self.network_file(id)).ok().flatten());
         let bridges: Vec<String> =
             bridges.filter(|network| network.driver == Driver::Bridge).map(|n| n.link()).collect();
         pass_docker(&bridges)

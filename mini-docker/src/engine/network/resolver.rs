@@ -1,17 +1,13 @@
 //! What a monitor does for its container's network: answers questions about names, and holds ports of the host.
 
 use std::{
-    fs,
     net::IpAddr,
-    os::{
-        fd::{AsFd, BorrowedFd, OwnedFd},
-        unix::fs::MetadataExt,
-    },
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::PathBuf,
     time::Instant,
 };
 
-use dns::{Listeners, Networks, Server, Zone};
+use dns::{Listeners, Mark, Networks, Server, Zone};
 use ports::Ports;
 use process::Child;
 
@@ -83,8 +79,9 @@ impl Engine {
     fn server(&self, config: &Config, listeners: Listeners) -> Result<Server> {
         let zone = Names {
             presence: self.presence_file(&config.id),
-            states: self.network_run(),
-            seen: None,
+            directories: self.network_run(),
+            mark: Mark::new(self.mark()),
+            known: Vec::new(),
             links: Vec::new(),
             networks: Networks::new([]),
         };
@@ -102,22 +99,24 @@ fn listen_inside(child: &Child) -> process::Result<Listeners> {
 /// The names that a container knows: those of its networks, which may change while it runs, and its links.
 struct Names {
     presence: PathBuf,
-    states: PathBuf,
-    seen: Option<(u64, i64, i64)>,
+    directories: PathBuf,
+    mark: Mark,
+    known: Vec<String>,
     links: Vec<(String, String)>,
     networks: Networks,
 }
 
 impl Zone for Names {
     fn refresh(&mut self) {
-        // Replaced whole, so that another content is another inode.
-        let version = fs::metadata(&self.presence).map(|m| (m.ino(), m.ctime(), m.ctime_nsec())).ok();
-        if version != self.seen {
-            let presence = read_json::<Presence>(&self.presence).ok().flatten().unwrap_or_default();
-            self.networks = Networks::new(presence.networks.iter().map(|id| self.states.join(format!("{id}.json"))));
-            self.links = presence.links;
-            self.seen = version;
+        if !self.mark.has_moved() {
+            return;
         }
+        let presence = read_json::<Presence>(&self.presence).ok().flatten().unwrap_or_default();
+        if presence.networks != self.known {
+            self.networks = Networks::new(presence.networks.iter().map(|id| self.directories.join(id)));
+            self.known = presence.networks;
+        }
+        self.links = presence.links;
         self.networks.refresh();
     }
 

@@ -1,6 +1,9 @@
-//! Who is on a network now. In the format that the resolvers read: see [`dns::NetworkState`].
+//! Who is on a network now: a file for each place, in the format that the resolvers read (see [`dns::HostState`]).
+//!
+//! What is in it is in its name too, as far as others need it to find a place of their own: so that who comes and who goes
+//! lists a directory, and reads and writes nothing that grows with the number of his neighbours.
 
-use std::{fs, io, net::IpAddr, path::PathBuf};
+use std::{collections::HashSet, fs, io, net::IpAddr, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -9,23 +12,17 @@ use crate::engine::{
     Engine,
     error::{Context, Result},
     files::{Durability, read_json, write_json},
+    image::short,
     store::make_directory,
 };
-
-/// A network's state.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(super) struct State {
-    /// The network's name.
-    pub network: String,
-    /// Whether it has no way out.
-    pub internal: bool,
-    /// Who is on it.
-    pub hosts: Vec<Host>,
-}
 
 /// A container on a network.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct Host {
+    /// The network's name.
+    pub network: String,
+    /// Whether it has no way out.
+    pub internal: bool,
     /// The container's id.
     pub container: String,
     /// Its place in the network: 64 hexadecimal digits, others at each start.
@@ -40,11 +37,84 @@ pub(super) struct Host {
     pub names: Vec<String>,
 }
 
-impl State {
+impl Host {
+    /// The name of its file: container, place, and addresses.
+    fn file_name(&self) -> String {
+        let addresses = self.addresses.iter().map(|address| format!("-{address}"));
+        format!("{}-{}{}", self.container, short(&self.endpoint), addresses.collect::<String>())
+    }
+}
+
+/// The files of a network's places, as listed. Only for one who holds the network's lock they are so still.
+#[derive(Debug)]
+pub(super) struct Places {
+    directory: PathBuf,
+    names: Vec<String>,
+    taken: HashSet<IpAddr>,
+}
+
+impl Places {
+    fn list(directory: PathBuf) -> Result<Self> {
+        let mut names = Vec::new();
+        match fs::read_dir(&directory) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            // Those with a dot are being written, or never were to their end.
+            entries => names.extend(
+                entries
+                    .doing("read", &directory)?
+                    .flatten()
+                    .filter_map(|entry| entry.file_name().into_string().ok())
+                    .filter(|name| !name.starts_with('.')),
+            ),
+        }
+        let mut places = Self { directory, names, taken: HashSet::new() };
+        places.count();
+        Ok(places)
+    }
+
+    fn count(&mut self) {
+        self.taken = self.names.iter().flat_map(|name| name.split('-').skip(2)).flat_map(str::parse).collect();
+    }
+
     /// Whether somebody has the address.
     pub(super) fn has(&self, address: IpAddr) -> bool {
-        self.hosts.iter().any(|host| host.addresses.contains(&address))
+        self.taken.contains(&address)
     }
+
+    /// Whether nobody is there.
+    pub(super) fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// Who is there, as far as `meant` says by the container's id.
+    pub(super) fn hosts(&self, meant: impl Fn(&str) -> bool) -> Result<Vec<Host>> {
+        let names = self.names.iter().filter(|name| meant(container(name)));
+        names.filter_map(|name| read_json(&self.directory.join(name)).transpose()).collect()
+    }
+
+    /// Takes their places from those of whom `stays` says no; whether there was one. The caller holds the network's lock.
+    pub(super) fn keep(&mut self, stays: impl Fn(&str) -> bool) -> Result<bool> {
+        let (kept, gone): (Vec<_>, Vec<_>) = self.names.drain(..).partition(|name| stays(container(name)));
+        self.names = kept;
+        for name in &gone {
+            let path = self.directory.join(name);
+            fs::remove_file(&path).doing("remove", &path)?;
+        }
+        if self.names.is_empty() {
+            // With what a killed writer left.
+            match fs::remove_dir_all(&self.directory) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e).doing("remove", &self.directory),
+                _ => {}
+            }
+        }
+        self.count();
+        Ok(!gone.is_empty())
+    }
+}
+
+/// The container's id, from the name of a file.
+fn container(name: &str) -> &str {
+    name.split('-').next().unwrap_or_default()
 }
 
 impl Engine {
@@ -52,38 +122,70 @@ impl Engine {
         self.store.run("networks")
     }
 
-    /// Where the resolvers find it.
-    pub(super) fn state_file(&self, id: &str) -> PathBuf {
-        self.network_run().join(format!("{id}.json"))
+    /// Where the resolvers find who is on a network.
+    pub(super) fn places_directory(&self, id: &str) -> PathBuf {
+        self.network_run().join(id)
     }
 
-    /// Who is on a network, as last written.
-    pub(super) fn network_state(&self, network: &Config) -> Result<State> {
-        let state = read_json(&self.state_file(&network.id))?;
-        Ok(state.unwrap_or_else(|| State {
-            network: network.name.clone(),
-            internal: network.internal,
-            hosts: Vec::new(),
-        }))
+    /// What tells the resolvers that something has changed: see [`dns::Mark`].
+    pub(super) fn mark(&self) -> PathBuf {
+        self.network_run().join("mark")
     }
 
-    /// Replaces it. The caller holds the network's lock.
-    pub(super) fn write_network_state(&self, id: &str, state: &State) -> Result<()> {
-        let path = self.state_file(id);
-        if !state.hosts.is_empty() {
-            make_directory(&self.network_run(), 0o700)?;
-            return write_json(&path, state, Durability::Process);
+    /// The places on a network.
+    pub(super) fn places(&self, id: &str) -> Result<Places> {
+        Places::list(self.places_directory(id))
+    }
+
+    /// Whom `meant` means, by the container's id, of those who are on a network.
+    pub(super) fn hosts_on(&self, network: &Config, meant: impl Fn(&str) -> bool) -> Result<Vec<Host>> {
+        self.places(&network.id)?.hosts(meant)
+    }
+
+    /// A container's place on a network.
+    pub(super) fn host_on(&self, network: &Config, container: &str) -> Result<Option<Host>> {
+        Ok(self.hosts_on(network, |id| id == container)?.pop())
+    }
+
+    /// Whether there is a container on a network, with whatever has been left by those that were killed.
+    pub(super) fn is_occupied(&self, network: &Config) -> Result<bool> {
+        Ok(!self.hosts_on(network, |id| self.is_present(id))?.is_empty())
+    }
+
+    /// Gives a container its place. The caller holds the network's lock.
+    pub(super) fn add_host(&self, network: &Config, host: &Host) -> Result<()> {
+        let directory = self.places_directory(&network.id);
+        make_directory(&directory, 0o700)?;
+        write_json(&directory.join(host.file_name()), host, Durability::Process)?;
+        self.tell_resolvers()
+    }
+
+    /// Forgets those of whom `stays` says no. The caller holds the network's lock.
+    pub(super) fn keep_hosts(&self, network: &Config, stays: impl Fn(&str) -> bool) -> Result<()> {
+        self.places(&network.id)?.keep(stays)?;
+        self.tell_resolvers()
+    }
+
+    /// Has the resolvers look at who is there before they answer again: after each change.
+    pub(super) fn tell_resolvers(&self) -> Result<()> {
+        let mark = self.mark();
+        match dns::Mark::set(&mark) {
+            // Nobody has been on any network, so that nobody asks.
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            told => told.doing("write", &mark),
         }
-        match fs::remove_file(&path) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e).doing("remove", &path),
-            _ => Ok(()),
-        }
     }
 
-    /// Forgets those whose containers are gone or do not run: monitors that were killed leave such. The caller holds the
-    /// network's lock.
-    pub(super) fn drop_void(&self, state: &mut State) {
-        state.hosts.retain(|host| self.is_present(&host.container));
+    /// The ids of networks that somebody is on, or was until he was killed.
+    pub(super) fn occupied_networks(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.network_run()).into_iter().flatten().flatten();
+        let is_id = |name: &String| name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit());
+        entries.filter_map(|entry| entry.file_name().into_string().ok()).filter(is_id).collect()
+    }
+
+    /// Whether nobody is on one of them: a killed command may leave its directory.
+    pub(super) fn is_deserted(&self, id: &str) -> bool {
+        self.places(id).is_ok_and(|places| places.is_empty())
     }
 
     /// Whether the container runs, is starting or ending.

@@ -32,6 +32,7 @@ enum Kind {
     NewElement = 12,
     GetElement = 13,
     DelElement = 14,
+    GetGeneration = 16,
 }
 
 /// `NFTA_…` of those that several kinds share: the table is the first attribute of all.
@@ -210,10 +211,23 @@ impl Transaction {
     /// # Errors
     /// The first change that the kernel refuses: then none is made.
     pub fn commit(self, socket: &Socket) -> Result<(), Refusal> {
+        self.commit_at(socket, None)
+    }
+
+    /// Does it, if nobody has changed anything in nftables since the [`generation`] that is given.
+    ///
+    /// # Errors
+    /// ERESTART: somebody has. Else as [`Transaction::commit`].
+    pub fn commit_at(self, socket: &Socket, generation: Option<u32>) -> Result<(), Refusal> {
         const BEGIN: u16 = 0x10;
         const END: u16 = 0x11;
+        const NFNL_BATCH_GENID: u16 = 1;
         let frame = |kind| Message::new(kind, 0, &[0, 0, 0, SUBSYSTEM as u8]).unacknowledged();
-        let all: Vec<Message> = [frame(BEGIN)].into_iter().chain(self.messages).chain([frame(END)]).collect();
+        let begin = match generation {
+            Some(generation) => frame(BEGIN).u32_be(NFNL_BATCH_GENID, generation),
+            None => frame(BEGIN),
+        };
+        let all: Vec<Message> = [begin].into_iter().chain(self.messages).chain([frame(END)]).collect();
         socket.request(&all)
     }
 }
@@ -367,27 +381,67 @@ pub fn base_chains(socket: &Socket) -> Result<Vec<BaseChain>, Refusal> {
     Ok(socket.dump(all)?.iter().filter_map(found).collect())
 }
 
-/// Removes the elements whose owner is `meant` from the sets, and says how many there were.
-///
-/// Somebody else may remove one of them at the same time: what is gone is gone.
+/// The number of the last change to any table: for [`Transaction::commit_at`].
+pub fn generation(socket: &Socket) -> Result<u32, Refusal> {
+    let reply = socket.get(message(Kind::GetGeneration, 0))?.ok_or(Errno::ENODATA)?;
+    let number = reply.attributes(HEADER).get(1).and_then(|id| id.try_into().ok());
+    Ok(number.map(u32::from_be_bytes).ok_or(Errno::EBADMSG)?)
+}
+
+/// Removes the elements whose owner is `meant` from the sets, and says how many there were. Lists all: where the keys are
+/// known, see [`remove_each`].
 pub fn remove_owned(table: &str, sets: &[String], meant: impl Fn(&str) -> bool) -> Result<usize, Refusal> {
-    let socket = Socket::netfilter()?;
-    // The first attempts remove all at once; where one was gone in between, look again.
-    for _ in 0..16 {
-        let mut transaction = Transaction::new(table);
-        let mut count = 0;
+    remove_found(table, |socket| {
+        let mut found = Vec::new();
         for set in sets {
-            let mut theirs = elements(&socket, table, set)?;
-            theirs.retain(|element| meant(&element.owner));
-            count += theirs.len();
-            transaction.delete_elements(set, &theirs);
+            let theirs = elements(socket, table, set)?.into_iter().filter(|element| meant(&element.owner));
+            found.extend(theirs.map(|element| (set.as_str(), element)));
         }
-        if count == 0 {
+        Ok(found)
+    })
+}
+
+/// Removes elements from their sets, as far as they are there and their owner is the same, and says how many there were.
+pub fn remove_each(table: &str, all: &[(&str, Element)]) -> Result<usize, Refusal> {
+    let question = |(set, element): &(&str, Element)| {
+        let wanted = Element { data: None, owner: String::new(), ..element.clone() };
+        element_list(message(Kind::GetElement, 0).string(TABLE, table), set, &[wanted])
+    };
+    remove_found(table, |socket| {
+        let mut theirs = Vec::new();
+        // So many answers have room in a socket.
+        for part in all.chunks(64) {
+            let questions: Vec<Message> = part.iter().map(question).collect();
+            for reply in socket.get_each(&questions)? {
+                let Some((set, wanted)) = part.get(reply.question) else { continue };
+                let same = |it: &Element| (&it.key, &it.end, &it.owner) == (&wanted.key, &wanted.end, &wanted.owner);
+                theirs.extend(found(&[reply]).into_iter().filter(same).map(|element| (*set, element)));
+            }
+        }
+        Ok(theirs)
+    })
+}
+
+/// Removes what `look` finds, unless anything changes in between: then it is looked again.
+fn remove_found<'a>(
+    table: &str,
+    look: impl Fn(&Socket) -> Result<Vec<(&'a str, Element)>, Refusal>,
+) -> Result<usize, Refusal> {
+    let socket = Socket::netfilter()?;
+    for _ in 0..64 {
+        let generation = generation(&socket)?;
+        let found = look(&socket)?;
+        if found.is_empty() {
             return Ok(0);
         }
-        match transaction.commit(&socket) {
-            Err(refusal) if refusal.errno == Errno::ENOENT => {}
-            committed => return committed.map(|()| count),
+        let mut transaction = Transaction::new(table);
+        for group in found.chunk_by(|one, next| one.0 == next.0) {
+            let elements: Vec<Element> = group.iter().map(|(_, element)| element.clone()).collect();
+            transaction.delete_elements(group[0].0, &elements);
+        }
+        match transaction.commit_at(&socket, Some(generation)) {
+            Err(refusal) if matches!(refusal.errno, Errno::ERESTART | Errno::ENOENT) => {}
+            committed => return committed.map(|()| found.len()),
         }
     }
     Err(Errno::EAGAIN.into())

@@ -51,6 +51,8 @@ impl From<Errno> for Refusal {
 pub struct Reply {
     /// `RTM_…`, or `NFT_MSG_…` with the subsystem.
     pub kind: u16,
+    /// The number of the question among those that were sent with it, from 0.
+    pub question: usize,
     body: Vec<u8>,
 }
 
@@ -94,13 +96,17 @@ impl Socket {
     }
 
     fn ask(&self, messages: &[Message]) -> Result<Vec<Reply>, Refusal> {
+        let (replies, refused) = self.exchange(messages)?;
+        refused.into_iter().next().map_or(Ok(replies), Err)
+    }
+
+    fn exchange(&self, messages: &[Message]) -> Result<(Vec<Reply>, Vec<Refusal>), Errno> {
         let mut packet = Vec::new();
         for (number, message) in messages.iter().enumerate() {
             packet.extend(message.clone().numbered(number as u32).as_bytes());
         }
         send(self.0.as_raw_fd(), &packet, MsgFlags::empty())?;
-        let mut replies = Vec::new();
-        let mut refused: Option<Refusal> = None;
+        let (mut replies, mut refused) = (Vec::new(), Vec::new());
         let mut buffer = vec![0; LARGEST];
         let mut more = true;
         // The kernel acts while we send. What it had to say is there now, but for the rest of a dump.
@@ -112,16 +118,13 @@ impl Socket {
             };
             for (kind, number, body) in Answers(&buffer[..length]) {
                 match kind {
-                    libc::NLMSG_ERROR => {
-                        let found = refusal(number, body);
-                        refused = refused.or(found);
-                    }
+                    libc::NLMSG_ERROR => refused.extend(refusal(number, body)),
                     libc::NLMSG_DONE => more = false,
-                    _ => replies.push(Reply { kind: kind as u16, body: body.to_owned() }),
+                    _ => replies.push(Reply { kind: kind as u16, question: number, body: body.to_owned() }),
                 }
             }
         }
-        refused.map_or(Ok(replies), Err)
+        Ok((replies, refused))
     }
     // ANCHOR_END: request
 
@@ -131,6 +134,13 @@ impl Socket {
             Err(refusal) if matches!(refusal.errno, Errno::ENODEV | Errno::ENOENT) => Ok(None),
             asked => asked.map(|mut replies| (!replies.is_empty()).then(|| replies.swap_remove(0))),
         }
+    }
+
+    /// Asks for several objects, and returns those that are there.
+    pub fn get_each(&self, messages: &[Message]) -> Result<Vec<Reply>, Refusal> {
+        let (replies, refused) = self.exchange(messages)?;
+        let missing = |refusal: &Refusal| matches!(refusal.errno, Errno::ENODEV | Errno::ENOENT);
+        refused.into_iter().find(|refusal| !missing(refusal)).map_or(Ok(replies), Err)
     }
 
     /// Asks for all objects of a kind: `message` was made with `NLM_F_DUMP`.

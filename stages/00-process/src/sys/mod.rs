@@ -6,6 +6,7 @@
 
 mod datagram;
 mod descriptor;
+mod memory;
 mod mount;
 mod net;
 mod netlink;
@@ -20,6 +21,7 @@ use nix::errno::Errno;
 
 pub use datagram::{BATCH, receive_many, send_many};
 pub use descriptor::{read_link, receive_fd, send_fd};
+pub use memory::SharedWord;
 pub use mount::{
     MountAttr, OpenTree, Propagation, fsconfig_create, fsconfig_fd, fsconfig_flag, fsconfig_string, fsmount, fsopen,
     mount_id, mount_idmapped, mount_propagation, mount_setattr, move_mount, open_tree,

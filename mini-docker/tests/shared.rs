@@ -79,6 +79,53 @@ fn devices_are_given_and_the_hosts_own_stay_as_they_are() {
     assert_eq!(run(&engine, &[], &["sh", "-c", "echo x >/dev/null; echo x 2>/dev/zero"]), "x\n");
 }
 
+/// A device that no driver has: whoever may open it is told so, by ENXIO.
+const NOBODY: &str = "mknod /n c 240 77; for how in '<' '>'; do eval \"(: $how \\$DEVICE)\" 2>&1; done | grep -o 'not permitted\\|No such device'";
+
+#[test]
+fn devices_are_opened_as_far_as_they_are_allowed() {
+    let engine = engine();
+    let dir = tempfile::tempdir().unwrap();
+    let node = dir.path().join("node");
+    let mode = nix::sys::stat::Mode::from_bits_truncate(0o666);
+    nix::sys::stat::mknod(&node, nix::sys::stat::SFlag::S_IFCHR, mode, libc::makedev(240, 77)).unwrap();
+    let tried = |flags: &[&str], device: &str| {
+        let variable = format!("DEVICE={device}");
+        let said = run(&engine, &[&["--cap-add", "MKNOD", "-e", &variable], flags].concat(), &["sh", "-c", NOBODY]);
+        said.lines().map(|line| line == "No such device").collect::<Vec<_>>()
+    };
+    // To read, and to write.
+    for (permissions, expected) in [
+        ("", [true, true]),
+        (":r", [true, false]),
+        (":w", [false, true]),
+        (":rw", [true, true]),
+        (":m", [false, false]),
+    ] {
+        let device = format!("{}:/dev/x{permissions}", node.display());
+        assert_eq!(tried(&["--device", &device], "/dev/x"), expected, "{permissions}");
+    }
+    // Made inside, or bound: what is in no list is nobody's, by whatever name.
+    let bound = format!("{}:/dev/x", node.display());
+    assert_eq!(tried(&[], "/n"), [false, false]);
+    assert_eq!(tried(&["-v", &bound], "/dev/x"), [false, false]);
+    assert_eq!(tried(&["-v", &bound, "--device-cgroup-rule", "c 240:* r"], "/dev/x"), [true, false]);
+    assert_eq!(tried(&["--device-cgroup-rule", "b 240:* rw"], "/n"), [false, false]);
+    assert_eq!(tried(&["--device-cgroup-rule", "a *:* rwm"], "/n"), [true, true]);
+    assert_eq!(tried(&["--privileged"], "/n"), [true, true]);
+    // Who comes later is no freer.
+    engine.run(&["run", "-d", "--name", "c1", "-v", &bound, "bb", "sleep", "999"]).ok();
+    let later = engine.run(&["exec", "--privileged", "c1", "sh", "-c", ": < /dev/x"]);
+    assert!(later.err.contains("not permitted"), "{later:?}");
+    engine.run(&["create", "--name", "c2", "--device-cgroup-rule", "c 1:3 mr", "bb", "true"]).ok();
+    let rules = engine.run(&["inspect", "-f", "{{json .HostConfig.DeviceCgroupRules}}", "c1", "c2"]).ok();
+    assert_eq!(rules, "null\n[\"c 1:3 mr\"]\n");
+    for rule in ["c 1:3", "d 1:3 r", "c 1:3 x", "c 1:x r", ""] {
+        let said = refused(&engine, &["--device-cgroup-rule", rule]);
+        assert!(said.contains(&format!("invalid device cgroup format '{rule}'")), "{said}");
+    }
+}
+
 #[test]
 fn privileged_is_what_root_of_this_machine_is() {
     let engine = engine();

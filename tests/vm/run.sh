@@ -49,7 +49,7 @@ mount -t proc none /proc; mount -t sysfs none /sys; mount -t devtmpfs none /dev
 mkdir -p /dev/pts /dev/shm; mount -t devpts none /dev/pts; mount -t tmpfs none /dev/shm
 if grep -q only_v1 /proc/cmdline; then
     mount -t tmpfs none /sys/fs/cgroup
-    for names in cpu,cpuacct memory pids freezer cpuset blkio; do
+    for names in cpu,cpuacct memory pids freezer cpuset blkio devices; do
         mkdir /sys/fs/cgroup/\$names; mount -t cgroup -o \$names none /sys/fs/cgroup/\$names
     done
 else

@@ -4,7 +4,7 @@
 
 use std::{fs, path::Path};
 
-use cgroup::{Controller, Hierarchies};
+use cgroup::{Controller, Hierarchies, Version};
 use nix::sys::utsname::uname;
 use serde::Serialize;
 
@@ -108,7 +108,18 @@ fn cgroups() -> Vec<Finding> {
     vec![
         Finding::new("cgroups", true, Verdict::Missing, mounted.join(", "), ""),
         Finding::new("controllers", lacking.is_empty(), Verdict::Warning, found, fix),
+        devices(&hierarchies),
     ]
+}
+
+fn devices(hierarchies: &Hierarchies) -> Finding {
+    let refused = match hierarchies.of(Controller::Devices) {
+        None => Some("no controller for devices is mounted".to_owned()),
+        Some(home) if home.version == Version::V1 => None,
+        Some(_) => cgroup::asks_programs().err().map(|e| e.to_string()),
+    };
+    let found = refused.clone().unwrap_or_else(|| "the kernel keeps them apart".to_owned());
+    Finding::new("devices", refused.is_none(), Verdict::Missing, found, "boot a kernel with CONFIG_CGROUP_BPF")
 }
 
 fn overlay() -> Finding {

@@ -146,6 +146,7 @@ fn rights(config: &Config) -> Value {
             "PathInContainer": device.container,
             "CgroupPermissions": device.permissions,
         })).collect::<Vec<_>>(),
+        "DeviceCgroupRules": or_null(&config.rights.device_rules),
         "IpcMode": if config.namespaces.ipc.is_empty() { "private" } else { &config.namespaces.ipc },
         "PidMode": config.namespaces.pid,
         "UTSMode": config.namespaces.uts,

@@ -2,6 +2,7 @@
 
 use std::{os::fd::OwnedFd, path::PathBuf, sync::Arc};
 
+use cgroup::{DEFAULT_DEVICES, DeviceRule, Limits};
 use nix::unistd::Pid;
 
 use super::{
@@ -21,6 +22,7 @@ impl Engine {
     /// Takes the container's places in its networks.
     pub(super) fn spec(&self, container: &Container) -> Result<Spec> {
         let config = &container.config;
+        let (view, access) = view(container)?;
         Ok(Spec {
             lower: self.lower(config)?,
             base: self.store.container(&config.id),
@@ -30,12 +32,12 @@ impl Engine {
             process: Self::process_spec(container)?,
             init: config.init,
             cgroup: self.cgroup_path(config),
-            limits: config.limits.clone(),
+            limits: Limits { access, ..config.limits.clone() },
             mounts: self.mounts(config)?,
             shm: self.shm(container)?,
             namespaces: self.namespaces(container)?,
             sysctls: config.rights.sysctls.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
-            view: view(container)?,
+            view,
             read_only: config.storage.read_only,
             die_with_parent: false,
         })
@@ -108,19 +110,25 @@ impl Engine {
     }
 }
 
-/// What of the kernel it sees.
-fn view(container: &Container) -> Result<View> {
+/// What of the kernel it sees, and which devices it may open: all, where there is no list.
+fn view(container: &Container) -> Result<(View, Option<Vec<DeviceRule>>)> {
     let rights = &container.config.rights;
+    let mut access = DEFAULT_DEVICES.to_vec();
     let mut devices = if rights.privileged { devices::all() } else { Vec::new() };
     for device in &rights.devices {
         let nodes = device.nodes()?;
+        access.extend(nodes.iter().map(|(_, node)| devices::rule(node, &device.permissions)));
         devices.retain(|(path, _)| !nodes.iter().any(|(own, _)| own == path));
         devices.extend(nodes);
     }
-    Ok(View {
+    for rule in &rights.device_rules {
+        access.push(DeviceRule::parse(rule).map_err(|e| Error::invalid(e.to_string()))?);
+    }
+    let view = View {
         writable_sys: rights.privileged,
         writable_cgroup: rights.privileged || rights.writable_cgroups,
         unmasked: rights.privileged || rights.unmasked,
         devices,
-    })
+    };
+    Ok((view, Some(access).filter(|_| !rights.privileged)))
 }

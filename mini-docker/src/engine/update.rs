@@ -112,6 +112,7 @@ fn merge(limits: &mut Limits, changes: &Limits) {
         realtime_period,
         realtime_runtime,
         devices: _,
+        access: _,
         weights: _,
         oom_kill_disable: _,
         swappiness: _,

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cgroup::{Cgroup, Controller, Hierarchies, Limits};
+use cgroup::{Cgroup, Controller, DEFAULT_DEVICES, Hierarchies, Limits};
 use process::{
     Child, CloneArgs, Container, Error, Host, Inside, Journal, Primitive, Process, Program, Result, spawn, sys,
 };
@@ -97,9 +97,10 @@ fn main() {
     }
     let pids = Limits { pids: Some(100), ..Limits::default() };
     let usual = Limits { memory: Some(64 << 20), nano_cpus: Some(1_000_000_000), ..pids.clone() };
-    let rows: [(&str, Limits, &[Controller]); 4] = [
+    let rows: [(&str, Limits, &[Controller]); 5] = [
         ("v2 alone", Limits::default(), &[]),
-        ("pids", pids, &[]),
+        ("pids", pids.clone(), &[]),
+        ("pids, devices", Limits { access: Some(DEFAULT_DEVICES.to_vec()), ..pids.clone() }, &[]),
         ("pids, memory, cpu", usual.clone(), &[]),
         ("all", Limits { cpuset_mems: Some("0".into()), ..usual }, &Controller::ALL),
     ];

@@ -26,14 +26,24 @@ pub enum Controller {
     Io,
     /// Stops and continues processes. v2 can always; a controller of v1.
     Freezer,
+    /// Who may open and make which devices. v2 asks a program; a controller of v1.
+    Devices,
     /// Processes and threads.
     Pids,
 }
 
 impl Controller {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Memory, Self::Cpu, Self::CpuAccounting, Self::Cpuset, Self::Io, Self::Freezer, Self::Pids];
+    pub const ALL: [Self; 8] = [
+        Self::Memory,
+        Self::Cpu,
+        Self::CpuAccounting,
+        Self::Cpuset,
+        Self::Io,
+        Self::Freezer,
+        Self::Devices,
+        Self::Pids,
+    ];
 
     /// The kernel's name in v1.
     pub const fn v1(self) -> &'static str {
@@ -41,6 +51,7 @@ impl Controller {
             Self::Io => "blkio",
             Self::CpuAccounting => "cpuacct",
             Self::Freezer => "freezer",
+            Self::Devices => "devices",
             other => match other.v2() {
                 Some(name) => name,
                 None => "",
@@ -56,7 +67,7 @@ impl Controller {
             Self::Cpuset => Some("cpuset"),
             Self::Io => Some("io"),
             Self::Pids => Some("pids"),
-            Self::CpuAccounting | Self::Freezer => None,
+            Self::CpuAccounting | Self::Freezer | Self::Devices => None,
         }
     }
 }

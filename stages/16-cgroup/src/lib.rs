@@ -5,10 +5,12 @@
 //! written into another file.
 #![forbid(unsafe_code)]
 
+mod access;
 mod handle;
 mod hierarchy;
 mod limits;
 mod place;
+mod program;
 mod settings;
 mod stats;
 
@@ -26,9 +28,11 @@ use nix::{
 };
 use process::{CloneArgs, Errno, Host, Inside, Primitive, Result};
 
+pub use access::{Access, DEFAULT_DEVICES, DeviceKind, DeviceRule};
 pub use handle::{Handle, OomEvents};
 pub use hierarchy::{Controller, Hierarchies, Hierarchy, Version};
 pub use limits::{DeviceLimit, DeviceWeight, LEAST_MEMORY, Limits, PERIOD, Rate};
+pub use program::asks_programs;
 pub use settings::weight;
 pub use stats::{CpuStats, IoStats, MemoryStats, PidsStats, Stats};
 

@@ -6,12 +6,14 @@ use nix::sys::stat::{SFlag, major, minor};
 use process::{Errno, Error, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::Controller;
+use crate::{Controller, DeviceRule};
 
 /// Docker's least amount of memory: below it a container hardly starts.
 pub const LEAST_MEMORY: u64 = 6 << 20;
 /// Microseconds of a period where none is given, the kernel's own default.
 pub const PERIOD: u64 = 100_000;
+/// Rules about devices, each of which the kernel goes through when one is opened.
+const MOST_RULES: usize = 2000;
 const NANOS: u64 = 1_000_000_000;
 
 /// Limits; what is `None` or empty is not limited. The documents are docker-run(1), "Runtime constraints on resources",
@@ -47,6 +49,8 @@ pub struct Limits {
     pub devices: Vec<DeviceLimit>,
     /// Shares of single devices, in place of `io_weight`.
     pub weights: Vec<DeviceWeight>,
+    /// Which devices may be opened and made; `None`: all.
+    pub access: Option<Vec<DeviceRule>>,
     /// Whether the kernel lets processes wait where it would kill one for want of memory. v1 only.
     pub oom_kill_disable: bool,
     /// How readily memory goes to swap, 0 to 100. v1 only.
@@ -127,6 +131,7 @@ impl Limits {
             (quota || realtime || self.cpu_shares.is_some(), Controller::Cpu),
             (self.cpuset_cpus.is_some() || self.cpuset_mems.is_some(), Controller::Cpuset),
             (self.io_weight.is_some() || !self.devices.is_empty() || !self.weights.is_empty(), Controller::Io),
+            (self.access.is_some(), Controller::Devices),
             (self.pids.is_some(), Controller::Pids),
         ];
         all.into_iter().filter(|(needed, _)| *needed).map(|(_, controller)| controller).collect()
@@ -158,6 +163,12 @@ impl Limits {
         let weights = self.io_weight.into_iter().chain(self.weights.iter().map(|device| device.weight));
         if let Some(weight) = weights.into_iter().find(|weight| !(10..=1000).contains(weight)) {
             return Err(invalid(format!("I/O weight {weight}"), "it ranges from 10 to 1000"));
+        }
+        if let Some(rules) = self.access.as_ref().filter(|rules| rules.len() > MOST_RULES) {
+            return Err(invalid(
+                format!("{} device rules", rules.len()),
+                format!("at most {MOST_RULES} are kept apart: allow some with *"),
+            ));
         }
         match self.swappiness {
             Some(value) if value > 100 => {

@@ -11,6 +11,7 @@ use process::{Errno, Error, Host, Result, Undo};
 use crate::{
     Controller, Limits,
     hierarchy::{Hierarchies, Hierarchy, Version},
+    program,
     settings::{self, Now, advise, settings},
 };
 
@@ -234,6 +235,11 @@ impl Place {
             if controller == Controller::Cpuset {
                 settings::check_cpuset(limits, &self.hierarchy)?;
             }
+            if let (Controller::Devices, Version::V2, Some(rules)) =
+                (controller, self.hierarchy.version, &limits.access)
+            {
+                program::fence(host, &self.directory, rules)?;
+            }
             for setting in settings(limits, controller, self.hierarchy.version, now) {
                 if let Some((path, value)) = setting.find(&self.directory) {
                     write(host, &path, value).map_err(|e| advise(e, &path))?;
@@ -253,7 +259,7 @@ impl Place {
             (Controller::Cpuset, _) => "cpuset.cpus",
             (Controller::Io, _) => "io.stat",
             (Controller::Pids, _) => "pids.max",
-            (Controller::CpuAccounting | Controller::Freezer, _) => "cgroup.procs",
+            (Controller::CpuAccounting | Controller::Freezer | Controller::Devices, _) => "cgroup.procs",
         };
         self.directory.join(file).exists()
     }

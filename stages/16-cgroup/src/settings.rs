@@ -47,8 +47,16 @@ pub(crate) fn settings(limits: &Limits, controller: Controller, version: Version
         }
         (Controller::Io, version) => io_limits(limits, version),
         (Controller::Pids, _) => limits.pids.map(|most| one("pids.max", or_max(most))).into_iter().collect(),
-        (Controller::CpuAccounting | Controller::Freezer, _) => Vec::new(),
+        (Controller::Devices, Version::V1) => devices(limits),
+        // v2: see program.rs.
+        (Controller::CpuAccounting | Controller::Freezer | Controller::Devices, _) => Vec::new(),
     }
+}
+
+/// Nothing, and then what is allowed again.
+fn devices(limits: &Limits) -> Vec<Setting> {
+    let Some(rules) = &limits.access else { return Vec::new() };
+    std::iter::once(one("devices.deny", 'a')).chain(rules.iter().map(|rule| one("devices.allow", rule))).collect()
 }
 
 fn or_max(number: i64) -> String {

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use cgroup::{Cgroup, Controller, Handle, Limits};
+use cgroup::{Cgroup, Controller, DEFAULT_DEVICES, DeviceRule, Handle, Limits};
 use pid::PidNamespace;
 use process::Host;
 use tests::{
@@ -96,6 +96,29 @@ fn processors_that_are_not_there_are_refused_by_name() {
     let error = start(list(&path, limits, &[]), shell("true")).err().unwrap().to_string();
     assert!(error.contains("\"0,4095\"") && error.contains("available are"), "{error}");
     assert!(cgroups::directories(&path).is_empty(), "what was made is undone");
+}
+
+/// Opens /dev/zero both ways, and makes a file for it.
+const DEVICES: &str = "(head -c 1 < /dev/zero | wc -c; : > /dev/zero) 2>&1; mknod $(mktemp -u) c 1 5 && echo made";
+
+#[test]
+fn only_devices_that_a_rule_names_are_opened_and_made() {
+    let opened = |rules: &[&str]| {
+        let access = Some(rules.iter().map(|rule| DeviceRule::parse(rule).unwrap()).collect());
+        run(list(&cgroups::name(), Limits { access, ..Limits::default() }, &[]), shell(DEVICES)).out
+    };
+    let (all, none) = (opened(&["a *:* rwm"]), opened(&[]));
+    assert!(all.starts_with("1\n") && all.ends_with("made\n") && !all.contains("not permitted"), "{all}");
+    assert_eq!(none.matches("not permitted").count(), 3, "{none}");
+    let read = opened(&["b 1:5 rwm", "c 1:* r", "c 1:9 rwm"]);
+    assert!(read.starts_with("1\n") && read.matches("not permitted").count() == 2, "{read}");
+    let path = cgroups::name();
+    let limits = Limits { access: Some(DEFAULT_DEVICES.to_vec()), ..Limits::default() };
+    let first = start(list(&path, limits, &[]), shell("echo ready; sleep 20")).unwrap();
+    let again: List = vec![Box::new(Cgroup::existing(&path).unwrap())];
+    let joined = run(again, shell("file=$(mktemp -u); mknod $file c 240 77; (: < $file); rm $file")).out;
+    assert_eq!(joined.matches("not permitted").count(), 1, "it makes the file, and cannot open it: {joined}");
+    drop(first);
 }
 
 /// Which of its hierarchies show the process in the cgroup `path`.

@@ -26,9 +26,13 @@ pub(super) struct RightsFlags {
     /// cgroup writable
     #[arg(long)]
     privileged: bool,
-    /// Add a host device to the container; permissions after a second colon are kept, and not enforced yet
+    /// Add a host device to the container, to read (r), write (w) and make files for (m): rwm where nothing is said
     #[arg(long, value_name = "HOST[:CONTAINER[:rwm]]")]
     device: Vec<String>,
+    /// Add a rule to the cgroup allowed devices list: of which kind (a, b, c), numbers or *, and what of rwm, as
+    /// 'c 189:* rwm'
+    #[arg(long, value_name = "RULE")]
+    device_cgroup_rule: Vec<String>,
     /// Add additional groups to join
     #[arg(long, value_name = "GROUP|GID")]
     group_add: Vec<String>,
@@ -54,6 +58,9 @@ impl RightsFlags {
         let mut rights = Rights::parse(&self.cap_add, &self.cap_drop, &self.ulimit, &self.security_opt)?;
         rights.privileged = self.privileged;
         rights.devices = self.device.iter().map(|text| Device::parse(text)).collect::<Result<_>>()?;
+        for rule in &self.device_cgroup_rule {
+            rights.device_rule(rule)?;
+        }
         rights.groups.clone_from(&self.group_add);
         for setting in &self.sysctl {
             rights.sysctl(setting)?;

@@ -6,7 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use cgroup::{Access, DeviceKind, DeviceRule};
 use mount::Node;
+use nix::sys::stat::{SFlag, major, minor};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::error::{Context, Error, Result};
@@ -28,12 +30,7 @@ impl Device {
     /// # Errors
     /// [`crate::engine::error::Kind::Invalid`] for what is no such value.
     pub fn parse(text: &str) -> Result<Self> {
-        let is_mode = |part: &str| {
-            let letters = || "rwm".chars();
-            !part.is_empty()
-                && part.chars().all(|c| letters().any(|letter| letter == c))
-                && letters().all(|letter| part.matches(letter).count() <= 1)
-        };
+        let is_mode = |part: &str| Access::parse(part).is_some_and(|access| access.to_string().len() == part.len());
         let parts: Vec<&str> = text.split(':').collect();
         let (host, container, permissions) = match parts[..] {
             [host] => (host, host, "rwm"),
@@ -73,6 +70,17 @@ impl Device {
             )));
         }
         Ok(nodes)
+    }
+}
+
+/// What may be done with a device that is given with these permissions.
+pub fn rule(node: &Node, permissions: &str) -> DeviceRule {
+    let block = node.mode & SFlag::S_IFMT.bits() == SFlag::S_IFBLK.bits();
+    DeviceRule {
+        kind: if block { DeviceKind::Block } else { DeviceKind::Character },
+        major: u32::try_from(major(node.device)).ok(),
+        minor: u32::try_from(minor(node.device)).ok(),
+        access: Access::parse(permissions).unwrap_or_default(),
     }
 }
 

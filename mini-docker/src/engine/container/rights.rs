@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fs, path::Path, sync::OnceLock};
 
 use capabilities::CapabilitySet;
+use cgroup::DeviceRule;
 use seccomp::Seccomp;
 use serde::{Deserialize, Serialize};
 
@@ -37,6 +38,8 @@ pub struct Rights {
     pub groups: Vec<String>,
     /// Devices of the host.
     pub devices: Vec<Device>,
+    /// Which devices it may open and make beside the default ones: `c 189:* rwm`.
+    pub device_rules: Vec<String>,
     /// Settings of its namespaces.
     pub sysctls: BTreeMap<String, String>,
     /// How readily the kernel kills its processes for want of memory, -1000 to 1000.
@@ -102,6 +105,16 @@ impl Rights {
         let default = CapabilitySet::DEFAULT.union(raw.map_err(|e| Error::invalid(e.to_string()))?);
         let set = default.adjusted(&self.cap_add, &self.cap_drop, available()?);
         set.map_err(|e| Error::invalid(e.to_string()))
+    }
+
+    /// Adds a rule about devices, in Docker's words.
+    pub fn device_rule(&mut self, text: &str) -> Result<()> {
+        let rule = DeviceRule::parse(text);
+        rule.map_err(|e| {
+            Error::invalid(format!("invalid device cgroup format '{text}': {}", e.hint.unwrap_or_default()))
+        })?;
+        self.device_rules.push(text.to_owned());
+        Ok(())
     }
 
     /// The filter of system calls; `None`: there is none.

@@ -59,7 +59,6 @@ pub(super) fn host_config() -> Value {
     });
     let resources = json!({
         "Devices": [],
-        "DeviceCgroupRules": null,
         "DeviceRequests": null,
         "BlkioWeightDevice": [],
         "BlkioDeviceReadBps": [],

@@ -4,6 +4,7 @@
 //! memory that exists already and do nothing else.
 #![allow(unsafe_code)]
 
+mod bpf;
 mod datagram;
 mod descriptor;
 mod memory;
@@ -19,6 +20,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 
+pub use bpf::{Instruction, attach_device_program, load_device_program};
 pub use datagram::{BATCH, receive_many, send_many};
 pub use descriptor::{read_link, receive_fd, send_fd};
 pub use memory::SharedWord;

@@ -1,8 +1,15 @@
-//! What a start costs in system calls and bytes, which unlike its time are the same on every machine.
+//! What a start and an answer cost in system calls and bytes, which unlike their time are the same on every machine.
 
-use std::{fs, process::Command};
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    net::UdpSocket,
+    process::{Command, Stdio},
+    time::Duration,
+};
 
-use tests::engine::Engine;
+use nix::{sys::signal::Signal, unistd::Pid};
+use tests::{engine::Engine, machine::Machine};
 
 /// Calls of command, monitor, the container's first process and its program together, from start to end. There were 784
 /// when this was written; what comes on top of each start has to be worth it.
@@ -24,6 +31,16 @@ fn traced(engine: &Engine, options: &[&str], arguments: &[&str]) -> String {
     fs::read_to_string(&trace).expect("what strace has written")
 }
 
+/// The sum of a table of strace's.
+fn calls(table: &str) -> u64 {
+    let counts = table.lines().filter_map(|line| {
+        let (calls, name) = line.trim().split_once(' ')?;
+        Some((calls.parse::<u64>().ok()?, name.trim()))
+    });
+    // Unoptimised, the standard library asks of each descriptor whether it is open.
+    counts.filter(|(_, name)| !matches!(*name, "total" | "fcntl")).map(|(calls, _)| calls).sum()
+}
+
 #[test]
 fn a_start_makes_no_more_system_calls_than_it_did() {
     let engine = engine();
@@ -31,12 +48,7 @@ fn a_start_makes_no_more_system_calls_than_it_did() {
     // The first one makes what stays.
     engine.run(&run).ok();
     let table = traced(&engine, &["-c", "-U", "calls,name"], &run);
-    let counts = table.lines().filter_map(|line| {
-        let (calls, name) = line.trim().split_once(' ')?;
-        Some((calls.parse::<u64>().ok()?, name.trim()))
-    });
-    // Unoptimised, the standard library asks of each descriptor whether it is open.
-    let sum: u64 = counts.filter(|(_, name)| !matches!(*name, "total" | "fcntl")).map(|(calls, _)| calls).sum();
+    let sum = calls(&table);
     println!("{sum} system calls");
     assert!((100..=MOST).contains(&sum), "{sum} system calls, at most {MOST} are allowed:\n{table}");
 }
@@ -65,5 +77,48 @@ fn a_start_reads_and_writes_no_more_beside_many_neighbours() {
     assert!(alone > 1000 && among <= alone + NEIGHBOURS * EACH, "{alone} bytes, beside {NEIGHBOURS} others {among}");
     let ids = engine.run(&["ps", "-q"]).ok();
     engine.run(&[&["rm", "-f"], &ids.lines().collect::<Vec<_>>()[..]].concat()).ok();
+    engine.run(&["network", "rm", "blue"]).ok();
+}
+
+/// What a monitor does for an answer: wait, receive, send. As long as nobody comes or goes it looks at no file.
+#[test]
+fn an_answer_of_the_resolver_takes_three_system_calls() {
+    const QUESTIONS: u64 = 300;
+    let engine = engine();
+    engine.run(&["network", "create", "blue"]).ok();
+    engine.run(&["run", "-d", "--name", "web", "--network", "blue", "bb", "sleep", "1000"]).ok();
+    engine.run(&["run", "-d", "--name", "asker", "--network", "blue", "bb", "sleep", "1000"]).ok();
+    let pid = engine.inspect("asker")["State"]["Pid"].as_i64().unwrap();
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let monitor = status.lines().find_map(|line| line.strip_prefix("PPid:\t")).unwrap();
+    let trace = engine.path("trace");
+    let mut strace = Command::new("strace")
+        .args(["-c", "-U", "calls,name", "-p", monitor, "-o"])
+        .arg(&trace)
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("strace of the package strace");
+    let mut said = BufReader::new(strace.stderr.take().unwrap()).lines();
+    assert!(said.next().is_some_and(|line| line.unwrap().contains("attached")));
+    Machine::of_process(pid).run(|| {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.connect("127.0.0.11:53").unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let question = b"\0\x01\x01\0\0\x01\0\0\0\0\0\0\x03web\0\0\x01\0\x01";
+        let mut answer = [0; 512];
+        for _ in 0..QUESTIONS {
+            socket.send(question).unwrap();
+            let length = socket.recv(&mut answer).unwrap();
+            assert_eq!((answer[3] & 15, answer[7], length), (0, 1, 37), "one address, and no error");
+        }
+    });
+    nix::sys::signal::kill(Pid::from_raw(strace.id().cast_signed()), Signal::SIGINT).unwrap();
+    strace.wait().unwrap();
+    let table = fs::read_to_string(&trace).unwrap();
+    let calls = calls(&table);
+    println!("{calls} system calls for {QUESTIONS} answers");
+    // At the beginning, and once a second, it looks at the files after all; and now and then at who else may have asked.
+    assert!((2 * QUESTIONS..=3 * QUESTIONS + 150).contains(&calls), "{calls} calls for {QUESTIONS} answers:\n{table}");
+    engine.run(&["rm", "-f", "web", "asker"]).ok();
     engine.run(&["network", "rm", "blue"]).ok();
 }

@@ -52,7 +52,15 @@ impl Machine {
     /// # Panics
     /// Where there is no such process.
     pub fn inside(container: &Running) -> Self {
-        let namespace = File::open(format!("/proc/{}/ns/net", container.child.pid)).expect("a running container");
+        Self::of_process(container.child.pid.as_raw().into())
+    }
+
+    /// The network of a process, with the files and rights of the test.
+    ///
+    /// # Panics
+    /// Where there is no such process.
+    pub fn of_process(pid: i64) -> Self {
+        let namespace = File::open(format!("/proc/{pid}/ns/net")).expect("a running process");
         Self::entered(move || setns(namespace, CloneFlags::CLONE_NEWNET).expect("setns(CLONE_NEWNET)"))
     }
 

@@ -99,12 +99,13 @@ impl Monitor<'_> {
     pub(super) fn turn(&mut self, mut life: Option<&mut Life>, limit: Option<Duration>) -> nix::Result<bool> {
         let patience = client::lose_patience(&mut self.clients);
         let check = life.as_ref().and_then(|life| life.health.as_ref()).map(Checker::left);
-        let asked = life.as_ref().and_then(|life| life.network.deadline());
-        let asked = asked.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        let limit = [limit, patience, check, asked].into_iter().flatten().min();
+        let names = life.as_ref().and_then(|life| life.network.deadline());
+        let names = names.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let limit = [limit, patience, check, names].into_iter().flatten().min();
         let ready = self.wait(life.as_deref(), limit)?;
         let mut buffer = std::mem::take(&mut self.buffer);
         let mut ended = false;
+        let asked = ready.iter().any(|source| matches!(source, Source::Network));
         for source in ready {
             match (source, life.as_deref_mut()) {
                 (Source::Listener, _) => {
@@ -127,7 +128,7 @@ impl Monitor<'_> {
         }
         if let Some(life) = life {
             life.input.flush();
-            if life.network.fd().is_some() {
+            if asked || life.network.deadline().is_some_and(|deadline| deadline <= Instant::now()) {
                 life.network.handle();
             }
             if !ended {

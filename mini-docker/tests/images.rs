@@ -71,6 +71,12 @@ fn an_import_takes_changes() {
     assert_eq!((&made["Comment"], &made["Architecture"]), (&json!("remark"), &json!("arm64")));
     assert_eq!(engine.run(&["run", "--rm", "i", "sh", "-c", "echo $Q $R"]).ok(), "1 2 3\n");
     assert!(engine.run(&["import", "-c", "RUN x", "-", "i"]).refused(1).contains("not a valid change command"));
+    // As in a Dockerfile: variables are the image's own.
+    engine.run(&["create", "--name", "c1", "i"]).ok();
+    engine.run(&["commit", "-c", "ENV A=$Q \\", "-c", "  B=${R}4", "-c", "ENTRYPOINT [\"echo\"]", "c1", "j"]).ok();
+    let made = image(&engine, "j");
+    assert_eq!((&made["Config"]["Cmd"], &made["Config"]["Entrypoint"]), (&json!(null), &json!(["echo"])));
+    assert_eq!(made["Config"]["Env"], json!(["Q=1", "R=2 3", "A=1", "B=2 34"]));
     assert!(engine.run(&["import", "http://x/y.tar", "i"]).refused(1).contains("curl -L"));
 }
 

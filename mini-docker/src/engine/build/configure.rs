@@ -16,10 +16,20 @@ use crate::engine::{
 const SHELL: [&str; 2] = ["/bin/sh", "-c"];
 
 /// Applies an instruction, whose variables are expanded, to a configuration. What writes files is not for here.
-pub fn apply(config: &mut RunConfig, instruction: &Instruction) -> Result<()> {
+/// `command_set` says whether a CMD came before it, and is kept.
+pub(super) fn apply(config: &mut RunConfig, instruction: &Instruction, command_set: &mut bool) -> Result<()> {
     match instruction {
-        Instruction::Cmd(line) => config.cmd = Some(command(config, line)),
-        Instruction::Entrypoint(line) => config.entrypoint = Some(command(config, line)),
+        Instruction::Cmd(line) => {
+            config.cmd = Some(command(config, line));
+            *command_set = true;
+        }
+        Instruction::Entrypoint(line) => {
+            config.entrypoint = Some(command(config, line));
+            if !*command_set {
+                // The base's command was for the base's entry point.
+                config.cmd = None;
+            }
+        }
         Instruction::Env(pairs) => {
             let env = config.env.get_or_insert_default();
             for pair in pairs {

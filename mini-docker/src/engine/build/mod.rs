@@ -6,11 +6,13 @@
 //! next one finds, and a scratch directory, which a sweep removes with what its journal knows of.
 
 mod cache;
-pub mod configure;
+mod change;
+mod configure;
 pub mod context;
 mod copy;
 pub mod dockerfile;
 mod epoch;
+mod expand;
 mod export;
 mod images;
 mod inline;
@@ -39,6 +41,7 @@ use super::{
     image::{Image, ImageConfig, Intake, Notes},
     reference::Reference,
 };
+pub use change::change;
 use context::Context;
 use dockerfile::{Dockerfile, Lines};
 pub use images::{Get, Place, Pull};

@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Builder, Event, Failure, cache, configure,
-    dockerfile::{Arg, Command, Expander, Instruction, Lines, Pair, ParseError, Quotes, trigger},
+    dockerfile::{Arg, Command, Instruction, Lines, trigger},
     epoch,
+    expand::expand,
     plan::Base,
     scope,
     workspace::Workspace,
@@ -108,7 +109,7 @@ impl Builder<'_> {
     }
 
     fn command(&mut self, stage: &mut Stage, command: &Command) -> Result<(), Failure> {
-        let instruction = expand(&command.instruction, stage, self.escape)?;
+        let instruction = expand(&command.instruction, |name| stage.variable(name), self.escape)?;
         match &instruction {
             Instruction::Arg(args) => {
                 for arg in args {
@@ -124,20 +125,11 @@ impl Builder<'_> {
             Instruction::Add(copy) => self.copy(stage, command, copy, true)?,
             Instruction::Copy(copy) => self.copy(stage, command, copy, false)?,
             Instruction::Workdir(_) => {
-                configure::apply(&mut stage.image.config, &instruction)?;
+                configure::apply(&mut stage.image.config, &instruction, &mut stage.command_set)?;
                 self.workdir(stage, command)?;
             }
-            Instruction::Entrypoint(_) => {
-                configure::apply(&mut stage.image.config, &instruction)?;
-                if !stage.command_set {
-                    // The base's command was for the base's entry point.
-                    stage.image.config.cmd = None;
-                }
-                stage.remark(&command.source);
-            }
             _ => {
-                stage.command_set |= matches!(instruction, Instruction::Cmd(_));
-                configure::apply(&mut stage.image.config, &instruction)?;
+                configure::apply(&mut stage.image.config, &instruction, &mut stage.command_set)?;
                 if let Instruction::Env(pairs) = &instruction {
                     for pair in pairs {
                         scope::set(&mut stage.env, &pair.key, &pair.value);
@@ -287,49 +279,4 @@ impl Stage {
         self.image.rootfs.diff_ids.extend(layer);
         self.key.clone_from(&step.key);
     }
-}
-
-/// The instruction with its variables expanded, as far as it is one that has them expanded.
-fn expand(instruction: &Instruction, stage: &Stage, escape: char) -> Result<Instruction> {
-    let lookup = |name: &str| stage.variable(name);
-    let expander = Expander::new(escape);
-    let invalid = |e: ParseError| Error::invalid(e.to_string());
-    let word = |text: &String| expander.word(text, &lookup).map_err(invalid);
-    let words = |list: &[String]| list.iter().map(word).collect::<Result<Vec<_>>>();
-    let option = |text: &Option<String>| text.as_ref().map(word).transpose();
-    let pairs = |list: &[Pair]| {
-        list.iter()
-            .map(|pair| Ok(Pair { key: word(&pair.key)?, value: word(&pair.value)? }))
-            .collect::<Result<Vec<_>>>()
-    };
-    Ok(match instruction {
-        Instruction::Env(list) => Instruction::Env(pairs(list)?),
-        Instruction::Label(list) => Instruction::Label(pairs(list)?),
-        Instruction::Workdir(path) => Instruction::Workdir(word(path)?),
-        Instruction::User(user) => Instruction::User(word(user)?),
-        Instruction::Stopsignal(signal) => Instruction::Stopsignal(word(signal)?),
-        Instruction::Volume(paths) => Instruction::Volume(words(paths)?),
-        Instruction::Expose(list) => {
-            let split = |text: &String| expander.words(text, &lookup).map_err(invalid);
-            Instruction::Expose(list.iter().map(split).collect::<Result<Vec<_>>>()?.concat())
-        }
-        Instruction::Arg(args) => {
-            let arg = |arg: &Arg| Ok(Arg { name: word(&arg.name)?, default: option(&arg.default)? });
-            Instruction::Arg(args.iter().map(arg).collect::<Result<_>>()?)
-        }
-        Instruction::Add(copy) | Instruction::Copy(copy) => {
-            let raw = Expander { quotes: Quotes::Ignore, ..expander.clone() };
-            let mut copy = copy.clone();
-            copy.sources = words(&copy.sources)?;
-            copy.destination = word(&copy.destination)?;
-            copy.chown = option(&copy.chown)?;
-            copy.chmod = option(&copy.chmod)?;
-            copy.checksum = option(&copy.checksum)?;
-            for file in copy.inline.iter_mut().filter(|file| file.expand) {
-                file.content = raw.word(&file.content, &lookup).map_err(invalid)?;
-            }
-            if matches!(instruction, Instruction::Add(_)) { Instruction::Add(copy) } else { Instruction::Copy(copy) }
-        }
-        other => other.clone(),
-    })
 }

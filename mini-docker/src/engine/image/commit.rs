@@ -2,9 +2,9 @@
 
 use jiff::Timestamp;
 
-use super::{History, Image, ImageConfig, Notes, Take, change, config::RunConfig};
+use super::{History, Image, ImageConfig, Notes, Take, config::RunConfig};
 use crate::engine::{
-    Engine,
+    Engine, build,
     container::{Config, Container, State},
     digest::Digest,
     error::{Error, Kind, Result},
@@ -42,7 +42,7 @@ impl Engine {
         let base = self.read_image(&config.image)?;
         let mut image = base.as_ref().map_or_else(|| orphaned(config), |base| Ok(base.config.clone()))?;
         image.config = run_config(config, base.as_ref().map(|base| &base.config.config));
-        change::apply_all(&mut image.config, &commit.changes)?;
+        build::change(&mut image.config, &commit.changes)?;
         let intake = self.intake()?;
         intake.lease(&image.rootfs.diff_ids)?;
         let upper = self.container_file(&config.id, "upper");

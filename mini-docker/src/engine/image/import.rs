@@ -2,9 +2,9 @@
 
 use std::io::Read;
 
-use super::{History, Image, ImageConfig, Notes, change, layer::Expected, platform::Platform};
+use super::{History, Image, ImageConfig, Notes, layer::Expected, platform::Platform};
 use crate::engine::{
-    Engine,
+    Engine, build,
     error::{Error, Result},
     reference::Reference,
 };
@@ -33,7 +33,7 @@ impl Engine {
             config.architecture.clone_from(&platform.architecture);
             config.variant.clone_from(&platform.variant);
         }
-        change::apply_all(&mut config.config, &import.changes)?;
+        build::change(&mut config.config, &import.changes)?;
         let intake = self.intake()?;
         let layer = intake.layer(archive, Expected::default())?;
         config.rootfs.diff_ids.push(layer);

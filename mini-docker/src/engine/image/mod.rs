@@ -1,7 +1,6 @@
 //! Images: a configuration, an ordered list of layers, and names for it.
 
 mod archive;
-pub mod change;
 mod commit;
 pub mod config;
 mod copy;

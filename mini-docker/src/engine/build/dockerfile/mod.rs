@@ -25,7 +25,7 @@ pub use heredoc::Heredoc;
 pub use ignore::{Ignore, Matched, PathPattern, clean};
 pub use instruction::{Arg, Command, CommandLine, Copy, Dockerfile, InlineFile, Instruction, Pair, Run, Stage};
 pub use mount::{Mount, MountKind, Sharing};
-pub use parse::trigger;
+pub use parse::{changes, trigger};
 pub use word::{Expander, Quotes, Variables};
 
 /// Where something stands in a file, from line 1; both ends belong to it.

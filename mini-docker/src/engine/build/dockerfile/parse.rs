@@ -31,6 +31,33 @@ pub(super) fn dockerfile(ast: Ast) -> Result<Dockerfile> {
     Ok(Dockerfile { directives: ast.directives, meta_args, stages, warnings })
 }
 
+/// Instructions that make sense without files to write, and without FROM before them.
+const CHANGES: [&str; 11] = [
+    "cmd",
+    "entrypoint",
+    "env",
+    "expose",
+    "healthcheck",
+    "label",
+    "onbuild",
+    "stopsignal",
+    "user",
+    "volume",
+    "workdir",
+];
+
+/// Lines that change a configuration, and the escape character in them.
+pub fn changes(text: &str) -> Result<(Vec<Command>, char)> {
+    let ast = Ast::parse(text)?;
+    let keyword = |node: &Node| node.keyword.to_lowercase();
+    if let Some(other) = ast.nodes.iter().map(keyword).find(|keyword| !CHANGES.contains(&keyword.as_str())) {
+        let all = CHANGES.join(", ");
+        return Err(ParseError::new(format!("{other} is not a valid change command: these are {all}")));
+    }
+    let commands = ast.nodes.iter().map(|node| Ok(command(node, instruction(node)?)));
+    Ok((commands.collect::<Result<_>>()?, ast.directives.escape))
+}
+
 /// A trigger of ONBUILD, as a line of its own.
 pub fn trigger(text: &str, escape: char) -> Result<Command> {
     // The escape character is that of the file that it is used in.

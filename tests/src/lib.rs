@@ -11,3 +11,4 @@ pub mod machine;
 pub mod registry;
 pub mod rootfs;
 pub mod table;
+pub mod transcript;

@@ -6,6 +6,8 @@
 #   make test-v2  the tests of cgroups in guests with cgroup v2, and v1, alone: QEMU without acceleration, a minute
 #   make test-programs  PostgreSQL, redis and nginx from Debian's packages keep their data in volumes: minutes, and a network
 #   make test-builds  Dockerfiles on Debian: apt, a server in Python, a static program: minutes, and a network
+#   make book     builds the book to target/book; `make book BOOK=serve` shows it at http://localhost:3000
+#   make check STAGE=04  looks at your exercise of that chapter
 #   make soak     the long tests: thousands of runs
 
 SHELL := /bin/bash
@@ -20,7 +22,7 @@ PROGRAMS_PACKAGES := $(DEMO_PACKAGES) mmdebstrap
 BUILDS_PACKAGES := $(DEMO_PACKAGES) mmdebstrap
 BENCH_PACKAGES := $(DEMO_PACKAGES) bubblewrap crun hyperfine jq
 
-.PHONY: demo test test-programs test-builds test-v2 build lint bench soak packages-demo packages-test packages-programs packages-builds packages-bench
+.PHONY: book check demo test test-programs test-builds test-v2 build lint bench soak packages-demo packages-test packages-programs packages-builds packages-bench
 
 demo: packages-demo
 	@$(MAKE) --no-print-directory build
@@ -60,6 +62,15 @@ $(DEBIAN):
 test-builds: packages-builds
 	@$(MAKE) --no-print-directory $(DEBIAN)
 	MINI_DOCKER_DEBIAN=$(abspath $(DEBIAN)) $(CARGO) test --locked -p mini-docker --test build_programs -- --ignored
+
+BOOK := build
+
+book:
+	command -v mdbook || $(CARGO) install --locked mdbook
+	mdbook $(BOOK) book
+
+check:
+	@$(CARGO) run -q -p check -- $(STAGE)
 
 lint:
 	$(CARGO) fmt --all

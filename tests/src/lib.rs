@@ -1,6 +1,7 @@
 //! What the tests of the whole workspace share.
 #![forbid(unsafe_code)]
 
+pub mod book;
 pub mod breakout;
 pub mod cgroups;
 pub mod compose;

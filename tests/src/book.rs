@@ -1,0 +1,379 @@
+//! What makes the book true, other than its transcripts: listings that are compiled, links that lead somewhere, chapters
+//! with all their parts.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// What each chapter of a stage has, in this order.
+pub const PARTS: [&str; 11] = [
+    "What you will have",
+    "The problem",
+    "Predict",
+    "What the kernel does",
+    "The code",
+    "What changed",
+    "Run it",
+    "Break it",
+    "What it does not protect from",
+    "Exercise",
+    "In Docker",
+];
+
+/// The book of a repository.
+#[derive(Debug)]
+pub struct Book {
+    repository: PathBuf,
+    /// Pages below `book/src`, with their text.
+    pages: Vec<(PathBuf, String)>,
+}
+
+/// A piece of a file that a page shows.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Clone)]
+struct Include {
+    file: PathBuf,
+    anchor: Option<String>,
+}
+
+impl Book {
+    /// # Panics
+    /// Where there is no book.
+    pub fn open(repository: &Path) -> Self {
+        let repository = repository.canonicalize().expect("the repository");
+        let mut pages: Vec<_> = files(&repository.join("book/src"), "md")
+            .into_iter()
+            .map(|path| (path.clone(), fs::read_to_string(&path).expect("a page")))
+            .collect();
+        pages.sort();
+        assert!(!pages.is_empty(), "no pages below {}", repository.display());
+        Self { repository, pages }
+    }
+
+    /// The pages.
+    pub fn pages(&self) -> impl Iterator<Item = &Path> {
+        self.pages.iter().map(|(path, _)| path.as_path())
+    }
+
+    /// All that is wrong with it.
+    pub fn problems(&self) -> Vec<String> {
+        [
+            self.pages_unlisted(),
+            self.includes_empty(),
+            self.anchors_unused(),
+            self.links_broken(),
+            self.pictures_unused(),
+            self.parts_missing(),
+            self.exercises_incomplete(),
+            self.diffs_old(),
+        ]
+        .concat()
+    }
+
+    fn short(&self, path: &Path) -> String {
+        path.strip_prefix(&self.repository).unwrap_or(path).display().to_string()
+    }
+
+    /// Pages that SUMMARY.md does not lead to.
+    fn pages_unlisted(&self) -> Vec<String> {
+        let summary = self.repository.join("book/src/SUMMARY.md");
+        let text = fs::read_to_string(&summary).unwrap_or_default();
+        let listed: BTreeSet<_> = links(&text).into_iter().map(|link| summary.with_file_name(link)).collect();
+        let pages = self.pages().filter(|page| **page != summary && !listed.contains(*page));
+        pages.map(|page| format!("{}: SUMMARY.md does not lead here", self.short(page))).collect()
+    }
+
+    fn includes(&self) -> impl Iterator<Item = (&Path, Include)> {
+        self.pages
+            .iter()
+            .flat_map(|(page, text)| includes(page, text).into_iter().map(move |one| (page.as_path(), one)))
+    }
+
+    /// Listings of nothing.
+    fn includes_empty(&self) -> Vec<String> {
+        let wrong = |(page, include): (&Path, Include)| {
+            let at = self.short(page);
+            let Ok(text) = fs::read_to_string(&include.file) else {
+                return Some(format!("{at}: there is no {}", self.short(&include.file)));
+            };
+            let shown = match &include.anchor {
+                None => Some(text),
+                Some(anchor) => piece(&text, anchor),
+            };
+            let anchor = include.anchor.unwrap_or_default();
+            match shown {
+                None => Some(format!("{at}: {} has no anchor {anchor:?}", self.short(&include.file))),
+                Some(text) if text.trim().is_empty() => {
+                    Some(format!("{at}: the anchor {anchor:?} of {} is empty", self.short(&include.file)))
+                }
+                Some(_) => None,
+            }
+        };
+        self.includes().filter_map(wrong).collect()
+    }
+
+    /// Anchors of code that no page shows.
+    fn anchors_unused(&self) -> Vec<String> {
+        let shown: BTreeSet<Include> = self.includes().map(|(_, include)| include).collect();
+        let sources = ["stages", "mini-docker/src"].map(|place| files(&self.repository.join(place), "rs")).concat();
+        let sources = sources.into_iter().filter(|file| self.has_chapter(file));
+        let mut unused = Vec::new();
+        for file in sources {
+            let text = fs::read_to_string(&file).unwrap_or_default();
+            for anchor in text.lines().filter_map(|line| line.trim().strip_prefix("// ANCHOR: ")) {
+                let include = Include { file: file.clone(), anchor: Some(anchor.to_owned()) };
+                if !shown.contains(&include) {
+                    unused.push(format!("{}: no page shows the anchor {anchor:?}", self.short(&file)));
+                }
+            }
+        }
+        unused
+    }
+
+    /// Whether a page is about the part that a source file is of.
+    fn has_chapter(&self, file: &Path) -> bool {
+        let mut parts =
+            file.strip_prefix(&self.repository).unwrap_or(file).components().map(std::path::Component::as_os_str);
+        let page = match (parts.next(), parts.next()) {
+            (Some(place), Some(stage)) if place == "stages" => Path::new("stages").join(stage).with_extension("md"),
+            _ => PathBuf::from("engine/run.md"),
+        };
+        self.pages().any(|other| other.ends_with(&page))
+    }
+
+    /// Links within the book, and names of the repository's files, which the built book does not hold.
+    fn links_broken(&self) -> Vec<String> {
+        let mut broken = Vec::new();
+        let source = self.repository.join("book/src");
+        for (page, _) in &self.pages {
+            let text = expanded(page);
+            for name in file_names(&text).filter(|name| !self.repository.join(name).exists()) {
+                broken.push(format!("{}: there is no file {name}", self.short(page)));
+            }
+            for link in links(&text) {
+                let (path, heading) = link.split_once('#').unwrap_or((&link, ""));
+                let target = if path.is_empty() { page.clone() } else { page.with_file_name(path) };
+                if link.contains("://") || link.starts_with("mailto:") {
+                    continue;
+                }
+                if !target.canonicalize().is_ok_and(|target| target.starts_with(&source)) {
+                    broken.push(format!("{}: the link {link} leads nowhere", self.short(page)));
+                } else if !heading.is_empty()
+                    && target.extension().is_some_and(|e| e == "md")
+                    && !headings(&expanded(&target)).any(|other| slug(other) == heading)
+                {
+                    broken.push(format!("{}: the link {link} leads to no heading", self.short(page)));
+                }
+            }
+        }
+        broken
+    }
+
+    fn pictures_unused(&self) -> Vec<String> {
+        let shown: BTreeSet<PathBuf> = self
+            .pages
+            .iter()
+            .flat_map(|(page, text)| {
+                links(text).into_iter().filter_map(|link| page.with_file_name(link).canonicalize().ok())
+            })
+            .collect();
+        let pictures = files(&self.repository.join("book/src"), "svg");
+        let unused = pictures.into_iter().filter(|picture| !shown.contains(picture));
+        unused.map(|picture| format!("{}: no page shows this picture", self.short(&picture))).collect()
+    }
+
+    /// Chapters of stages that lack a part: an attack that is run, a question, a listing, an exercise.
+    fn parts_missing(&self) -> Vec<String> {
+        let mut missing = Vec::new();
+        let stages = self.repository.join("book/src/stages");
+        for page in self.pages().filter(|page| page.parent() == Some(&stages)) {
+            let (at, text) = (self.short(page), expanded(page));
+            let parts: Vec<&str> = headings(&text).filter(|heading| PARTS.contains(heading)).collect();
+            if parts != PARTS {
+                let lacking: Vec<_> = PARTS.iter().filter(|part| !parts.contains(part)).collect();
+                missing.push(format!("{at}: lacks {lacking:?}, or has its parts in another order"));
+                continue;
+            }
+            let holds = |part: &str, what: &str| section(&text, part).contains(what);
+            for (part, what, word) in [
+                ("The problem", "```console\n$ ", "an attack that is run"),
+                ("Predict", "<details>", "a folded answer"),
+                ("The code", "```rust", "a listing"),
+                ("Run it", "```console\n$ ", "a command"),
+                ("Break it", "```console\n$ ", "a command"),
+                ("Exercise", "`book/exercises/", "the exercise's directory"),
+                ("Exercise", "<details>", "a folded hint or answer"),
+            ] {
+                if !holds(part, what) {
+                    missing.push(format!("{at}: \"{part}\" lacks {word}"));
+                }
+            }
+        }
+        missing
+    }
+
+    /// The directories of the exercises, in order.
+    pub fn exercises(&self) -> Vec<PathBuf> {
+        let Ok(entries) = fs::read_dir(self.repository.join("book/exercises")) else { return Vec::new() };
+        let mut all: Vec<_> =
+            entries.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_dir()).collect();
+        all.sort();
+        all
+    }
+
+    fn exercises_incomplete(&self) -> Vec<String> {
+        let mut incomplete = Vec::new();
+        for exercise in self.exercises() {
+            for file in ["Cargo.toml", "src/main.rs", "solution.rs", "hint.md", "check.sh"] {
+                if fs::read_to_string(exercise.join(file)).is_ok_and(|text| !text.trim().is_empty()) {
+                    continue;
+                }
+                incomplete.push(format!("{}: there is no {file}, or nothing in it", self.short(&exercise)));
+            }
+        }
+        incomplete
+    }
+
+    /// What changed since the last stage, by stage: the difference between the programs, and where it is kept.
+    ///
+    /// # Panics
+    /// Without diff(1).
+    pub fn diffs(&self) -> Vec<(PathBuf, String)> {
+        let mut stages: Vec<_> = fs::read_dir(self.repository.join("stages"))
+            .expect("stages")
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.join("src/main.rs").exists())
+            .collect();
+        stages.sort();
+        let between = |pair: &[PathBuf]| {
+            let [from, to] = pair else { unreachable!("windows of two") };
+            let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let labels = [from, to].map(|path| format!("--label=stages/{}/src/main.rs", name(path)));
+            let main = |path: &Path| path.join("src/main.rs");
+            let diff = Command::new("diff").args(["-U2"]).args(labels).args([main(from), main(to)]).output();
+            let text = String::from_utf8(diff.expect("diff (diffutils)").stdout).expect("UTF-8");
+            (self.repository.join(format!("book/src/generated/{}.diff", name(to))), text)
+        };
+        stages.windows(2).map(between).collect()
+    }
+
+    fn diffs_old(&self) -> Vec<String> {
+        let old = |(path, text): (PathBuf, String)| {
+            let kept = fs::read_to_string(&path).unwrap_or_default();
+            (kept != text).then(|| {
+                format!(
+                    "{}: the stages differ in something else: UPDATE_BOOK=1 cargo test -p tests --test book",
+                    self.short(&path)
+                )
+            })
+        };
+        self.diffs().into_iter().filter_map(old).collect()
+    }
+}
+
+/// Files below a directory, by their extension.
+fn files(directory: &Path, extension: &str) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
+    let mut found = Vec::new();
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        if path.is_dir() {
+            found.extend(files(&path, extension));
+        } else if path.extension().is_some_and(|other| other == extension) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    found
+}
+
+fn includes(page: &Path, text: &str) -> Vec<Include> {
+    let one = |rest: &str| {
+        let what = rest.split("}}").next().unwrap_or_default().trim();
+        let (file, anchor) =
+            what.split_once(':').map_or((what, None), |(file, anchor)| (file, Some(anchor.to_owned())));
+        let file = page.with_file_name(file);
+        Include { file: file.canonicalize().unwrap_or(file), anchor }
+    };
+    text.split("{{#include ").skip(1).map(one).collect()
+}
+
+/// What stands between an anchor and its end, without other anchors.
+fn piece(text: &str, anchor: &str) -> Option<String> {
+    let marks = |line: &str, mark: &str| {
+        line.split_once(mark).is_some_and(|(_, name)| name.split_whitespace().next() == Some(anchor))
+    };
+    let mut lines = text.lines();
+    lines.find(|line| marks(line, "ANCHOR: "))?;
+    let within: Vec<_> = lines.take_while(|line| !marks(line, "ANCHOR_END: ")).collect();
+    let kept: Vec<_> = within.into_iter().filter(|line| !line.contains("ANCHOR")).collect();
+    Some(kept.join("\n") + "\n")
+}
+
+/// A page with what it includes.
+fn expanded(page: &Path) -> String {
+    let text = fs::read_to_string(page).unwrap_or_default();
+    let mut parts = text.split("{{#include ");
+    let mut whole = parts.next().unwrap_or_default().to_owned();
+    for (part, include) in parts.zip(includes(page, &text)) {
+        let source = fs::read_to_string(&include.file).unwrap_or_default();
+        whole += &include.anchor.map_or(Some(source.clone()), |anchor| piece(&source, &anchor)).unwrap_or_default();
+        whole += part.split_once("}}").map_or("", |(_, rest)| rest);
+    }
+    whole
+}
+
+/// The text without its blocks of code.
+fn prose(text: &str) -> impl Iterator<Item = &str> {
+    let mut in_block = false;
+    text.lines().filter(move |line| {
+        let is_fence = line.trim_start().starts_with("```");
+        in_block ^= is_fence;
+        !in_block && !is_fence
+    })
+}
+
+/// Where the links and pictures of a text lead.
+fn links(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for line in prose(text) {
+        // Code in a line holds no links.
+        let line: String = line.split('`').step_by(2).collect::<Vec<_>>().join(" ");
+        for rest in line.split("](").skip(1) {
+            found.extend(rest.split(')').next().map(str::to_owned));
+        }
+    }
+    found
+}
+
+/// Names of files of the repository, in a text's `code`.
+fn file_names(text: &str) -> impl Iterator<Item = &str> {
+    const PLACES: [&str; 6] = ["stages/", "book/", "mini-docker/src/", "tests/", "benches/", ".cargo/"];
+    let code = prose(text).flat_map(|line| line.split('`').skip(1).step_by(2));
+    let is_name =
+        |name: &&str| PLACES.iter().any(|place| name.starts_with(place)) && !name.contains([' ', '*', '…', 'N', '$']);
+    code.filter(is_name).map(|name| name.split(':').next().unwrap_or(name))
+}
+
+fn headings(text: &str) -> impl Iterator<Item = &str> {
+    prose(text).filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim())
+}
+
+/// A heading's id, as mdBook makes it.
+fn slug(heading: &str) -> String {
+    let kept = heading.to_lowercase();
+    kept.chars()
+        .filter_map(|c| {
+            if c.is_whitespace() { Some('-') } else { (c.is_alphanumeric() || c == '-' || c == '_').then_some(c) }
+        })
+        .collect()
+}
+
+/// The text below a heading of the second level.
+fn section<'a>(text: &'a str, heading: &str) -> &'a str {
+    let start = text.find(&format!("\n## {heading}\n")).map_or(text.len(), |at| at + 1);
+    let body = &text[start..];
+    let end = body.get(3..).and_then(|rest| rest.find("\n## ")).map_or(body.len(), |at| at + 3);
+    &body[..end]
+}

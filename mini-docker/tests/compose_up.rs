@@ -90,3 +90,27 @@ fn raw_sockets_are_for_those_who_are_among_themselves() {
     shop.compose(&["down", "-t", "0"]).ok();
     shop.engine.run(&["network", "rm", &there]).ok();
 }
+
+#[test]
+fn a_dry_run_says_what_would_be_done_and_does_nothing() {
+    let file = |seconds: &str| {
+        format!("services:\n  a: {{image: bb, command: sleep {seconds}, volumes: ['v:/v']}}\nvolumes:\n  v:\n")
+    };
+    let shop = shop("dry", &file("1000"));
+    let dry = |arguments: &[&str]| {
+        let said = shop.compose(&[&["--dry-run"], arguments].concat());
+        assert_eq!(said.code, 0, "{said:?}");
+        said.err.replace("DRY-RUN MODE -  ", "").replace(&shop.name, "P")
+    };
+    let all = "Network P_default  Created\nVolume P_v  Created\nContainer P-a-1  Created\nContainer P-a-1  Started\n";
+    assert_eq!(dry(&["up", "-d"]), all);
+    assert_eq!(dry(&["up", "-d"]), all);
+    shop.compose(&["up", "-d"]).ok();
+    assert_eq!(dry(&["up", "-d"]), "Container P-a-1  Running\n");
+    shop.describe(&file("2000"));
+    assert_eq!(dry(&["create"]), "Container P-a-1  Recreated\n");
+    let down = "Container P-a-1  Stopped\nContainer P-a-1  Removed\nNetwork P_default  Removed\nVolume P_v  Removed\n";
+    assert_eq!(dry(&["down", "-v"]), down);
+    assert!(shop.compose(&["--dry-run", "kill"]).refused(1).contains("--dry-run is there for up, create and down"));
+    assert_eq!(shop.compose(&["ps", "-q"]).ok().lines().count(), 1);
+}

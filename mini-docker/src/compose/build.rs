@@ -74,7 +74,7 @@ impl Service<'_> {
             add("--label", format!("com.docker.compose.{key}={value}"));
         }
         for (name, limit) in build.get("ulimits").and_then(Value::as_object).into_iter().flatten() {
-            add("--ulimit", super::service::ulimit((name, limit)));
+            add("--ulimit", super::service::rights::ulimit((name, limit)));
         }
         for (name, place) in build.get("additional_contexts").and_then(Value::as_object).into_iter().flatten() {
             let place = text_of(place);

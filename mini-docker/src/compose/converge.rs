@@ -12,7 +12,7 @@ use crate::engine::{
         Container,
         storage::{From, MountRequest},
     },
-    error::Result,
+    error::{Kind, Result},
 };
 
 /// How to bring a project up.
@@ -76,7 +76,7 @@ impl<'a> Running<'a> {
     }
 
     /// What is to be done about each service's containers.
-    fn plans(
+    pub(super) fn plans(
         &self,
         services: &[Service<'a>],
         up: &Up,
@@ -89,7 +89,11 @@ impl<'a> Running<'a> {
             let name = service.image();
             let image = match images.get(&name) {
                 Some(id) => String::clone(id),
-                None => self.engine.image(&name)?.id,
+                None => match self.engine.image(&name) {
+                    // It would be had first.
+                    Err(e) if self.manner.dry && e.kind == Kind::NotFound => String::new(),
+                    image => image?.id,
+                },
             };
             images.insert(name, image.clone());
             let own = containers.iter().filter(|container| label(container, "service") == service.name);

@@ -7,6 +7,19 @@ use crate::engine::{
     error::{Error, Result},
 };
 
+/// How a command does its work.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Manner {
+    /// How much is done at once; `None`: as much as may.
+    pub parallel: Option<usize>,
+    /// Whether the names of containers have colours; `None`: on a terminal.
+    pub colors: Option<bool>,
+    /// Whether nothing is said of pulls and builds.
+    pub quiet: bool,
+    /// Whether nothing is done, and all of it said.
+    pub dry: bool,
+}
+
 /// A project over an engine.
 #[derive(Debug, Clone, Copy)]
 pub struct Running<'a> {
@@ -14,8 +27,8 @@ pub struct Running<'a> {
     pub project: &'a Project,
     /// Where it runs.
     pub engine: &'a Engine,
-    /// How much is done at once; `None`: as much as may.
-    pub parallel: Option<usize>,
+    /// How it is wanted.
+    pub manner: Manner,
 }
 
 /// A label of Docker's compose.

@@ -62,6 +62,7 @@ impl Project {
             model: json!({ "name": name, "services": services, "networks": networks, "volumes": volumes }),
             disabled: Value::Object(Map::new()),
             environment: Environment(BTreeMap::new()),
+            sources: Vec::new(),
         })
     }
 }

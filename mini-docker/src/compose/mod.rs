@@ -14,6 +14,7 @@ pub mod contents;
 pub mod converge;
 mod document;
 pub mod dotenv;
+mod dry;
 mod duration;
 mod encode;
 pub mod execute;

@@ -2,7 +2,24 @@
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-/// The line and column, from 1, of the value at `path` in the first document that has it.
+use super::load::Source;
+
+/// `FILE:LINE:COLUMN: ` of a key of the model, or of the nearest above it that stands in one of the files; of several
+/// files the last that has it, which is the one that counts.
+pub(super) fn place(sources: &[Source], keys: &[&str]) -> String {
+    let keys: Vec<_> = keys.iter().map(|&key| key.to_owned()).collect();
+    for length in (1..=keys.len()).rev() {
+        for source in sources.iter().rev() {
+            if let Some((line, column)) = locate(&source.text, &keys[..length]) {
+                return format!("{}:{line}:{column}: ", source.path.display());
+            }
+        }
+    }
+    String::new()
+}
+
+/// The line and column, from 1, of the key at the end of `path`, or of the list's element, in the first document that has
+/// it.
 ///
 /// The parser knows a place only when it fails there: so it is led along the path, and made to fail at its end.
 pub(super) fn locate(text: &str, path: &[String]) -> Option<(usize, usize)> {
@@ -36,11 +53,8 @@ impl<'de> Visitor<'de> for Seek<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let Some((first, rest)) = self.0.split_first() else { return Err(A::Error::custom(FOUND)) };
-        while let Some(key) = map.next_key::<serde_yaml::Value>()? {
-            if key.as_str() == Some(first) {
-                if rest.is_empty() {
-                    return map.next_value_seed(Fail);
-                }
+        while let Some(is_it) = map.next_key_seed(Key { name: first, fail: rest.is_empty() })? {
+            if is_it {
                 map.next_value_seed(Seek(rest))?;
             } else {
                 map.next_value::<IgnoredAny>()?;
@@ -89,6 +103,52 @@ impl<'de> Visitor<'de> for Seek<'_> {
 
     fn visit_unit<E>(self) -> Result<(), E> {
         Ok(())
+    }
+}
+
+/// Tells whether a key is this one, and fails there where it is what is sought.
+struct Key<'a> {
+    name: &'a str,
+    fail: bool,
+}
+
+impl<'de> DeserializeSeed<'de> for Key<'_> {
+    type Value = bool;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl Visitor<'_> for Key<'_> {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter) -> std::fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, key: &str) -> Result<bool, E> {
+        if key == self.name && self.fail { Err(E::custom(FOUND)) } else { Ok(key == self.name) }
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<bool, E> {
+        Ok(false)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<bool, E> {
+        Ok(false)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<bool, E> {
+        Ok(false)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<bool, E> {
+        Ok(false)
+    }
+
+    fn visit_unit<E>(self) -> Result<bool, E> {
+        Ok(false)
     }
 }
 

@@ -14,8 +14,9 @@ use super::{
     interpolate,
     load::{Context, Environment, Source, load},
     paths::absolute,
+    position::place,
     shape::{self, PROJECT},
-    template::substitute,
+    template::{Variable, substitute, variables},
     tree::{Mapping, Path, section, text_of},
 };
 use crate::engine::error::{Context as _, Error, Result};
@@ -56,6 +57,8 @@ pub struct Project {
     pub disabled: Value,
     /// All its variables.
     pub environment: Environment,
+    /// The files' text, for the places of what is wrong in them.
+    pub(super) sources: Vec<Source>,
 }
 
 const NAMES: [&str; 4] = ["compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"];
@@ -91,7 +94,23 @@ impl Project {
         if model.is_empty() {
             return Err(Error::invalid("empty compose file"));
         }
-        Self::complete(model, name, context, files, options)
+        Self::complete(model, name, context, sources, options)
+    }
+
+    /// The variables that the files name, by name; the files need not be right otherwise.
+    pub fn variables(options: &Options) -> Result<Vec<Variable>> {
+        let here = std::env::current_dir().map_err(|e| Error::system("find the current directory", &e))?;
+        let process = Environment(std::env::vars().collect());
+        let mut all = Vec::new();
+        for file in find_files(options, &process, &here)? {
+            let source = read(&file)?;
+            for document in super::document::read(&source.path.display().to_string(), &source.text)? {
+                collect_variables(&Value::Object(document.model), &mut all);
+            }
+        }
+        all.sort_by(|one, other| one.name.cmp(&other.name));
+        all.dedup();
+        Ok(all)
     }
 
     /// The project's name, where it is said beside the files and there are none.
@@ -107,7 +126,7 @@ impl Project {
         mut model: Mapping,
         name: String,
         context: Context,
-        files: Vec<PathBuf>,
+        sources: Vec<Source>,
         options: &Options,
     ) -> Result<Self> {
         complete::normalise(&mut model, &name, &context.environment);
@@ -143,11 +162,17 @@ impl Project {
         Ok(Self {
             name,
             directory: context.directory,
-            files,
+            files: sources.iter().map(|source| source.path.clone()).collect(),
             model: Value::Object(model),
             disabled: Value::Object(disabled),
             environment: context.environment,
+            sources,
         })
+    }
+
+    /// `FILE:LINE:COLUMN: ` of a key of the model, or of the nearest above it that stands in one of the files.
+    pub(super) fn place(&self, keys: &[&str]) -> String {
+        place(&self.sources, keys)
     }
 
     /// The enabled services by name.
@@ -218,6 +243,15 @@ fn project_name(
     match [own, base].into_iter().find(|name| !name.is_empty()) {
         Some(name) => Ok(name),
         None => Err(Error::invalid("project name must not be empty: give one with -p")),
+    }
+}
+
+fn collect_variables(value: &Value, into: &mut Vec<Variable>) {
+    match value {
+        Value::String(text) => into.extend(variables(text)),
+        Value::Array(items) => items.iter().for_each(|item| collect_variables(item, into)),
+        Value::Object(below) => below.values().for_each(|value| collect_variables(value, into)),
+        _ => {}
     }
 }
 

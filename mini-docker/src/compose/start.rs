@@ -76,7 +76,7 @@ impl<'a> Running<'a> {
         let waiting = services.iter().map(|service| Waiting { service: *service, awaited: None }).collect();
         let containers = self.containers()?;
         let mut start = Start { running: *self, containers, no_deps, waiting, jobs: Vec::new() };
-        let outcome = start.run(self.parallel.unwrap_or(usize::MAX).max(1));
+        let outcome = start.run(self.manner.parallel.unwrap_or(usize::MAX).max(1));
         // Those that have begun are nearly done.
         outcome.and(finish(start.jobs))
     }
@@ -198,7 +198,10 @@ impl<'a> Start<'a> {
                     continue;
                 }
                 let engine = self.running.engine;
-                let start = |c: &&Container| engine.start_unless_active(&c.config.id, Options::default()).map(drop);
+                let start = |c: &&Container| match engine.start_unless_active(&c.config.id, Options::default())? {
+                    Some(_) => service.run_hooks("post_start", engine, c),
+                    None => Ok(()),
+                };
                 self.jobs.push((service.name, Job::begin(|| idle.iter().try_for_each(start))?));
             }
             if self.waiting.is_empty() && self.jobs.is_empty() {

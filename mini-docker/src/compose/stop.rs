@@ -10,7 +10,7 @@ use super::{
     resources::{is, text},
 };
 use crate::engine::{
-    container::Container,
+    container::{Container, State},
     error::{Error, Kind, Result},
     stop::Stopping,
 };
@@ -52,6 +52,8 @@ impl Running<'_> {
                 now = std::mem::take(&mut waiting);
             }
             for container in now {
+                // One that fails keeps nothing from stopping.
+                outcome = outcome.and(self.before_stop(container));
                 match self.engine.begin_stop(container, None, timeout) {
                     Ok(stopping) => begun.push((container, stopping)),
                     Err(e) => outcome = outcome.and(Err(e)),
@@ -65,6 +67,32 @@ impl Running<'_> {
             }
         }
         outcome
+    }
+
+    fn before_stop(&self, container: &Container) -> Result<()> {
+        match self.service(label(container, "service")) {
+            Ok(service) if container.status.state == State::Running => {
+                service.run_hooks("pre_stop", self.engine, container)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Stops and starts the containers of these services, and those of services that want to be restarted with them.
+    pub fn restart(&self, services: &[String], no_deps: bool, timeout: Option<i64>) -> Result<()> {
+        let mut ordered = self.ordered(services, true)?;
+        let names: Vec<_> = ordered.iter().map(|service| service.name).collect();
+        for (name, _) in self.project.services().filter(|(name, _)| !no_deps && !names.contains(&name.as_str())) {
+            let service = self.service(name)?;
+            if service.restarts_with().any(|other| names.contains(&other)) {
+                ordered.push(service);
+            }
+        }
+        let names: Vec<_> = ordered.iter().map(|service| service.name).collect();
+        let mut containers = self.containers()?;
+        containers.retain(|container| names.contains(&label(container, "service")));
+        self.stop(&containers, timeout)?;
+        self.start_services(&ordered, false)
     }
 
     /// Sends a signal to a container that runs.

@@ -54,6 +54,54 @@ fn fill(text: &str, lookup: &dyn Fn(&str) -> Option<String>, depth: usize) -> Re
     Ok(filled)
 }
 
+/// A variable, as a text names it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Variable {
+    /// Its name.
+    pub name: String,
+    /// Whether there is an error without it.
+    pub required: bool,
+    /// What stands for it where it is not set.
+    pub default: String,
+    /// What stands for it where it is.
+    pub alternative: String,
+}
+
+/// The variables that `text` names, those in defaults of others too.
+pub fn variables(text: &str) -> Vec<Variable> {
+    let mut all = Vec::new();
+    collect(text, &mut all, 0);
+    all
+}
+
+fn collect(text: &str, into: &mut Vec<Variable>, depth: usize) {
+    let mut rest = text;
+    while let Some(at) = rest.find('$').filter(|_| depth <= DEEPEST) {
+        let after = &rest[at + 1..];
+        let plain = name(after);
+        rest = after;
+        if let Some(after) = after.strip_prefix('$') {
+            rest = after;
+        } else if !plain.is_empty() {
+            into.push(Variable { name: plain.to_owned(), ..Variable::default() });
+        } else if let Some((inside, after)) = after.starts_with('{').then(|| braced(after)).flatten() {
+            rest = after;
+            let name = name(inside);
+            let operator = inside[name.len()..].trim_start_matches(':');
+            let body = operator.get(1..).unwrap_or_default().to_owned();
+            let mut variable = Variable { name: name.to_owned(), ..Variable::default() };
+            match operator.as_bytes().first() {
+                Some(b'-') => variable.default.clone_from(&body),
+                Some(b'+') => variable.alternative.clone_from(&body),
+                Some(b'?') => variable.required = true,
+                _ => {}
+            }
+            into.extend(Some(variable).filter(|variable| !variable.name.is_empty()));
+            collect(&body, into, depth + 1);
+        }
+    }
+}
+
 /// The name of a variable that `text` begins with.
 fn name(text: &str) -> &str {
     let is_first = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
@@ -134,6 +182,16 @@ mod tests {
         ] {
             assert_eq!(filled(text).unwrap(), value, "{text}");
         }
+    }
+
+    #[test]
+    fn variables_are_listed_with_what_stands_for_them() {
+        let all = variables("$A $$B ${C:-x${D?}} ${E+y} ${}");
+        let said: Vec<_> = all.iter().map(|v| (&*v.name, v.required, &*v.default, &*v.alternative)).collect();
+        assert_eq!(
+            said,
+            [("A", false, "", ""), ("C", false, "x${D?}", ""), ("D", true, "", ""), ("E", false, "", "y")]
+        );
     }
 
     #[test]

@@ -3,7 +3,9 @@
 use std::{
     collections::BTreeMap,
     fs,
+    fs::Permissions,
     io::{self, Write},
+    os::unix::fs::{PermissionsExt, fchown},
     path::Path,
 };
 
@@ -17,7 +19,7 @@ use super::{
         namespaces::Namespaces,
         network::Network,
         rights::Rights,
-        storage::Storage,
+        storage::{MountRequest, Storage},
         supervision::{HealthCheck, Supervision},
     },
     error::{Context, Error, Result},
@@ -76,6 +78,25 @@ pub struct Request {
     pub network: Network,
     /// What its monitor does for it.
     pub supervision: Supervision,
+    /// Files of its own, which go with it.
+    pub files: Vec<OwnFile>,
+    /// Notes for whoever reads them.
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// A file that is mounted into one container alone, read-only.
+#[derive(Debug, Clone, Default)]
+pub struct OwnFile {
+    /// Its path in the container.
+    pub target: String,
+    /// What is in it.
+    pub content: Vec<u8>,
+    /// Whose it is.
+    pub uid: u32,
+    /// And its group.
+    pub gid: u32,
+    /// Its permissions.
+    pub mode: u32,
 }
 
 /// Docker's wait between TERM and KILL, in seconds.
@@ -94,7 +115,9 @@ impl Engine {
         config.network.expose(image.config.config.exposed_ports.keys());
         let directory = self.store.container(&config.id);
         make_directory(&directory, 0o711)?;
-        let made = self.fill(&mut config, request.name.as_deref());
+        let made = self
+            .write_own_files(&mut config, &request.files)
+            .and_then(|()| self.fill(&mut config, request.name.as_deref()));
         if made.is_err() {
             // The error says what to do; this leaves nothing to do about it.
             let _ = self.release_name(&config.name, &config.id);
@@ -103,6 +126,33 @@ impl Engine {
         made?;
         self.emit_container(&config, "create", &[]);
         Ok(Container { config, status: Status::created() })
+    }
+
+    /// Below its directory, where nobody else may look.
+    fn write_own_files(&self, config: &mut Config, files: &[OwnFile]) -> Result<()> {
+        if files.is_empty() {
+            return Ok(());
+        }
+        let directory = self.container_file(&config.id, "files");
+        make_directory(&directory, 0o700)?;
+        for (number, file) in files.iter().enumerate() {
+            let path = directory.join(number.to_string());
+            let written = fs::File::create_new(&path).and_then(|mut written| {
+                written.write_all(&file.content)?;
+                fchown(&written, Some(file.uid), Some(file.gid))?;
+                written.set_permissions(Permissions::from_mode(file.mode & 0o777))?;
+                written.sync_all()
+            });
+            written.doing("write", &path)?;
+            config.storage.mounts.push(MountRequest {
+                kind: "bind".to_owned(),
+                source: path.display().to_string(),
+                target: file.target.clone(),
+                read_only: true,
+                ..MountRequest::default()
+            });
+        }
+        Ok(())
     }
 
     fn fill(&self, config: &mut Config, name: Option<&str>) -> Result<()> {
@@ -269,6 +319,7 @@ pub(super) fn configure(id: &str, request: &Request, image: &Image) -> Result<Co
         stop_signal,
         stop_timeout: request.stop_timeout.unwrap_or(STOP_TIMEOUT),
         labels,
+        annotations: request.annotations.clone(),
         rights: request.rights.clone(),
         limits: request.limits.clone(),
         cgroup_parent: request.cgroup_parent.clone().unwrap_or_else(|| CGROUP_PARENT.to_owned()),

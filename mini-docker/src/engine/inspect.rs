@@ -57,6 +57,7 @@ impl Engine {
                 "CapDrop": or_null(&config.rights.cap_drop),
                 "Ulimits": config.rights.ulimits.iter().map(|text| ulimit(text)).collect::<Vec<_>>(),
                 "CgroupParent": config.cgroup_parent,
+                "Annotations": config.annotations,
                 "Memory": config.limits.memory.unwrap_or(0),
                 "MemorySwap": config.limits.memory_swap.unwrap_or(0),
                 "MemoryReservation": config.limits.memory_reservation.unwrap_or(0),

@@ -46,7 +46,7 @@ pub mod volume;
 
 use std::path::Path;
 
-pub use create::Request;
+pub use create::{OwnFile, Request};
 pub use error::{Error, Result};
 pub use stop::Stopping;
 use store::Store;

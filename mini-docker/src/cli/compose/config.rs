@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use super::{load, print_lines};
 use crate::{
-    cli::{Outcome, print},
-    compose::{Options, Project},
+    cli::{Outcome, print, table::align},
+    compose::{Options, Project, service::Service, template::Variable},
     engine::error::{Context, Error, Result},
 };
 
@@ -38,6 +38,12 @@ pub(super) struct Config {
     /// Print the variables that interpolation uses, with their values
     #[arg(long)]
     environment: bool,
+    /// Print the service config hash, one per line: of these services, with commas between, or of all with `*`
+    #[arg(long, value_name = "SERVICES")]
+    hash: Option<String>,
+    /// Print the variables of the files with their defaults
+    #[arg(long)]
+    variables: bool,
     /// Don't interpolate environment variables
     #[arg(long)]
     no_interpolate: bool,
@@ -53,6 +59,9 @@ impl Config {
     pub(super) fn run(self, options: &mut Options) -> Outcome {
         options.no_interpolate = self.no_interpolate;
         options.no_consistency = self.no_consistency;
+        if self.variables {
+            return print_variables(options);
+        }
         let project = load(options)?;
         let names = |section: &str| project.model.get(section).and_then(Value::as_object).into_iter().flatten();
         if self.quiet {
@@ -68,6 +77,8 @@ impl Config {
             print_lines(images(&project));
         } else if self.profiles {
             print_lines(profiles(&project));
+        } else if let Some(services) = &self.hash {
+            print_lines(hashes(&project, services)?);
         } else if self.environment {
             print_lines(project.environment.0.iter().map(|(key, value)| format!("{key}={value}")));
         } else {
@@ -79,6 +90,31 @@ impl Config {
         }
         Ok(0)
     }
+}
+
+/// What tells one configuration from another: the label `com.docker.compose.config-hash` of its containers.
+fn hashes(project: &Project, services: &str) -> Result<Vec<String>> {
+    let names: Vec<&str> = match services {
+        "*" => project.services().map(|(name, _)| name.as_str()).collect(),
+        names => names.split(',').map(str::trim).collect(),
+    };
+    let hash = |name: &str| {
+        let found = project.services().find(|(other, _)| *other == name);
+        let (name, keys) = found.ok_or_else(|| Error::not_found(format!("no such service: {name}")))?;
+        Ok(format!("{name} {}", Service { project, name, keys }.hash()))
+    };
+    names.into_iter().map(hash).collect()
+}
+
+/// The variables that the files name, as a table.
+fn print_variables(options: &Options) -> Outcome {
+    let rows = Project::variables(options)?.into_iter().map(|Variable { name, required, default, alternative }| {
+        format!("{name}\t{required}\t{default}\t{alternative}\n")
+    });
+    let table: String =
+        ["NAME\tREQUIRED\tDEFAULT VALUE\tALTERNATE VALUE\n".to_owned()].into_iter().chain(rows).collect();
+    print(format_args!("{}", align(&table)));
+    Ok(0)
 }
 
 fn images(project: &Project) -> Vec<String> {

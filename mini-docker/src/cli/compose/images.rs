@@ -91,6 +91,14 @@ pub(super) struct Images {
 
 /// Sees to it that the services' images are there.
 pub(super) fn ensure(running: Running, services: &[Service], how: &Images) -> Result<()> {
+    if running.manner.dry {
+        return Ok(());
+    }
+    let how = &Images {
+        quiet: how.quiet || running.manner.quiet,
+        quiet_build: how.quiet_build || running.manner.quiet,
+        ..how.clone()
+    };
     let quiet: &[String] = if how.quiet_build { &["--quiet".to_owned()] } else { &[] };
     let mut to_build = Vec::new();
     for service in services {

@@ -1,11 +1,17 @@
 //! What is done to containers of services that are there.
 
+use std::time::Duration;
+
 use clap::Args;
 
 use crate::{
     cli::{Outcome, confirm::confirmed},
     compose::execute::Running,
-    engine::{container::Container, error::Result, signal},
+    engine::{
+        container::Container,
+        error::{Error, Result},
+        signal,
+    },
 };
 
 #[derive(Debug, Args)]
@@ -23,10 +29,58 @@ impl Services {
     pub(super) fn each(self, running: Running, act: &dyn Fn(&Container) -> Result<()>) -> Outcome {
         running.of(&self.services)?.iter().try_for_each(act).map(|()| 0)
     }
+}
 
-    pub(super) fn start(self, running: Running) -> Outcome {
-        running.start_services(&running.ordered(&self.services, true)?, false)?;
+#[derive(Debug, Args)]
+pub(super) struct Start {
+    /// Wait for services to be running|healthy
+    #[arg(long)]
+    wait: bool,
+    /// Maximum duration in seconds to wait for the project to be running|healthy
+    #[arg(long, value_name = "SECONDS")]
+    wait_timeout: Option<u64>,
+    #[command(flatten)]
+    services: Services,
+}
+
+impl Start {
+    pub(super) fn services(&self) -> &[String] {
+        self.services.services()
+    }
+
+    pub(super) fn run(self, running: Running) -> Outcome {
+        let services = running.ordered(self.services(), true)?;
+        if running.of(self.services())?.is_empty() {
+            return Err(Error::not_found(format!(
+                "no container of project {:?} to start: make them first (mini-docker compose up, or create)",
+                running.project.name
+            )));
+        }
+        running.start_services(&services, false)?;
+        if self.wait {
+            let names: Vec<_> = services.iter().map(|service| service.name.to_owned()).collect();
+            running.await_ready(running.of(&names)?, self.wait_timeout.map(Duration::from_secs))?;
+        }
         Ok(0)
+    }
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Restart {
+    /// Don't restart dependent services
+    #[arg(long)]
+    no_deps: bool,
+    #[command(flatten)]
+    timed: Timed,
+}
+
+impl Restart {
+    pub(super) fn services(&self) -> &[String] {
+        self.timed.services()
+    }
+
+    pub(super) fn run(self, running: Running) -> Outcome {
+        running.restart(self.timed.services(), self.no_deps, self.timed.timeout).map(|()| 0)
     }
 }
 
@@ -46,11 +100,6 @@ impl Timed {
 
     pub(super) fn stop(self, running: Running) -> Outcome {
         running.stop(&running.of(&self.services.services)?, self.timeout).map(|()| 0)
-    }
-
-    pub(super) fn restart(self, running: Running) -> Outcome {
-        let timeout = self.timeout;
-        self.services.each(running, &|container| running.engine.restart(container, None, timeout))
     }
 }
 

@@ -20,8 +20,15 @@ use clap::{Args, Subcommand};
 
 use super::{Outcome, print};
 use crate::{
-    compose::{Options, Project, execute::Running},
-    engine::{Engine, Result, container::Container, error::Kind},
+    compose::{
+        Options, Project,
+        execute::{Manner, Running},
+    },
+    engine::{
+        Engine, Result,
+        container::Container,
+        error::{Error, Kind},
+    },
 };
 
 #[derive(Debug, Args)]
@@ -51,6 +58,15 @@ pub(super) struct Compose {
         hide_env_values = true
     )]
     parallel: i64,
+    /// Control when to print the names of containers in colours
+    #[arg(long, value_name = "WHEN", default_value = "auto", value_parser = ["never", "always", "auto"])]
+    ansi: String,
+    /// Set type of progress output; there is one kind, and none
+    #[arg(long, value_name = "TYPE", env = "COMPOSE_PROGRESS", hide_env_values = true, default_value = "auto", value_parser = ["auto", "plain", "tty", "quiet"])]
+    progress: String,
+    /// Say what `up`, `create` and `down` would do
+    #[arg(long)]
+    dry_run: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -84,11 +100,11 @@ enum Command {
     /// Execute a command in a running container
     Exec(run::Exec),
     /// Start services
-    Start(life::Services),
+    Start(life::Start),
     /// Stop services
     Stop(life::Timed),
     /// Restart service containers
-    Restart(life::Timed),
+    Restart(life::Restart),
     /// Pause services
     Pause(life::Services),
     /// Unpause services
@@ -136,6 +152,16 @@ impl Compose {
             ..Options::default()
         };
         options.named = self.command.services().to_vec();
+        let manner = Manner {
+            parallel: usize::try_from(self.parallel).ok().filter(|&limit| limit > 0),
+            colors: match self.ansi.as_str() {
+                "never" => Some(false),
+                "always" => Some(true),
+                _ => None,
+            },
+            quiet: self.progress == "quiet",
+            dry: self.dry_run,
+        };
         match self.command {
             Command::Config(command) => command.run(&mut options),
             Command::Ls(command) => command.run(engine),
@@ -153,8 +179,10 @@ impl Compose {
                     },
                     None => load(&options)?,
                 };
-                let parallel = usize::try_from(self.parallel).ok().filter(|&limit| limit > 0);
-                command.act(Running { project: &project, engine, parallel })
+                if manner.dry && command.changes() {
+                    return Err(Error::invalid("--dry-run is there for up, create and down: leave it out"));
+                }
+                command.act(Running { project: &project, engine, manner })
             }
         }
     }
@@ -175,6 +203,24 @@ impl Command {
         )
     }
 
+    /// Whether it changes something, and cannot say what it would.
+    fn changes(&self) -> bool {
+        !matches!(
+            self,
+            Self::Up(_)
+                | Self::Create(_)
+                | Self::Down(_)
+                | Self::Ps(_)
+                | Self::Logs(_)
+                | Self::Images(_)
+                | Self::Port(_)
+                | Self::Top(_)
+                | Self::Stats(_)
+                | Self::Events(_)
+                | Self::Volumes(_)
+        )
+    }
+
     /// The services that it names.
     fn services(&self) -> &[String] {
         match self {
@@ -188,8 +234,10 @@ impl Command {
             Self::Logs(command) => command.services(),
             Self::Run(command) => command.services(),
             Self::Exec(command) => command.services(),
-            Self::Start(services) | Self::Pause(services) | Self::Unpause(services) => services.services(),
-            Self::Stop(command) | Self::Restart(command) => command.services(),
+            Self::Start(command) => command.services(),
+            Self::Pause(services) | Self::Unpause(services) => services.services(),
+            Self::Stop(command) => command.services(),
+            Self::Restart(command) => command.services(),
             Self::Kill(command) => command.services(),
             Self::Rm(command) => command.services(),
             Self::Wait(command) => command.services(),
@@ -223,9 +271,9 @@ impl Command {
             Self::Logs(command) => command.run(running),
             Self::Run(command) => command.run(running),
             Self::Exec(command) => command.run(running),
-            Self::Start(services) => services.start(running),
+            Self::Start(command) => command.run(running),
             Self::Stop(command) => command.stop(running),
-            Self::Restart(command) => command.restart(running),
+            Self::Restart(command) => command.run(running),
             Self::Pause(services) => each(services, &|c| running.engine.pause(&c.config.id)),
             Self::Unpause(services) => each(services, &|c| running.engine.unpause(&c.config.id)),
             Self::Kill(command) => command.run(running),

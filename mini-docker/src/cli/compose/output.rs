@@ -74,7 +74,7 @@ impl Show {
         follow: bool,
     ) -> Result<Self> {
         let width = containers.iter().filter(|c| is_shown(c)).map(|c| short_name(running, c).len()).max().unwrap_or(0);
-        let colored = !style.plain && io::stdout().is_terminal();
+        let colored = !style.plain && running.manner.colors.unwrap_or_else(|| io::stdout().is_terminal());
         let mut sources = Vec::new();
         for (at, container) in containers.iter().enumerate() {
             let name = short_name(running, container);

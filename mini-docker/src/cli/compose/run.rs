@@ -117,7 +117,7 @@ impl Run {
 
     pub(super) fn run(self, running: Running) -> Outcome {
         let service = running.service(&self.service)?;
-        service.check()?;
+        super::up::check(&[service])?;
         let images = Images {
             pull: self.pull,
             build: self.build,

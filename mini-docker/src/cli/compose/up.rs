@@ -17,7 +17,10 @@ use crate::{
         execute::{Running, label},
         service::Service,
     },
-    engine::{container::Container, error::Result},
+    engine::{
+        container::Container,
+        error::{Error, Result},
+    },
 };
 
 #[derive(Debug, Args)]
@@ -105,6 +108,21 @@ pub(super) struct Up {
     services: Vec<String>,
 }
 
+fn say_dry(lines: Vec<String>) {
+    for line in lines {
+        eprintln!("DRY-RUN MODE -  {line}");
+    }
+}
+
+/// Refuses what is not done, and names what is ignored.
+pub(super) fn check(services: &[Service]) -> Result<()> {
+    services.iter().try_for_each(Service::check)?;
+    for warning in services.iter().flat_map(Service::ignored) {
+        eprintln!("mini-docker: warning: {warning}");
+    }
+    Ok(())
+}
+
 fn scale(text: &str) -> Result<(String, usize), String> {
     let invalid = || format!("invalid --scale option {text:?}: write it as SERVICE=NUM");
     let (name, count) = text.split_once('=').ok_or_else(invalid)?;
@@ -119,7 +137,7 @@ impl Up {
     pub(super) fn run(self, running: Running) -> Outcome {
         self.scale.iter().try_for_each(|(name, _)| running.service(name).map(drop))?;
         let services = running.ordered(&self.services, self.no_deps)?;
-        services.iter().try_for_each(Service::check)?;
+        check(&services)?;
         let images = Images {
             pull: self.pull,
             build: self.build,
@@ -139,6 +157,10 @@ impl Up {
             renew_volumes: self.renew_anon_volumes,
             recreate_dependencies: self.always_recreate_deps,
         };
+        if running.manner.dry {
+            say_dry(running.would_bring_up(&request, !self.no_start)?);
+            return Ok(0);
+        }
         running.make(&request)?;
         if self.no_start {
             return Ok(0);
@@ -234,7 +256,7 @@ impl Create {
     pub(super) fn run(self, running: Running) -> Outcome {
         self.scale.iter().try_for_each(|(name, _)| running.service(name).map(drop))?;
         let services = running.ordered(&self.services, false)?;
-        services.iter().try_for_each(Service::check)?;
+        check(&services)?;
         let images = Images {
             pull: self.pull,
             build: self.build,
@@ -243,14 +265,19 @@ impl Create {
             quiet_build: false,
         };
         ensure(running, &services, &images)?;
-        running.make(&Request {
+        let request = Request {
             services: self.services,
             force_recreate: self.force_recreate,
             no_recreate: self.no_recreate,
             remove_orphans: self.remove_orphans,
             scale: self.scale.into_iter().collect(),
             ..Request::default()
-        })?;
+        };
+        if running.manner.dry {
+            say_dry(running.would_bring_up(&request, false)?);
+        } else {
+            running.make(&request)?;
+        }
         Ok(0)
     }
 }
@@ -269,7 +296,7 @@ impl Scale {
     pub(super) fn run(self, running: Running) -> Outcome {
         let services: Vec<_> = self.scale.iter().map(|(name, _)| name.clone()).collect();
         let all = running.ordered(&services, self.no_deps)?;
-        all.iter().try_for_each(Service::check)?;
+        check(&all)?;
         ensure(running, &all, &Images::default())?;
         running.up(&Request {
             services,
@@ -307,6 +334,13 @@ impl Down {
     }
 
     pub(super) fn run(self, running: Running) -> Outcome {
+        if running.manner.dry {
+            if !self.services.is_empty() || self.rmi.is_some() {
+                return Err(Error::invalid("--dry-run of `down` is there for the whole project, without --rmi"));
+            }
+            say_dry(running.would_take_down(self.volumes, self.remove_orphans)?);
+            return Ok(0);
+        }
         if !self.services.is_empty() {
             running.take_down(&running.of(&self.services)?, self.timeout, self.volumes)?;
             return Ok(0);

@@ -37,6 +37,9 @@ struct Flags {
     /// Set metadata on the container
     #[arg(short, long, value_name = "KEY[=VALUE]")]
     label: Vec<String>,
+    /// Add an annotation to the container: a note that `inspect` shows
+    #[arg(long, value_name = "KEY=VALUE")]
+    annotation: Vec<String>,
     /// Read labels from a file, one a line
     #[arg(long, value_name = "FILE")]
     label_file: Vec<PathBuf>,
@@ -88,6 +91,7 @@ impl Flags {
             command: command.to_vec(),
             name: self.name.clone(),
             labels: labels.iter().map(label).collect(),
+            annotations: self.annotation.iter().map(label).collect(),
             ..Request::default()
         };
         self.process.fill(&mut request)?;

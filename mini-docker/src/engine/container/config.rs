@@ -52,6 +52,9 @@ pub struct Config {
     pub stop_timeout: i64,
     /// Free labels.
     pub labels: BTreeMap<String, String>,
+    /// Notes for whoever reads them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub annotations: BTreeMap<String, String>,
     /// What its programs may do.
     pub rights: Rights,
     /// What it may use.

@@ -7,6 +7,7 @@
 //!   lock            held by whoever changes it; holds its id, and is names/NAME by another link
 //!   log.json log.json.N   what it wrote, one JSON object a line, in the format of Docker's json-file driver; see `log`
 //!   health.json     what its health checks found; replaced whole, by its monitor alone
+//!   files/N         what is mounted into it alone: secrets and configurations that are no files of the host
 //!   upper work      the writable layer, and the kernel's scratch
 //! ```
 

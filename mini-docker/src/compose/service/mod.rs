@@ -1,0 +1,208 @@
+//! From a service of the model to what the engine is asked for: the one place where keys become a container.
+
+mod hash;
+mod hook;
+mod keys;
+mod limits;
+mod network;
+pub(super) mod rights;
+mod storage;
+mod supervision;
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::{Project, duration, tree::text_of};
+use crate::engine::{
+    Request,
+    error::{Error, Result},
+    signal,
+};
+
+/// A service of a project.
+#[derive(Debug, Clone, Copy)]
+pub struct Service<'a> {
+    /// The whole.
+    pub project: &'a Project,
+    /// Its name.
+    pub name: &'a str,
+    /// Its keys.
+    pub keys: &'a Value,
+}
+
+impl<'a> Service<'a> {
+    fn get(&self, key: &str) -> Option<&Value> {
+        self.keys.get(key).filter(|value| !value.is_null())
+    }
+
+    fn text(&self, key: &str) -> Option<String> {
+        self.get(key).map(text_of)
+    }
+
+    fn flag(&self, key: &str) -> bool {
+        self.get(key) == Some(&json!(true))
+    }
+
+    fn number<T: std::str::FromStr>(&self, key: &str) -> Result<Option<T>> {
+        let text = self.text(key);
+        text.map(|text| text.parse().map_err(|_| self.wrong(key, &format!("{text:?} is no such number")))).transpose()
+    }
+
+    fn list(&self, key: &str) -> impl Iterator<Item = &Value> {
+        self.get(key).and_then(Value::as_array).into_iter().flatten()
+    }
+
+    fn texts(&self, key: &str) -> Vec<String> {
+        self.list(key).map(text_of).collect()
+    }
+
+    fn entries(&self, key: &str) -> impl Iterator<Item = (&String, &Value)> {
+        self.get(key).and_then(Value::as_object).into_iter().flatten()
+    }
+
+    /// An error about one of its keys, with the place where that stands.
+    fn wrong(&self, key: &str, why: &str) -> Error {
+        let name = self.name;
+        let keys: Vec<_> = ["services", name].into_iter().chain(key.split('.')).collect();
+        Error::invalid(format!("{}services.{name}.{key}: {why}", self.project.place(&keys)))
+    }
+
+    /// The image that it runs.
+    pub fn image(&self) -> String {
+        self.text("image").unwrap_or_else(|| format!("{}-{}", self.project.name, self.name))
+    }
+
+    /// Whether its output is shown where nobody says otherwise.
+    pub fn is_attached(&self) -> bool {
+        self.get("attach") != Some(&json!(false))
+    }
+
+    /// How many containers it has where the command line does not say.
+    pub fn scale(&self) -> usize {
+        let replicas = self.get("deploy").and_then(|deploy| deploy.get("replicas"));
+        let count = self.get("scale").or(replicas).and_then(Value::as_u64);
+        count.and_then(|count| usize::try_from(count).ok()).unwrap_or(1)
+    }
+
+    /// The name of its container with this number.
+    pub fn container_name(&self, number: usize) -> String {
+        self.text("container_name").unwrap_or_else(|| format!("{}-{}-{number}", self.project.name, self.name))
+    }
+
+    /// What it waits for: the service, the condition, and whether it must be there.
+    pub fn dependencies(&self) -> Vec<(&'a str, &'a str, bool)> {
+        self.keys
+            .get("depends_on")
+            .and_then(Value::as_object)
+            .into_iter()
+            .flatten()
+            .map(|(name, how)| {
+                let condition = how.get("condition").and_then(Value::as_str).unwrap_or("service_started");
+                (name.as_str(), condition, how.get("required") != Some(&json!(false)))
+            })
+            .collect()
+    }
+
+    /// The services whose containers' namespaces its own are in.
+    pub fn joined(&self) -> impl Iterator<Item = &'a str> {
+        let modes = ["network_mode", "ipc", "pid"].map(|key| self.keys.get(key).and_then(Value::as_str));
+        modes.into_iter().flatten().filter_map(|mode| mode.strip_prefix("service:"))
+    }
+
+    /// The services that it is to be restarted with.
+    pub fn restarts_with(&self) -> impl Iterator<Item = &'a str> {
+        let needs = self.keys.get("depends_on").and_then(Value::as_object).into_iter().flatten();
+        needs.filter(|(_, how)| how.get("restart") == Some(&json!(true))).map(|(name, _)| name.as_str())
+    }
+
+    /// Its container with this number; `running` finds the container of another service.
+    pub fn request(&self, number: usize, running: &dyn Fn(&str) -> Result<String>) -> Result<Request> {
+        self.check()?;
+        let (entrypoint, command) = self.program();
+        let variable = |(key, value): (&String, &Value)| {
+            if value.is_null() { None } else { Some(format!("{key}={}", text_of(value))) }
+        };
+        let mut request = Request {
+            image: self.image(),
+            command,
+            entrypoint,
+            name: Some(self.container_name(number)),
+            env: self.entries("environment").filter_map(variable).collect(),
+            working_dir: self.text("working_dir"),
+            user: self.text("user"),
+            hostname: self.text("hostname"),
+            tty: self.flag("tty"),
+            open_stdin: self.flag("stdin_open"),
+            init: self.flag("init"),
+            stop_signal: self.text("stop_signal").map(|name| signal::parse(&name)).transpose()?,
+            stop_timeout: self
+                .nanoseconds("stop_grace_period", self.get("stop_grace_period"))?
+                .map(|ns| i64::try_from(ns.div_ceil(1_000_000_000)).unwrap_or(i64::MAX)),
+            labels: self.labels(number),
+            annotations: self.entries("annotations").map(|(key, value)| (key.clone(), text_of(value))).collect(),
+            cgroup_parent: self.text("cgroup_parent"),
+            ..Request::default()
+        };
+        self.fill_rights(&mut request)?;
+        self.fill_limits(&mut request)?;
+        self.fill_storage(&mut request, running)?;
+        self.fill_network(&mut request, running)?;
+        let other = |key: &str| match self.text(key) {
+            Some(mode) => match mode.strip_prefix("service:") {
+                Some(service) => running(service).map(|id| format!("container:{id}")),
+                None => Ok(mode),
+            },
+            None => Ok(String::new()),
+        };
+        request.namespaces.ipc = other("ipc")?;
+        request.namespaces.pid = other("pid")?;
+        request.namespaces.uts = self.text("uts").unwrap_or_default();
+        request.namespaces.user = self.text("userns_mode").unwrap_or_default();
+        request.namespaces.cgroup = self.text("cgroup").unwrap_or_default();
+        self.fill_supervision(&mut request)?;
+        Ok(request)
+    }
+
+    /// Entry point and command: the engine's entry point is one word, and the rest of it goes before the command.
+    fn program(&self) -> (Option<String>, Vec<String>) {
+        let command = self.texts("command");
+        match self.get("entrypoint").and_then(Value::as_array) {
+            None => (None, command),
+            Some(words) => {
+                let mut words = words.iter().map(text_of);
+                let first = words.next().unwrap_or_default();
+                (Some(first), words.chain(command).collect())
+            }
+        }
+    }
+
+    fn labels(&self, number: usize) -> BTreeMap<String, String> {
+        let mut labels: BTreeMap<_, _> =
+            self.entries("labels").map(|(key, value)| (key.clone(), text_of(value))).collect();
+        let depends_on = self.entries("depends_on").map(|(name, how)| {
+            let condition = how.get("condition").map(text_of).unwrap_or_default();
+            format!("{name}:{condition}:{}", how.get("restart") == Some(&json!(true)))
+        });
+        let files: Vec<_> = self.project.files.iter().map(|file| file.display().to_string()).collect();
+        for (key, value) in [
+            ("config-hash", self.hash()),
+            ("container-number", number.to_string()),
+            ("depends_on", depends_on.collect::<Vec<_>>().join(",")),
+            ("oneoff", "False".to_owned()),
+            ("project", self.project.name.clone()),
+            ("project.config_files", files.join(",")),
+            ("project.working_dir", self.project.directory.display().to_string()),
+            ("service", self.name.to_owned()),
+        ] {
+            labels.insert(format!("com.docker.compose.{key}"), value);
+        }
+        labels
+    }
+
+    fn nanoseconds(&self, key: &str, value: Option<&Value>) -> Result<Option<u64>> {
+        let Some(text) = value.map(text_of) else { return Ok(None) };
+        let number = duration::parse(&text).and_then(|ns| u64::try_from(ns).ok());
+        number.map(Some).ok_or_else(|| self.wrong(key, &format!("{text:?} is no duration")))
+    }
+}

@@ -136,6 +136,9 @@ fn hold_one(protocol: Protocol, at: SocketAddr) -> Result<(OwnedFd, u16), Errno>
         // What comes before the container can be reached is not kept.
         setsockopt(&socket, sockopt::RcvBuf, &1)?;
     }
+    if at.port() != 0 {
+        return Ok((socket, at.port()));
+    }
     let bound: SockaddrStorage = getsockname(socket.as_raw_fd())?;
     let v6 = || bound.as_sockaddr_in6().map(SockaddrIn6::port);
     let port = bound.as_sockaddr_in().map(SockaddrIn::port).or_else(v6);

@@ -7,8 +7,9 @@ use process::{
     netlink::{
         Refusal, Socket,
         expression::{
-            DESTINATION_CHANGED, DROP, Family, Field, LOCAL, REGISTER, any_bit, change_destination, different, equal,
-            find, interface, is_in, jump, keep, load, masquerade, of_family, reset, unreachable, verdict,
+            DESTINATION_CHANGED, DROP, Expression, Family, Field, LOCAL, REGISTER, any_bit, change_destination,
+            different, equal, find, interface, is_in, jump, keep, load, masquerade, of_family, reset, unreachable,
+            verdict,
         },
         nftables::{self, Element, Hook, Set, Transaction, Type, concatenate},
         route::octets,
@@ -22,10 +23,65 @@ const PORT: (Type, u8) = (Type::Port, 2);
 const IPV4: (Type, u8) = (Type::Ipv4, 4);
 const IPV6: (Type, u8) = (Type::Ipv6, 16);
 
-/// Maps from protocol, address and port: to address and port, or to the address alone, where a range keeps its ports.
-pub const MAPS: [&str; 4] = ["ports4", "ranges4", "ports6", "ranges6"];
+/// The maps of each family: ports of all addresses, ports of one, and ranges that keep their numbers. A packet is looked up
+/// in them in this order.
+pub const MAPS: [&str; 6] = ["ports4", "addressed4", "ranges4", "ports6", "addressed6", "ranges6"];
 /// Bridges with published ports.
 const PUBLISHED: &str = "published";
+
+/// What a map leads from and to. Only ranges need a tree to be found in: all else is found at once, however much there is.
+#[derive(Clone, Copy)]
+struct Map {
+    name: &'static str,
+    v4: bool,
+    addressed: bool,
+    ranges: bool,
+}
+
+impl Map {
+    fn of(name: &'static str) -> Self {
+        Self {
+            name,
+            v4: name.ends_with('4'),
+            addressed: !name.starts_with("ports"),
+            ranges: name.starts_with("ranges"),
+        }
+    }
+
+    fn all() -> impl Iterator<Item = Self> {
+        MAPS.into_iter().map(Self::of)
+    }
+
+    fn address(self) -> (Type, u8) {
+        if self.v4 { IPV4 } else { IPV6 }
+    }
+
+    /// Registers that an address takes.
+    fn registers(self) -> u32 {
+        u32::from(self.address().1) / 4
+    }
+
+    fn family(self) -> Family {
+        if self.v4 { Family::V4 } else { Family::V6 }
+    }
+
+    fn make(self, table: &mut Transaction) {
+        let (with, without) = ([PROTOCOL, self.address(), PORT], [PROTOCOL, PORT]);
+        let (both, alone) = ([self.address(), PORT], [self.address()]);
+        let key: &[_] = if self.addressed { &with } else { &without };
+        let data: &[_] = if self.ranges { &alone } else { &both };
+        table.set(&Set { name: self.name, key, ranges: self.ranges, data });
+    }
+
+    /// Finds a packet in the map: the rule ends here where it is not in it.
+    fn lookup(self) -> impl Iterator<Item = Expression> {
+        let port = REGISTER + 1 + if self.addressed { self.registers() } else { 0 };
+        let address = self.addressed.then(|| load(Field::Destination(self.family()), REGISTER + 1));
+        let key = [load(Field::Protocol, REGISTER), load(Field::DestinationPort, port)];
+        let key = key.into_iter().chain(address).chain([find(self.name, REGISTER, REGISTER)]);
+        of_family(self.family()).into_iter().chain(key)
+    }
+}
 
 // ANCHOR: table
 /// The rules and empty maps. Fails with EEXIST where they are there.
@@ -36,18 +92,10 @@ fn rules(name: &str) -> Transaction {
     let mut table = Transaction::new(name);
     table.table();
     table.chain("publish");
-    for (v4, map) in [(true, MAPS[0]), (true, MAPS[1]), (false, MAPS[2]), (false, MAPS[3])] {
-        let (family, address, length) = if v4 { (Family::V4, IPV4, 1) } else { (Family::V6, IPV6, 4) };
-        let data: &[_] = if map.starts_with("ports") { &[address, PORT] } else { &[address] };
-        table.set(&Set { name: map, key: &[PROTOCOL, address, PORT], ranges: true, data });
-        let lookup = [
-            load(Field::Protocol, REGISTER),
-            load(Field::Destination(family), REGISTER + 1),
-            load(Field::DestinationPort, REGISTER + 1 + length),
-            find(map, REGISTER, REGISTER),
-            change_destination(family, REGISTER, (data.len() == 2).then_some(REGISTER + length)),
-        ];
-        table.rule("publish", of_family(family).into_iter().chain(lookup));
+    for map in Map::all() {
+        map.make(&mut table);
+        let port = (!map.ranges).then_some(REGISTER + map.registers());
+        table.rule("publish", map.lookup().chain([change_destination(map.family(), REGISTER, port)]));
     }
     table.set(&Set { name: PUBLISHED, key: &[(Type::Interface, 16)], ranges: false, data: &[] });
 
@@ -70,20 +118,15 @@ fn rules(name: &str) -> Transaction {
 
     // ::1 cannot leave this machine. Who tries it first is to try 127.0.0.1 next, not to wait.
     table.base_chain("loopback6", "filter", Hook::Output, MANGLE);
-    for map in [MAPS[2], MAPS[3]] {
-        let lookup = || {
-            let key = [
-                load(Field::Destination(Family::V6), REGISTER + 1),
-                equal(REGISTER + 1, &Ipv6Addr::LOCALHOST.octets()),
-                load(Field::DestinationPort, REGISTER + 5),
-                load(Field::Protocol, REGISTER),
-                find(map, REGISTER, REGISTER),
-            ];
-            of_family(Family::V6).into_iter().chain(key)
+    for map in Map::all().filter(|map| !map.v4) {
+        let to_loopback = || {
+            let destination =
+                [load(Field::Destination(Family::V6), REGISTER), equal(REGISTER, &Ipv6Addr::LOCALHOST.octets())];
+            of_family(Family::V6).into_iter().chain(destination).chain(map.lookup())
         };
         let tcp = [load(Field::Protocol, REGISTER), equal(REGISTER, &[Protocol::Tcp as u8]), reset()];
-        table.rule("loopback6", lookup().chain(tcp));
-        table.rule("loopback6", lookup().chain([unreachable()]));
+        table.rule("loopback6", to_loopback().chain(tcp));
+        table.rule("loopback6", to_loopback().chain([unreachable()]));
     }
 
     // To a container from this machine or a neighbour: the answer would stay in the container, or go to the neighbour
@@ -100,28 +143,30 @@ fn rules(name: &str) -> Transaction {
 
 /// The element of a binding, or the elements of one whose ports move.
 pub(crate) fn elements(binding: &Binding, to: IpAddr, owner: &str) -> Vec<(&'static str, Element)> {
-    let v4 = binding.address.is_ipv4();
-    let protocol = [binding.protocol as u8];
-    let (first, last) = match binding.address {
-        IpAddr::V4(address) if address.is_unspecified() => (vec![0; 4], vec![255; 4]),
-        IpAddr::V6(address) if address.is_unspecified() => (vec![0; 16], vec![255; 16]),
-        address => (octets(address), octets(address)),
-    };
-    let element = |from: u16, to_port: u16, data| Element {
-        key: concatenate(&[&protocol, &first, &from.to_be_bytes()]),
-        end: Some(concatenate(&[&protocol, &last, &to_port.to_be_bytes()])),
-        data: Some(data),
-        owner: owner.to_owned(),
-    };
-    let Binding { host, container, count, .. } = *binding;
+    let Binding { protocol, address, host, container, count } = *binding;
+    let [ports, addressed, ranges]: [&str; 3] =
+        if address.is_ipv4() { [MAPS[0], MAPS[1], MAPS[2]] } else { [MAPS[3], MAPS[4], MAPS[5]] };
+    let protocol = [protocol as u8];
+    let owner = owner.to_owned();
     if count > 1 && host == container {
-        let map = if v4 { "ranges4" } else { "ranges6" };
-        return vec![(map, element(host, host + (count - 1), octets(to)))];
+        let (first, last) = match address {
+            IpAddr::V4(address) if address.is_unspecified() => (vec![0; 4], vec![255; 4]),
+            IpAddr::V6(address) if address.is_unspecified() => (vec![0; 16], vec![255; 16]),
+            address => (octets(address), octets(address)),
+        };
+        let key = concatenate(&[&protocol, &first, &host.to_be_bytes()]);
+        let end = Some(concatenate(&[&protocol, &last, &(host + (count - 1)).to_be_bytes()]));
+        return vec![(ranges, Element { key, end, data: Some(octets(to)), owner })];
     }
-    let map = if v4 { "ports4" } else { "ports6" };
     let one = |n: u16| {
-        let data = concatenate(&[&octets(to), &(container + n).to_be_bytes()]);
-        (map, element(host + n, host + n, data))
+        let port = (host + n).to_be_bytes();
+        let data = Some(concatenate(&[&octets(to), &(container + n).to_be_bytes()]));
+        let (map, key) = if address.is_unspecified() {
+            (ports, concatenate(&[&protocol, &port]))
+        } else {
+            (addressed, concatenate(&[&protocol, &octets(address), &port]))
+        };
+        (map, Element { key, end: None, data, owner: owner.clone() })
     };
     (0..count).map(one).collect()
 }
@@ -133,12 +178,36 @@ fn published_bridge(name: &str) -> Element {
 /// Adds elements and the bridge that they lead to, and the rules where they are not there.
 ///
 /// The host's ports are the caller's: he has bound them. So what leads from them already is of somebody who is gone, and
-/// makes room.
+/// makes room: in the same map, where it is in the way, and in those that are looked into before.
 pub(crate) fn add(socket: &Socket, table: &str, bridge: &str, all: &[(&'static str, Element)]) -> Result<(), Refusal> {
+    let meant: Vec<Meaning> = all.iter().map(|(map, element)| Meaning::of(Map::of(map), element)).collect();
+    let make_room = || {
+        nftables::remove(table, |socket| {
+            let mut found = Vec::new();
+            for map in Map::all() {
+                let theirs = nftables::elements(socket, table, map.name)?.into_iter();
+                let is_meant = |element: &Element| meant.iter().any(|one| one.overlaps(&Meaning::of(map, element)));
+                found.extend(theirs.filter(is_meant).map(|element| (map.name, element)));
+            }
+            Ok(found)
+        })
+    };
+    if meant.iter().any(|one| one.ports.0 != one.ports.1) {
+        make_room()?;
+    } else {
+        // Before a port of one address that of all addresses is looked at.
+        let before = |one: &Meaning| {
+            let map = if one.v4 { MAPS[0] } else { MAPS[3] };
+            one.address.is_some().then(|| (map, concatenate(&[&[one.protocol], &one.ports.0.to_be_bytes()])))
+        };
+        let keys: Vec<_> = meant.iter().filter_map(before).collect();
+        if !nftables::get_elements(socket, table, &keys)?.is_empty() {
+            make_room()?;
+        }
+    }
     match add_new(socket, table, bridge, all) {
         Err(refusal) if refusal.errno == Errno::EEXIST => {
-            let ports: Vec<PortRange> = all.iter().map(|(map, element)| PortRange::new(map, element)).collect();
-            remove(socket, table, |found| ports.iter().any(|port| port.overlaps(found)))?;
+            make_room()?;
             add_new(socket, table, bridge, all)
         }
         done => done,
@@ -173,39 +242,40 @@ fn add_new(socket: &Socket, table: &str, bridge: &str, all: &[(&'static str, Ele
 }
 
 /// What an element of a map leads from.
-struct PortRange {
+struct Meaning {
     v4: bool,
-    first: Vec<u8>,
-    last: Vec<u8>,
+    protocol: u8,
+    /// The first and the last; `None`: all.
+    address: Option<(Vec<u8>, Vec<u8>)>,
+    ports: (u16, u16),
 }
 
-impl PortRange {
-    fn new(map: &str, element: &Element) -> Self {
-        let last = element.end.clone().unwrap_or_else(|| element.key.clone());
-        Self { v4: map.ends_with('4'), first: element.key.clone(), last }
+impl Meaning {
+    fn of(map: Map, element: &Element) -> Self {
+        let last = element.end.as_ref().unwrap_or(&element.key);
+        let address = 4..4 + usize::from(map.address().1);
+        let address_in = |bytes: &[u8]| bytes.get(address.clone()).unwrap_or_default().to_vec();
+        let at = if map.addressed { address.end } else { 4 };
+        let port =
+            |bytes: &[u8]| bytes.get(at..at + 2).and_then(|two| two.try_into().ok()).map_or(0, u16::from_be_bytes);
+        Self {
+            v4: map.v4,
+            protocol: element.key.first().copied().unwrap_or(0),
+            address: map.addressed.then(|| (address_in(&element.key), address_in(last))),
+            ports: (port(&element.key), port(last)),
+        }
     }
 
-    /// Whether some packet is meant by both: in protocol, address and port, which all stand in network byte order.
+    /// Whether some packet is meant by both.
     fn overlaps(&self, other: &Self) -> bool {
-        let address = if self.v4 { 4..8 } else { 4..20 };
-        let parts = [0..4, address.clone(), address.end..address.end + 4];
-        self.v4 == other.v4
-            && parts.into_iter().all(|part| {
-                let of = |bytes: &[u8]| bytes.get(part.clone()).unwrap_or_default().to_vec();
-                of(&self.first) <= of(&other.last) && of(&other.first) <= of(&self.last)
-            })
+        let same_address = match (&self.address, &other.address) {
+            // In network byte order.
+            (Some(one), Some(other)) => one.0 <= other.1 && other.0 <= one.1,
+            _ => true,
+        };
+        let same_port = self.ports.0 <= other.ports.1 && other.ports.0 <= self.ports.1;
+        self.v4 == other.v4 && self.protocol == other.protocol && same_address && same_port
     }
-}
-
-/// Removes the elements of the maps that are meant.
-fn remove(socket: &Socket, table: &str, meant: impl Fn(&PortRange) -> bool) -> Result<(), Refusal> {
-    let mut transaction = Transaction::new(table);
-    for map in MAPS {
-        let mut found = nftables::elements(socket, table, map)?;
-        found.retain(|element| meant(&PortRange::new(map, element)));
-        transaction.delete_elements(map, &found);
-    }
-    transaction.commit(socket)
 }
 
 /// Removes a bridge from those with published ports.

@@ -248,6 +248,33 @@ fn elements_go_with_their_owner_and_no_other_s() {
     });
 }
 
+/// Whatever the dead have published, and however: the living are found, whatever they publish and however.
+#[test]
+fn what_the_dead_have_left_leads_nobody_astray() {
+    let (host, _outside) = two();
+    host.run(|| {
+        let image = image();
+        let published = [
+            ("8080:80", "0.0.0.0", (8080, 80, 1)),
+            ("127.0.0.1:8080:80", "127.0.0.1", (8080, 80, 1)),
+            ("8080-8081:80-81", "0.0.0.0", (8080, 80, 2)),
+            ("8078-8080:8078-8080", "0.0.0.0", (8078, 8078, 3)),
+            ("127.0.0.1:8078-8080:8078-8080", "127.0.0.1", (8078, 8078, 3)),
+        ];
+        for (dead, address, (host, container, count)) in published {
+            let address = address.parse().unwrap();
+            let left = Binding { protocol: Protocol::Tcp, address, host, container, count };
+            for (living, _, (_, container, count)) in published {
+                ports::restore(TABLE, "br1", "dead", std::slice::from_ref(&left), &["10.1.1.9".parse().unwrap()])
+                    .unwrap();
+                let _served = serve_at(list(1, 3, &[living], image.path()), container + (count / 3 * 2));
+                assert!(read_from("127.0.0.1:8080").is_ok(), "{dead} of the dead, {living} of the living");
+                repair(TABLE, |_| false).unwrap();
+            }
+        }
+    });
+}
+
 #[test]
 fn a_port_that_somebody_else_has_by_now_is_left_to_him() {
     Machine::new().run(|| {
@@ -256,7 +283,7 @@ fn a_port_that_somebody_else_has_by_now_is_left_to_him() {
         let owners = || -> Vec<String> {
             MAPS.iter().flat_map(|map| elements(&socket, TABLE, map).unwrap()).map(|e| e.owner).collect()
         };
-        let all = ["8080:80", "8090-8099:8090-8099", "8100-8101:80-81/udp"];
+        let all = ["8080:80", "8090-8099:8090-8099", "8100-8101:80-81/udp", "127.0.0.1:8103:80"];
         let _one = serve(list(1, 2, &all, image.path()));
         let binding = |protocol, host, container, count| {
             ["0.0.0.0", "::"].map(|a| Binding { protocol, address: a.parse().unwrap(), host, container, count })
@@ -266,12 +293,14 @@ fn a_port_that_somebody_else_has_by_now_is_left_to_him() {
             binding(Protocol::Tcp, 8090, 8090, 10),
             binding(Protocol::Udp, 8100, 80, 2),
         ];
-        let bindings = bindings.concat();
-        assert_eq!(owners(), vec!["c1-2"; 8]);
+        let mut bindings = bindings.concat();
+        let (protocol, address) = (Protocol::Tcp, "127.0.0.1".parse().unwrap());
+        bindings.push(Binding { protocol, address, host: 8103, container: 80, count: 1 });
+        assert_eq!(owners(), vec!["c1-2"; 9]);
         assert_eq!(ports::remove(TABLE, &[("c1-3".to_owned(), bindings.clone())]), Ok(0));
         assert_eq!(ports::remove(TABLE, &[]), Ok(0));
-        assert_eq!(owners().len(), 8);
-        assert_eq!(ports::remove(TABLE, &[("c1-2".to_owned(), bindings.clone())]), Ok(8));
+        assert_eq!(owners().len(), 9);
+        assert_eq!(ports::remove(TABLE, &[("c1-2".to_owned(), bindings.clone())]), Ok(9));
         assert_eq!(ports::remove(TABLE, &[("c1-2".to_owned(), bindings)]), Ok(0));
         assert_eq!(owners(), Vec::<String>::new());
         // What was looked at is removed only if it is so still.

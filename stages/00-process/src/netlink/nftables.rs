@@ -391,7 +391,7 @@ pub fn generation(socket: &Socket) -> Result<u32, Refusal> {
 /// Removes the elements whose owner is `meant` from the sets, and says how many there were. Lists all: where the keys are
 /// known, see [`remove_each`].
 pub fn remove_owned(table: &str, sets: &[String], meant: impl Fn(&str) -> bool) -> Result<usize, Refusal> {
-    remove_found(table, |socket| {
+    remove(table, |socket| {
         let mut found = Vec::new();
         for set in sets {
             let theirs = elements(socket, table, set)?.into_iter().filter(|element| meant(&element.owner));
@@ -403,27 +403,45 @@ pub fn remove_owned(table: &str, sets: &[String], meant: impl Fn(&str) -> bool) 
 
 /// Removes elements from their sets, as far as they are there and their owner is the same, and says how many there were.
 pub fn remove_each(table: &str, all: &[(&str, Element)]) -> Result<usize, Refusal> {
-    let question = |(set, element): &(&str, Element)| {
-        let wanted = Element { data: None, owner: String::new(), ..element.clone() };
-        element_list(message(Kind::GetElement, 0).string(TABLE, table), set, &[wanted])
-    };
-    remove_found(table, |socket| {
-        let mut theirs = Vec::new();
-        // So many answers have room in a socket.
-        for part in all.chunks(64) {
-            let questions: Vec<Message> = part.iter().map(question).collect();
-            for reply in socket.get_each(&questions)? {
-                let Some((set, wanted)) = part.get(reply.question) else { continue };
-                let same = |it: &Element| (&it.key, &it.end, &it.owner) == (&wanted.key, &wanted.end, &wanted.owner);
-                theirs.extend(found(&[reply]).into_iter().filter(same).map(|element| (*set, element)));
-            }
-        }
-        Ok(theirs)
+    let keys: Vec<_> = all.iter().map(|(set, element)| (*set, element.key.clone())).collect();
+    remove(table, |socket| {
+        let mut found = get_elements(socket, table, &keys)?;
+        found.retain(|(set, it)| {
+            let same = |wanted: &Element| (&it.key, &it.end, &it.owner) == (&wanted.key, &wanted.end, &wanted.owner);
+            all.iter().any(|(other, wanted)| other == set && same(wanted))
+        });
+        Ok(found)
     })
 }
 
-/// Removes what `look` finds, unless anything changes in between: then it is looked again.
-fn remove_found<'a>(
+/// The elements that the keys of sets are in: those that are there.
+pub fn get_elements<'a>(
+    socket: &Socket,
+    table: &str,
+    keys: &[(&'a str, Vec<u8>)],
+) -> Result<Vec<(&'a str, Element)>, Refusal> {
+    let question = |(set, key): &(&str, Vec<u8>)| {
+        let wanted = Element { key: key.clone(), end: None, data: None, owner: String::new() };
+        element_list(message(Kind::GetElement, 0).string(TABLE, table), set, &[wanted])
+    };
+    let mut all = Vec::new();
+    // So many answers have room in a socket.
+    for part in keys.chunks(64) {
+        let questions: Vec<Message> = part.iter().map(question).collect();
+        for reply in socket.get_each(&questions)? {
+            if let Some((set, _)) = part.get(reply.question) {
+                all.extend(found(&[reply]).into_iter().map(|element| (*set, element)));
+            }
+        }
+    }
+    Ok(all)
+}
+
+/// Removes what `look` finds, as sets and elements, and says how much that was. If anything changes in between it looks again.
+///
+/// # Errors
+/// EAGAIN where others never stop changing something.
+pub fn remove<'a>(
     table: &str,
     look: impl Fn(&Socket) -> Result<Vec<(&'a str, Element)>, Refusal>,
 ) -> Result<usize, Refusal> {

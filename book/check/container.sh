@@ -1,0 +1,33 @@
+# What checks of exercises share: a container that runs, looked at from outside. Sourced by their check.sh.
+# shellcheck shell=sh
+code=0
+
+missing() {
+    echo "missing: $1"
+    code=1
+}
+
+# begin COMMAND…: runs it in the reader's container, and sets child to the pid of its first process once it is COMMAND.
+begin() {
+    "$PROGRAM" "$ROOTFS" "$@" &
+    parent=$!
+    while readlink "/proc/$parent/exe" >/dev/null; do
+        child=$(cut -d' ' -f1 "/proc/$parent/task/$parent/children" 2>/dev/null)
+        [ -n "$child" ] && [ "$(cat "/proc/$child/comm" 2>/dev/null)" = "$1" ] && return
+        sleep 0.05
+    done
+    missing "the container: it has ended before $1 ran"
+    exit "$code"
+}
+
+# status FIELD: what /proc/PID/status says of the container's first process.
+status() {
+    sed -n "s/^$1:[[:space:]]*//p" "/proc/$child/status"
+}
+
+# end: kills it, and says by its exit code whether nothing was missing.
+end() {
+    kill -9 "$child"
+    wait "$parent" 2>/dev/null
+    exit "$code"
+}

@@ -1,0 +1,33 @@
+#!/bin/sh
+# Looks from outside at a program that runs in the container: PROGRAM ROOTFS COMMAND…
+# The container's root should write here, and nowhere else: a directory that is in no other root.
+place=check-20-$$
+mkdir "$ROOTFS/$place"
+"$PROGRAM" "$ROOTFS" sh -c "touch /$place/file && chown 33 /$place/file; exec sleep 30" 2>/dev/null &
+parent=$!
+child=
+for _ in $(seq 100); do
+    child=$(cut -d' ' -f1 "/proc/$parent/task/$parent/children")
+    [ -n "$child" ] && [ "$(cat "/proc/$child/comm" 2>/dev/null)" = sleep ] && break
+    sleep 0.05
+done
+missing() {
+    echo "missing: $1"
+    code=1
+}
+code=0
+if [ "$(stat -Lc %i "/proc/$child/root")" = "$(stat -c %i "$ROOTFS")" ]; then
+    owner=$(stat -c %u "/proc/$child/root/$place")
+    [ "$owner" = 300000 ] ||
+        missing "seen through the container's root, ROOTFS belongs to $owner, not to 300000, the container's root: the mount is not idmapped"
+    owner=$(stat -c %u "$ROOTFS/$place/file" 2>&1)
+    [ "$owner" = 33 ] || missing "what the container gives to its user 33 is not 33's on disk: $owner"
+else
+    missing "the container's root directory is not ROOTFS: there is no mount of it in host.root"
+fi
+owner=$(stat -c %u "$ROOTFS/$place")
+[ "$owner" = 0 ] || missing "on disk ROOTFS belongs to $owner now, and should be as it was"
+kill "$child"
+wait "$parent" 2>/dev/null
+rm -r "${ROOTFS:?}/$place"
+exit $code

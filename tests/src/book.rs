@@ -137,6 +137,10 @@ impl Book {
         let mut parts =
             file.strip_prefix(&self.repository).unwrap_or(file).components().map(std::path::Component::as_os_str);
         let page = match (parts.next(), parts.next()) {
+            // The core's words for the network are told of where the first cable is.
+            (Some(place), Some(_)) if place == "stages" && file.iter().any(|part| part == "netlink") => {
+                PathBuf::from("stages/21-bridge.md")
+            }
             (Some(place), Some(stage)) if place == "stages" => Path::new("stages").join(stage).with_extension("md"),
             _ => PathBuf::from("engine/run.md"),
         };

@@ -62,6 +62,7 @@ impl Channel {
         Ok((Self(ours), Self(theirs)))
     }
 
+    // ANCHOR: gate
     /// Parent: lets the child go.
     pub(crate) fn open_gate(&self) -> Result<(), Errno> {
         send(self.0.as_raw_fd(), &[1], MsgFlags::MSG_NOSIGNAL).map(drop)
@@ -74,6 +75,7 @@ impl Channel {
             _ => Ok(()),
         }
     }
+    // ANCHOR_END: gate
 
     /// Child: whether the parent has died.
     pub(crate) fn peer_is_gone(&self) -> bool {

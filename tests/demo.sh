@@ -41,6 +41,17 @@ show 'mini-docker run --rm --network blue busybox wget -qO- http://web/'
 show 'mini-docker rm -f web'
 show 'mini-docker network rm blue'
 
+note 'Several services from one file: each starts when what it depends on is healthy'
+show 'cat book/examples/hello/compose.yaml'
+show 'mini-docker compose -f book/examples/hello/compose.yaml up -d'
+show 'curl -s http://127.0.0.1:18081/ || busybox wget -qO- http://127.0.0.1:18081/'
+show 'mini-docker compose -p hello ps'
+show 'mini-docker compose -p hello logs'
+note 'When one machine is not enough: manifests for Kubernetes, and what they cannot carry'
+show 'mini-docker compose -f book/examples/hello/compose.yaml config --format kubernetes'
+show 'mini-docker compose -f book/examples/hello/compose.yaml down -v'
+show 'mini-docker leaks'
+
 note 'What it may do, and what it may use'
 show "mini-docker run --rm busybox grep -E '^(CapEff|NoNewPrivs|Seccomp):' /proc/self/status"
 show "mini-docker run --rm busybox mount -t tmpfs none /tmp || true"

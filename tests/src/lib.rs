@@ -7,6 +7,7 @@ pub mod cgroups;
 pub mod compose;
 pub mod container;
 pub mod engine;
+pub mod kubernetes;
 pub mod leaks;
 pub mod machine;
 pub mod registry;

@@ -23,6 +23,7 @@ mod found;
 mod include;
 mod interpolate;
 pub mod job;
+pub mod kubernetes;
 mod load;
 mod merge;
 pub mod oneoff;

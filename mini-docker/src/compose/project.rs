@@ -175,6 +175,12 @@ impl Project {
         place(&self.sources, keys)
     }
 
+    /// Whether a service waits for this one's end.
+    pub fn is_job(&self, service: &str) -> bool {
+        let needs = self.services().filter_map(|(_, keys)| keys.get("depends_on")?.get(service)?.get("condition"));
+        needs.into_iter().any(|condition| condition == "service_completed_successfully")
+    }
+
     /// The enabled services by name.
     pub fn services(&self) -> impl Iterator<Item = (&String, &Value)> {
         self.model.as_object().and_then(|model| section(model, "services")).into_iter().flatten()

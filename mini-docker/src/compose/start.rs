@@ -92,7 +92,7 @@ impl<'a> Running<'a> {
     pub fn await_ready(&self, containers: Vec<Container>, limit: Option<Duration>) -> Result<()> {
         let mut awaited = Vec::new();
         for container in containers {
-            let condition = if self.is_job(label(&container, "service")) {
+            let condition = if self.project.is_job(label(&container, "service")) {
                 Condition::Completed
             } else if container.config.supervision.health.is_some() {
                 Condition::Healthy
@@ -103,13 +103,6 @@ impl<'a> Running<'a> {
             awaited.push(Awaited { container, condition, required: true, context: "", follower });
         }
         self.await_all(&mut awaited, limit.and_then(|limit| Instant::now().checked_add(limit)))
-    }
-
-    /// Whether another service waits for its end.
-    pub fn is_job(&self, service: &str) -> bool {
-        let services = self.project.services().filter_map(|(name, _)| self.service(name).ok());
-        let mut needs = services.flat_map(|service| service.dependencies());
-        needs.any(|(name, condition, _)| name == service && condition == "service_completed_successfully")
     }
 
     fn await_all(&self, awaited: &mut Vec<Awaited>, deadline: Option<Instant>) -> Result<()> {

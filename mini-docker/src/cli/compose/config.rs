@@ -8,14 +8,14 @@ use serde_json::Value;
 use super::{load, print_lines};
 use crate::{
     cli::{Outcome, print, table::align},
-    compose::{Options, Project, service::Service, template::Variable},
+    compose::{Options, Project, kubernetes::Manifests, service::Service, template::Variable},
     engine::error::{Context, Error, Result},
 };
 
 #[derive(Debug, Args)]
 pub(super) struct Config {
-    /// Format the output: yaml or json
-    #[arg(long, default_value = "yaml", value_parser = ["yaml", "json"])]
+    /// Format the output: yaml or json, or manifests for Kubernetes; what cannot be carried over is named on standard error
+    #[arg(long, default_value = "yaml", value_parser = ["yaml", "json", "kubernetes"])]
     format: String,
     /// Only validate the configuration, don't print anything
     #[arg(short, long)]
@@ -82,7 +82,10 @@ impl Config {
         } else if self.environment {
             print_lines(project.environment.0.iter().map(|(key, value)| format!("{key}={value}")));
         } else {
-            let text = render(&project.model, &self.format)?;
+            let text = match self.format.as_str() {
+                "kubernetes" => manifests(&project)?,
+                format => render(&project.model, format)?,
+            };
             match &self.output {
                 Some(path) => fs::write(path, text).doing("write", path)?,
                 None => print(format_args!("{text}")),
@@ -135,6 +138,15 @@ fn profiles(project: &Project) -> Vec<String> {
     names.sort();
     names.dedup();
     names
+}
+
+fn manifests(project: &Project) -> Result<String> {
+    let manifests = Manifests::of(project)?;
+    for note in &manifests.notes {
+        eprintln!("mini-docker: not carried over: {note}");
+    }
+    let documents = manifests.objects.iter().map(|object| render(object, "yaml"));
+    Ok(documents.collect::<Result<Vec<_>>>()?.join("---\n"))
 }
 
 fn render(model: &Value, format: &str) -> Result<String> {

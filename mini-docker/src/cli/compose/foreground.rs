@@ -180,7 +180,7 @@ impl<'a> Foreground<'a> {
         let aborts = match self.manner.abort {
             Abort::Never => false,
             // What another waits for to be done may be done.
-            Abort::OnExit => code != 0 || !self.running.is_job(label(container, "service")),
+            Abort::OnExit => code != 0 || !self.running.project.is_job(label(container, "service")),
             Abort::OnFailure => code != 0,
         };
         if !aborts {

@@ -1,6 +1,7 @@
 //! Networks: addresses, names and ports, as containers and their neighbours see them.
 
 mod drivers;
+mod firewall;
 mod killed;
 mod manage;
 mod names;

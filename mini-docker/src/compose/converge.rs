@@ -13,6 +13,7 @@ use crate::engine::{
         storage::{From, MountRequest},
     },
     error::{Kind, Result},
+    network::Config as Network,
 };
 
 /// How to bring a project up.
@@ -32,6 +33,8 @@ pub struct Up {
     pub no_recreate: bool,
     /// Whether containers of services that are not described any more go.
     pub remove_orphans: bool,
+    /// Whether nothing is said of such containers.
+    pub ignore_orphans: bool,
     /// Numbers of containers over those of the description.
     pub scale: BTreeMap<String, usize>,
     /// Seconds to wait before a container that is to go is killed; `None`: its own.
@@ -57,16 +60,22 @@ impl<'a> Running<'a> {
             service.check()?;
         }
         let _alone = self.engine.lock_project(&self.project.name)?;
-        self.make_networks()?;
         self.make_volumes()?;
-        let mut containers = self.containers()?;
+        let (orphans, containers): (Vec<_>, Vec<_>) = self.containers()?.into_iter().partition(|c| self.is_orphan(c));
         if up.remove_orphans {
-            let (orphans, rest): (Vec<_>, Vec<_>) = containers.into_iter().partition(|c| self.is_orphan(c));
             self.take_down(&orphans, up.timeout, false)?;
-            containers = rest;
+        } else if !orphans.is_empty() && !up.ignore_orphans {
+            let names: Vec<_> = orphans.iter().map(|orphan| orphan.config.name.as_str()).collect();
+            eprintln!(
+                "mini-docker: warning: no service describes these containers of the project any more: {}: remove them with --remove-orphans",
+                names.join(", ")
+            );
         }
-        let plans = self.plans(&services, up, &containers)?;
+        let outdated = self.outdated_networks()?;
+        let plans = self.plans(&services, up, &containers, &outdated)?;
         self.stop(&leaving(&plans, &containers), up.timeout)?;
+        outdated.iter().try_for_each(|network| self.engine.remove_network(network))?;
+        self.make_networks()?;
         for (service, acts) in plans {
             for act in acts {
                 self.act(&service, act, up, &containers)?;
@@ -81,6 +90,7 @@ impl<'a> Running<'a> {
         services: &[Service<'a>],
         up: &Up,
         containers: &[Container],
+        outdated: &[Network],
     ) -> Result<Vec<(Service<'a>, Vec<Act>)>> {
         let mut images = BTreeMap::new();
         let mut remade = BTreeSet::new();
@@ -111,6 +121,7 @@ impl<'a> Running<'a> {
                 scale: up.scale.get(service.name).copied().unwrap_or_else(|| service.scale()),
                 force: up.force_recreate
                     || (up.recreate_dependencies && !up.services.iter().any(|name| name == service.name))
+                    || service.networks().any(|name| outdated.iter().any(|network| network.name == name))
                     // It lives in a container that goes.
                     || service.joined().any(|name| remade.contains(name)),
                 keep: up.no_recreate,

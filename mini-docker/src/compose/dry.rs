@@ -28,12 +28,14 @@ impl Running<'_> {
                 lines.push(format!("Volume {name}  Created"));
             }
         }
+        let outdated = self.outdated_networks()?;
+        lines.extend(outdated.iter().map(|network| format!("Network {}  Recreated", network.name)));
         let containers = self.containers()?;
         for orphan in containers.iter().filter(|container| up.remove_orphans && self.is_orphan(container)) {
             lines.push(format!("Container {}  Removed", orphan.config.name));
         }
         let mut starting = Vec::new();
-        for (service, acts) in self.plans(&services, up, &containers)? {
+        for (service, acts) in self.plans(&services, up, &containers, &outdated)? {
             let found = |id: &str| containers.iter().find(|container| container.config.id == id);
             for act in acts {
                 let (name, done) = match act {

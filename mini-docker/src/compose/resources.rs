@@ -6,15 +6,42 @@ use serde_json::Value;
 
 use super::{execute::Running, tree::text_of};
 use crate::engine::{
+    digest::Digest,
     error::{Error, Kind, Result},
     network,
     volume::NewVolume,
 };
 
+/// The label that tells from what description something was made.
+const HASH: &str = "config-hash";
+
+fn hash(resource: &Value) -> String {
+    Digest::of(resource.to_string().as_bytes()).hex().to_owned()
+}
+
 impl<'a> Running<'a> {
     /// Networks or volumes of the description: key and what is said of it.
     pub(super) fn resources(&self, kind: &str) -> impl Iterator<Item = (&'a String, &'a Value)> {
         self.project.model.get(kind).and_then(Value::as_object).into_iter().flatten()
+    }
+
+    /// The project's networks that are described in another way than they were made.
+    pub(super) fn outdated_networks(&self) -> Result<Vec<network::Config>> {
+        let mut outdated = Vec::new();
+        for (_, network) in self.resources("networks").filter(|(_, network)| !is(network, "external")) {
+            match self.engine.network(&text(network, "name")) {
+                Ok(found) if self.is_outdated(&found.labels, network) => outdated.push(found),
+                Err(e) if e.kind != Kind::NotFound => return Err(e),
+                _ => {}
+            }
+        }
+        Ok(outdated)
+    }
+
+    /// Whether what has these labels was made by this project, from another description.
+    fn is_outdated(&self, labels: &BTreeMap<String, String>, resource: &Value) -> bool {
+        let label = |key: &str| labels.get(&format!("com.docker.compose.{key}"));
+        label("project") == Some(&self.project.name) && label(HASH).is_some_and(|made| *made != hash(resource))
     }
 
     /// Makes the project's networks that are missing.
@@ -66,6 +93,19 @@ impl<'a> Running<'a> {
                 })?;
                 continue;
             }
+            match self.engine.volume(&name) {
+                Ok(found) => {
+                    if self.is_outdated(&found.labels, volume) {
+                        let place = self.project.place(&["volumes", key]);
+                        eprintln!(
+                            "mini-docker: warning: {place}volumes.{key}: it was made from another description, and is used as it is: remove it to have it made anew (mini-docker compose down, then mini-docker volume rm {name})"
+                        );
+                    }
+                    continue;
+                }
+                Err(e) if e.kind != Kind::NotFound => return Err(e),
+                Err(_) => {}
+            }
             self.engine.create_volume(NewVolume {
                 name,
                 driver: text(volume, "driver"),
@@ -81,6 +121,7 @@ impl<'a> Running<'a> {
         let mut labels = pairs(resource, "labels");
         labels.insert("com.docker.compose.project".to_owned(), self.project.name.clone());
         labels.insert(format!("com.docker.compose.{kind}"), key.to_owned());
+        labels.insert(format!("com.docker.compose.{HASH}"), hash(resource));
         labels
     }
 }

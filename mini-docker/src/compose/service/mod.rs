@@ -110,6 +110,11 @@ impl<'a> Service<'a> {
         modes.into_iter().flatten().filter_map(|mode| mode.strip_prefix("service:"))
     }
 
+    /// The real names of its networks.
+    pub fn networks(&self) -> impl Iterator<Item = String> {
+        self.entries("networks").map(|(key, _)| self.resource("networks", key))
+    }
+
     /// The services that it is to be restarted with.
     pub fn restarts_with(&self) -> impl Iterator<Item = &'a str> {
         let needs = self.keys.get("depends_on").and_then(Value::as_object).into_iter().flatten();

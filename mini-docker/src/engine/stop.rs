@@ -98,12 +98,14 @@ impl Engine {
     pub fn begin_stop(&self, container: &Container, signal: Option<i32>, timeout: Option<i64>) -> Result<Stopping> {
         let config = &container.config;
         // First the line, then the signal: the other way round its end could be missed.
-        let mut ending = self.ending(container);
+        let ending = self.ending(container);
         if !matches!(ending, Ending::Past) {
             self.call_off(container)?;
-            match self.signal(container, signal.unwrap_or(config.stop_signal)) {
-                // It has ended in between, or waited for its restart.
-                Err(e) if e.kind == Kind::Conflict => ending = Ending::Past,
+            // A policy may have started it again since it was looked at.
+            let now = self.load(&config.id);
+            match now.and_then(|now| self.signal(&now, signal.unwrap_or(config.stop_signal))) {
+                // It has ended in between, or waited for its restart: its monitor says so, or goes.
+                Err(e) if matches!(e.kind, Kind::Conflict | Kind::NotFound) => {}
                 sent => sent?,
             }
             self.let_go_on(container)?;

@@ -11,6 +11,132 @@ fn events(engine: &Engine, kind: &str) -> String {
         .ok()
 }
 
+/// All events that are not in `seen` yet, with numbers in the place of ids: the same for the same id.
+fn news(engine: &Engine, seen: &mut usize, ids: &mut Vec<String>) -> String {
+    let format = "{{.Type}} {{.Action}} {{.Actor.ID}} {{json .Actor.Attributes}}";
+    let said = engine.run(&["events", "--since", "0", "--until", "0s", "--format", format]).ok();
+    let fresh: Vec<&str> = said.lines().skip(*seen).collect();
+    *seen += fresh.len();
+    let mut text = String::new();
+    for line in fresh {
+        for word in line.split_inclusive(|c: char| !c.is_ascii_hexdigit()) {
+            let is_id = word.len() >= 64 && word.as_bytes()[..64].iter().all(u8::is_ascii_hexdigit);
+            if !is_id {
+                text += word;
+                continue;
+            }
+            let at = ids.iter().position(|id| *id == word[..64]).unwrap_or_else(|| {
+                ids.push(word[..64].to_owned());
+                ids.len() - 1
+            });
+            text.extend(["#", &at.to_string(), &word[64..]]);
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// Compared with those of Docker 20.10.
+#[test]
+fn events_are_dockers() {
+    let engine = Engine::new(env!("CARGO_BIN_EXE_mini-docker"));
+    let (mut seen, mut ids) = (0, Vec::new());
+    news(&engine, &mut seen, &mut Vec::new());
+    let mut after = |arguments: &[&str]| {
+        engine.run(arguments);
+        news(&engine, &mut seen, &mut ids)
+    };
+    let own = r#""image":"bb","name":"c1"}"#;
+    let start = "network connect #2 {\"container\":\"#1\",\"name\":\"bridge\",\"type\":\"bridge\"}\n\
+        volume mount #0 {\"container\":\"#1\",\"destination\":\"/anon\",\"driver\":\"local\",\"propagation\":\"\",\"read/write\":\"true\"}\n\
+        volume mount v1 {\"container\":\"#1\",\"destination\":\"/v\",\"driver\":\"local\",\"propagation\":\"\",\"read/write\":\"false\"}\n";
+    let end = "network disconnect #2 {\"container\":\"#1\",\"name\":\"bridge\",\"type\":\"bridge\"}\n\
+        volume unmount #0 {\"container\":\"#1\",\"driver\":\"local\"}\n\
+        volume unmount v1 {\"container\":\"#1\",\"driver\":\"local\"}\n";
+    assert_eq!(after(&["volume", "create", "v1"]), "volume create v1 {\"driver\":\"local\"}\n");
+    assert_eq!(
+        after(&[
+            "run",
+            "-d",
+            "--name",
+            "c1",
+            "-v",
+            "v1:/v:ro",
+            "-v",
+            "/anon",
+            "-v",
+            "/tmp:/host",
+            "bb",
+            "sleep",
+            "999"
+        ]),
+        format!(
+            "volume create #0 {{\"driver\":\"local\"}}\ncontainer create #1 {{{own}\n{start}container start #1 {{{own}\n"
+        )
+    );
+    let executed = |command: &str, id: &str| {
+        let event = |action: &str| format!("container {action}: {command} #1 {{\"execID\":\"{id}\",{own}\n");
+        event("exec_create") + &event("exec_start")
+    };
+    assert_eq!(
+        after(&["exec", "c1", "sh", "-c", "exit 3"]),
+        format!(
+            "{}container exec_die #1 {{\"execID\":\"#3\",\"exitCode\":\"3\",{own}\n",
+            executed("sh -c exit 3", "#3")
+        )
+    );
+    assert_eq!(after(&["exec", "c1", "/nosuch"]), executed("/nosuch ", "#4"));
+    assert_eq!(after(&["exec", "-d", "c1", "true"]), executed("true ", "#5"));
+    assert_eq!(
+        after(&["restart", "-t", "0", "c1"]),
+        format!(
+            "container kill #1 {{{own0},\"signal\":\"15\"}}\ncontainer kill #1 {{{own0},\"signal\":\"9\"}}\n\
+             container die #1 {{\"exitCode\":\"137\",{own}\n{end}container stop #1 {{{own}\n\
+             {start}container start #1 {{{own}\ncontainer restart #1 {{{own}\n",
+            own0 = own.trim_end_matches('}')
+        )
+    );
+    let network = |action: &str, container: &str| {
+        format!("network {action} #6 {{{container}\"name\":\"n1\",\"type\":\"bridge\"}}\n")
+    };
+    assert_eq!(after(&["network", "create", "n1"]), network("create", ""));
+    assert_eq!(after(&["network", "connect", "n1", "c1"]), network("connect", "\"container\":\"#1\","));
+    assert_eq!(after(&["network", "disconnect", "n1", "c1"]), network("disconnect", "\"container\":\"#1\","));
+    assert_eq!(after(&["network", "rm", "n1"]), network("destroy", ""));
+    let file = engine.path("file");
+    let file = file.to_str().unwrap();
+    assert_eq!(after(&["cp", "c1:/bin/busybox", file]), format!("container archive-path #1 {{{own}\n"));
+    assert_eq!(after(&["cp", file, "c1:/x"]), format!("container extract-to-dir #1 {{{own}\n"));
+    assert_eq!(after(&["export", "-o", file, "c1"]), format!("container export #1 {{{own}\n"));
+    assert_eq!(after(&["top", "c1"]), format!("container top #1 {{{own}\n"));
+    assert_eq!(
+        after(&["rm", "-fv", "c1"]),
+        format!(
+            "container kill #1 {{{own0},\"signal\":\"9\"}}\ncontainer die #1 {{\"exitCode\":\"137\",{own}\n{end}\
+             volume destroy #0 {{\"driver\":\"local\"}}\ncontainer destroy #1 {{{own}\n",
+            own0 = own.trim_end_matches('}')
+        )
+    );
+    let image = |action: &str| format!("image {action} sha256:#7 {{\"name\":\"sha256:#7\"}}\n");
+    assert_eq!(after(&["save", "-o", file, "bb"]), image("save"));
+    assert_eq!(after(&["load", "-i", file]), image("load"));
+    let archive = engine.path("bb.tar");
+    assert_eq!(
+        after(&["import", archive.to_str().unwrap(), "b2"]),
+        "image tag sha256:#8 {\"name\":\"b2:latest\"}\nimage import sha256:#8 {\"name\":\"sha256:#8\"}\n"
+    );
+    assert_eq!(
+        after(&["volume", "prune", "-af"]),
+        "volume destroy v1 {\"driver\":\"local\"}\nvolume prune  {\"reclaimed\":\"0\"}\n"
+    );
+    engine.run(&["network", "create", "n2"]).ok();
+    let pruned = after(&["system", "prune", "-f"]);
+    for kind in ["container", "network", "image", "builder"] {
+        assert!(pruned.contains(&format!("{kind} prune  {{\"reclaimed\":\"0\"}}\n")), "{pruned}");
+    }
+    assert!(pruned.contains("network destroy") && engine.run(&["network", "inspect", "n2"]).code == 1, "{pruned}");
+}
+
 #[test]
 fn images_and_volumes_have_events() {
     let engine = Engine::new(env!("CARGO_BIN_EXE_mini-docker"));

@@ -130,6 +130,13 @@ fn what_is_pushed_is_pulled_again() {
     let other = engine.run(&["push", &registry.name("other/y:1")]).ok();
     assert_eq!(other.matches(": Mounted from another repository\n").count(), 2, "{other}");
     let id = engine.inspect(&name)["Id"].clone();
+    let told = |engine: &Engine, action: &str| {
+        let filter = format!("event={action}");
+        let format = "{{.Actor.ID}} {{.Actor.Attributes.name}}";
+        engine.run(&["events", "--since", "0", "--until", "0s", "-f", &filter, "--format", format]).ok()
+    };
+    let (own, other) = (registry.name("me/x"), registry.name("other/y"));
+    assert_eq!(told(&engine, "push"), format!("{own}:1 {own}\n{own}:1 {own}\n{other}:1 {other}\n"));
     drop(engine);
 
     let engine = empty();
@@ -147,6 +154,7 @@ fn what_is_pushed_is_pulled_again() {
     // By digest; the digest survives another push.
     let by_digest = registry.name(&format!("me/x@{digest}"));
     assert_eq!(engine.run(&["pull", "-q", &by_digest]).ok(), format!("{by_digest}\n"));
+    assert_eq!(told(&engine, "pull"), format!("{own}:1 {own}\n{own}:1 {own}\n{own}@{digest} {own}\n"));
     engine.run(&["tag", &by_digest, &registry.name("third:2")]).ok();
     assert!(engine.run(&["push", &registry.name("third:2")]).ok().contains(&digest));
     assert_eq!(engine.run(&["pull", "-aq", &registry.name("third")]).ok(), format!("{}\n", registry.name("third")));

@@ -91,7 +91,9 @@ impl Engine {
         let options = Options::default();
         let mut packer = Packer::new(writer, &options);
         packer.tree(root.as_fd(), b"").map_err(|e| failed(&e))?;
-        packer.finish().map(drop).map_err(|e| failed(&e))
+        packer.finish().map_err(|e| failed(&e))?;
+        self.emit_container(config, "export", &[]);
+        Ok(())
     }
 }
 

@@ -1,10 +1,11 @@
 //! What has happened, in the words of Docker's API: one JSON object a line, in a file of the store.
 //!
-//! Whoever does something appends its line with one write(2); there is no daemon to tell. A line that is lost with the
+//! Whoever does something appends its lines with one write(2); there is no daemon to tell. A line that is lost with the
 //! machine is lost: nothing waits for a disk. At [`LARGEST`] bytes the file becomes `events.json.1`, and the one before
 //! it goes.
 
 mod follow;
+mod objects;
 
 use std::{
     collections::BTreeMap,
@@ -21,7 +22,6 @@ pub use follow::Follower;
 
 use super::{
     Engine,
-    container::Config,
     files::{Lock, Locking},
 };
 
@@ -107,27 +107,25 @@ impl Event {
 }
 
 impl Engine {
-    /// Writes down that `action` was done to an object. Its failure is nobody's concern: the action itself is done.
-    pub fn emit(&self, kind: Type, action: &str, id: &str, attributes: &[(&str, &str)]) {
-        let attributes = attributes.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
-        let _ = self.append(&Event::new(kind, action, id, attributes));
+    /// Writes them down, one after the other and nothing between them.
+    fn write_down(&self, events: &[Event]) {
+        // The disk may be full: what has happened has happened.
+        let _ = self.append(events);
     }
 
-    /// As [`Engine::emit`] for a container, with what Docker says of it beside `extra`.
-    pub(super) fn emit_container(&self, config: &Config, action: &str, extra: &[(&str, &str)]) {
-        let mut attributes = config.labels.clone();
-        let own = [("image", config.image_name.as_str()), ("name", config.name.as_str())];
-        attributes.extend(own.iter().chain(extra).map(|&(key, value)| (key.to_owned(), value.to_owned())));
-        let _ = self.append(&Event::new(Type::Container, action, &config.id, attributes));
-    }
-
-    fn append(&self, event: &Event) -> io::Result<()> {
-        let mut line = serde_json::to_vec(event)?;
-        line.push(b'\n');
+    fn append(&self, events: &[Event]) -> io::Result<()> {
+        let mut lines = Vec::new();
+        for event in events {
+            serde_json::to_writer(&mut lines, event)?;
+            lines.push(b'\n');
+        }
+        if lines.is_empty() {
+            return Ok(());
+        }
         let path = self.events_path();
         let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path)?;
-        // The file may have had its turn between the opening and this; then the line is the last of the old one.
-        file.write_all(&line)?;
+        // The file may have had its turn between the opening and this; then they are the last of the old one.
+        file.write_all(&lines)?;
         if file.metadata()?.len() > LARGEST {
             self.rotate(&file);
         }

@@ -19,9 +19,10 @@ use process::{
 
 use super::{
     Engine,
-    container::{Container, State},
+    container::{Config, Container, State},
     error::{Error, Kind, Result},
     lifecycle::first_process,
+    store::random_id,
 };
 use crate::runtime::{self, ProcessSpec, Running};
 
@@ -50,6 +51,8 @@ pub struct Exec {
 #[derive(Debug)]
 pub struct Executed {
     child: Child,
+    /// What events call it: 64 hexadecimal digits.
+    id: String,
     /// What it reads; with a terminal, the terminal. Does not block.
     pub stdin: Option<OwnedFd>,
     /// What it writes; with a terminal, the terminal. Does not block.
@@ -64,8 +67,7 @@ impl Executed {
         self.child.pidfd.as_fd()
     }
 
-    /// Waits for its end and returns its exit code: 128 + n after signal n.
-    pub fn wait(&self) -> Result<i32> {
+    pub(super) fn wait(&self) -> Result<i32> {
         sys::wait_exit(self.pidfd()).map_err(|e| Error::system("wait for the process", &e.into()))
     }
 
@@ -76,7 +78,7 @@ impl Executed {
 
     /// Leaves a process with a terminal to itself: a process of our own holds the terminal, and reads what it writes,
     /// as long as somebody inside has it open. The caller has one thread.
-    pub fn leave(self) -> Result<()> {
+    fn leave(self) -> Result<()> {
         let Some(terminal) = self.stdout else { return Ok(()) };
         let failed = |e: Errno| Error::system("leave the process alone", &e.into());
         let (detached, ours) = pipe2(OFlag::O_CLOEXEC).map_err(failed)?;
@@ -121,7 +123,8 @@ impl Engine {
         let failed = |e: Errno| Error::system("make pipes", &io::Error::from(e));
         let mut streams = Executed::streams(request).map_err(failed)?;
         let stdio = std::mem::take(&mut streams.theirs);
-        let mut child = self.exec_with(container, request, stdio, false)?;
+        let id = random_id()?;
+        let mut child = self.exec_with(container, request, &id, stdio, false)?;
         if let Some(terminal) = child.take_descriptor(process::TERMINAL) {
             let copy = terminal.try_clone().map_err(|e| Error::system("copy the terminal", &e))?;
             (streams.stdin, streams.stdout) = (Some(terminal), Some(copy));
@@ -130,7 +133,7 @@ impl Engine {
             fcntl(stream, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(failed)?;
         }
         let Streams { stdin, stdout, stderr, .. } = streams;
-        Ok(Executed { child, stdin, stdout, stderr })
+        Ok(Executed { child, id, stdin, stdout, stderr })
     }
 
     /// Starts a process in a running container and leaves it there, with /dev/null for its streams.
@@ -144,7 +147,7 @@ impl Engine {
         let null = || open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()).map(Some);
         let streams = (|| Ok([null()?, null()?, null()?]))();
         let streams = streams.map_err(|e: Errno| Error::system("open /dev/null", &e.into()))?;
-        let child = self.exec_with(container, request, streams, true)?;
+        let child = self.exec_with(container, request, &random_id()?, streams, true)?;
         // The one between, which ends at once.
         sys::wait_exit(child.pidfd.as_fd()).map(drop).map_err(|e| Error::system("wait for the process", &e.into()))
     }
@@ -153,11 +156,13 @@ impl Engine {
         &self,
         container: &Container,
         request: &Exec,
+        id: &str,
         stdio: [Option<OwnedFd>; 3],
         orphan: bool,
     ) -> Result<Child> {
         let running = self.running(container)?;
         let spec = exec_spec(container, request)?;
+        self.emit_exec(&container.config, id, &request.command);
         let mut host = Host::new(Journal::in_memory());
         let child = runtime::exec(&spec, &running, stdio, orphan, &mut host);
         child.map_err(|e| match (process::stage::exit_code(&e), e.errno) {
@@ -166,6 +171,20 @@ impl Engine {
             // As Docker has it: whatever else kept it from running.
             _ => Error::new(Kind::CannotExecute, e.to_string()),
         })
+    }
+
+    /// Waits for the end of what was started in a container; its exit code: 128 + n after signal n.
+    pub fn await_executed(&self, config: &Config, process: &Executed) -> Result<i32> {
+        let code = process.wait()?;
+        let extra = [("execID", process.id.as_str()), ("exitCode", &code.to_string())];
+        self.emit_container(config, "exec_die", &extra);
+        Ok(code)
+    }
+
+    /// As [`Executed::leave`], for a process in a container, by the user's keys.
+    pub fn leave_executed(&self, config: &Config, process: Executed) -> Result<()> {
+        self.emit_container(config, "exec_detach", &[("execID", &process.id)]);
+        process.leave()
     }
 
     /// The container for the runtime to join.

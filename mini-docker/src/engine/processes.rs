@@ -72,6 +72,7 @@ impl Engine {
         let mut pids = pids.map_err(|e| Error::new(super::error::Kind::System, e.to_string()))?;
         pids.sort_unstable();
         pids.dedup();
+        self.emit_container(&container.config, "top", &[]);
         Ok(pids.into_iter().filter_map(Process::read).collect())
     }
 }

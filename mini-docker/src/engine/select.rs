@@ -8,6 +8,7 @@ use super::{
     Engine,
     container::{Container, State},
     error::{Error, Kind, Result},
+    events::Type,
     filter::{Filters, invalid},
     image::Listed,
 };
@@ -92,6 +93,7 @@ impl Engine {
                 Err(e) => return Err(e),
             }
         }
+        self.emit_prune(Type::Container, pruned.1);
         Ok(pruned)
     }
 

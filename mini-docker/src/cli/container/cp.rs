@@ -53,14 +53,25 @@ impl Cp {
             if io::stdout().is_terminal() {
                 return invalid("refusing to write an archive to a terminal: redirect it, or name a path");
             }
-            return cp::copy_out(&from, io::stdout().lock(), how).map(|()| 0);
+            cp::copy_out(&from, io::stdout().lock(), how)?;
+            return self.tell(engine).map(|()| 0);
         }
         let bytes =
             if self.source == "-" { cp::copy_in(io::stdin().lock(), &to, how) } else { cp::copy(&from, &to, how) }?;
+        self.tell(engine)?;
         if !self.quiet && io::stderr().is_terminal() {
             eprintln!("Successfully copied {} to {}", units::size(bytes), self.destination);
         }
         Ok(0)
+    }
+    /// Writes the event: in Docker's words, who was read from, or written to.
+    fn tell(&self, engine: &Engine) -> Result<()> {
+        for (text, action) in [(&self.source, "archive-path"), (&self.destination, "extract-to-dir")] {
+            if let Some((name, _)) = split(text) {
+                engine.emit_container(&engine.container(name)?.config, action, &[]);
+            }
+        }
+        Ok(())
     }
 }
 

@@ -85,8 +85,7 @@ pub(crate) fn execute(
     let outcome = if detach {
         engine.exec_detached(container, request).map(|()| 0)
     } else {
-        let keys = (request.tty && request.stdin).then_some(keys);
-        proxy::run(request.tty, request.stdin, keys, || engine.exec(container, request))
+        proxy::run(engine, container, request, keys)
     };
     match outcome {
         // The codes of the command itself; everything else is Docker's 1.

@@ -19,7 +19,11 @@ use tty::RawMode;
 
 use crate::{
     cli::{Outcome, detach_keys::DetachKeys},
-    engine::{Error, Result, exec::Executed},
+    engine::{
+        Engine, Error, Result,
+        container::{Config, Container},
+        exec::{Exec, Executed},
+    },
 };
 
 /// With more than this on its way to the process, the user's input waits too.
@@ -27,19 +31,17 @@ const MOST_WAITING: usize = 64 << 10;
 /// The most that a pipe holds (/proc/sys/fs/pipe-max-size).
 const FULLEST: usize = 1 << 20;
 
-/// Starts the process, stays with it until it has ended, and returns its exit code.
-pub(super) fn run(
-    tty: bool,
-    interactive: bool,
-    keys: Option<DetachKeys>,
-    start: impl FnOnce() -> Result<Executed>,
-) -> Outcome {
+/// Starts a process in a container, stays with it until it has ended, and returns its exit code.
+pub(super) fn run(engine: &Engine, container: &Container, request: &Exec, keys: DetachKeys) -> Outcome {
+    let (tty, interactive) = (request.tty, request.stdin);
     let failed = |e: Errno| Error::system("proxy the streams of the process", &io::Error::from(e));
     // Blocked before there is a process, so that none is lost; that unblocks its own.
     let signals = block_signals(tty).map_err(failed)?;
-    let process = start()?;
+    let process = engine.exec(container, request)?;
     let raw = (tty && interactive).then(|| RawMode::enter(io::stdin())).flatten();
-    let proxy = Proxy { process, tty, listening: interactive, waiting: Vec::new(), keys, left: false };
+    let keys = (tty && interactive).then_some(keys);
+    let config = &container.config;
+    let proxy = Proxy { engine, config, process, tty, listening: interactive, waiting: Vec::new(), keys, left: false };
     let served = proxy.serve(&signals);
     drop(raw);
     served.map(|code| code as u8)
@@ -58,7 +60,9 @@ fn block_signals(tty: bool) -> nix::Result<SignalFd> {
     SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
 }
 
-struct Proxy {
+struct Proxy<'a> {
+    engine: &'a Engine,
+    config: &'a Config,
     process: Executed,
     /// Its input has no end that could be sent then.
     tty: bool,
@@ -83,7 +87,7 @@ enum Ready {
     Room,
 }
 
-impl Proxy {
+impl Proxy<'_> {
     fn serve(mut self, signals: &SignalFd) -> Result<i32> {
         let failed = |e: Errno| Error::system("proxy the streams of the process", &io::Error::from(e));
         let mut buffer = vec![0; 64 << 10];
@@ -101,7 +105,7 @@ impl Proxy {
                 }
             }
             if self.left {
-                self.process.leave()?;
+                self.engine.leave_executed(self.config, self.process)?;
                 // Docker's words.
                 return Err(Error::conflict("read escape sequence"));
             }
@@ -112,7 +116,7 @@ impl Proxy {
                 };
                 drain(&mut self.process.stdout, io::stdout().as_fd(), &mut buffer);
                 drain(&mut self.process.stderr, io::stderr().as_fd(), &mut buffer);
-                return self.process.wait();
+                return self.engine.await_executed(self.config, &self.process);
             }
         }
     }

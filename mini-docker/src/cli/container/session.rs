@@ -65,7 +65,10 @@ pub(crate) fn stay(engine: &Engine, container: &Container, line: UnixStream, man
     let code = attached.serve(&signals);
     drop(raw);
     match code {
-        _ if attached.left => Ok(Ended::Detached),
+        _ if attached.left => {
+            engine.emit_container(&container.config, "detach", &[]);
+            Ok(Ended::Detached)
+        }
         Ok(Some(code)) => Ok(Ended::Exited(code as u8)),
         // The monitor was killed; what became of the container is in its status.
         Ok(None) => engine.wait(&engine.container(&container.config.id)?).map(|code| Ended::Exited(code as u8)),

@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::{
     cli::Outcome,
-    engine::{Engine, Error, events::Type, reference::Reference},
+    engine::{Engine, Error, reference::Reference},
 };
 
 #[derive(Debug, Args)]
@@ -25,7 +25,6 @@ impl Tag {
         }
         let image = engine.image(&self.source)?;
         engine.tag(&image.id, &target)?;
-        engine.emit(Type::Image, "tag", &image.digest(), &[("name", &target.to_string())]);
         Ok(0)
     }
 }

@@ -7,7 +7,10 @@ use crate::{
         Outcome, build::builder::print_gone, confirm::confirmed, container::print_deleted, image::print_removed, print,
         units,
     },
-    engine::{Engine, build::Entry, error::Error, filter::Filters, image::Filters as ImageFilters, select},
+    engine::{
+        Engine, build::Entry, error::Error, filter::Filters, image::Filters as ImageFilters,
+        network::Config as Network, select,
+    },
 };
 
 #[derive(Debug, Args)]
@@ -38,6 +41,10 @@ impl Prune {
         }
         let (containers, mut bytes) = engine.prune_containers(&filters)?;
         print_deleted("Containers", &containers);
+        let until = filters.until()?;
+        let unused =
+            |network: &Network| filters.labels(&network.labels) && until.is_none_or(|until| network.created < until);
+        print_deleted("Networks", &engine.prune_networks(unused)?);
         if self.volumes {
             let pruned = engine.prune_volumes(|volume| volume.anonymous && filters.labels(&volume.labels))?;
             print_deleted("Volumes", &pruned.names);
@@ -52,7 +59,6 @@ impl Prune {
         bytes += images.reclaimed;
         // Labels are of images and containers.
         if !filters.has("label") && !filters.has("label!") {
-            let until = filters.until()?;
             let meant = |entry: &Entry| (self.all || !entry.shared) && until.is_none_or(|until| entry.created < until);
             let gone = engine.prune_build_cache(0, meant)?;
             print_gone(&gone);
@@ -70,7 +76,9 @@ impl Prune {
         };
         let volumes = if self.volumes { "  - all anonymous volumes not used by at least one container\n" } else { "" };
         let cache = if self.all { "  - all build cache\n" } else { "  - all dangling build cache\n" };
-        let mut text = format!("WARNING! This will remove:\n  - all stopped containers\n{volumes}{images}{cache}");
+        let mut text = format!(
+            "WARNING! This will remove:\n  - all stopped containers\n  - all networks not used by at least one container\n{volumes}{images}{cache}"
+        );
         if !self.filter.is_empty() {
             text += "\n  Items to be pruned will be filtered with:\n";
             self.filter.iter().for_each(|filter| text.extend(["  - ", filter, "\n"]));

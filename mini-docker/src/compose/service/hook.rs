@@ -77,7 +77,7 @@ fn run(engine: &Engine, container: &Container, request: &Exec) -> Result<i32> {
         });
         // Whatever it left running may keep the pipes.
         if ended {
-            return executed.wait();
+            return engine.await_executed(&container.config, &executed);
         }
         let mut fds: Vec<_> = outputs.iter().map(|output| PollFd::new(output.as_fd(), PollFlags::POLLIN)).collect();
         fds.push(PollFd::new(executed.pidfd(), PollFlags::POLLIN));

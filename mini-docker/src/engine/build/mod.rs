@@ -220,7 +220,11 @@ impl Builder<'_> {
             return Ok(Image { id: Digest::of(&bytes).hex().to_owned(), config: image });
         }
         let notes = Notes { parent: base, tagged: None };
-        self.intake.finish(&bytes, None, &notes, &self.request.tags)
+        let image = self.intake.finish(&bytes, None, &notes, &self.request.tags)?;
+        for name in &self.request.tags {
+            self.engine.emit_tag(&image.id, name);
+        }
+        Ok(image)
     }
 
     /// Keeps a layer from being removed while the build goes on.

@@ -12,6 +12,7 @@ use super::cache::Record;
 use crate::engine::{
     Engine,
     error::{Context, Result},
+    events::Type,
     files::{Lock, Locking, read_json},
     usage::{Usage, disk_usage},
 };
@@ -92,6 +93,7 @@ impl Engine {
             }
         }
         self.clear_layers(None)?;
+        self.emit_prune(Type::Builder, gone.iter().map(|entry| entry.size).sum());
         Ok(gone)
     }
 

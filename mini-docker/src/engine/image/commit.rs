@@ -80,6 +80,9 @@ impl Engine {
         let bytes = serde_json::to_vec(&image).map_err(|e| Error::system("write the configuration", &e.into()))?;
         let notes = Notes { parent: base.and_then(|base| Digest::from_hex(&base.id)), tagged: None };
         let image = intake.finish(&bytes, None, &notes, commit.name.as_slice())?;
+        if let Some(name) = &commit.name {
+            self.emit_tag(&image.id, name);
+        }
         let name = commit.name.as_ref().map(ToString::to_string).unwrap_or_default();
         let extra = [("comment", commit.message.as_str()), ("imageID", &image.digest()), ("imageRef", &name)];
         self.emit_container(config, "commit", &extra);

@@ -39,6 +39,11 @@ impl Engine {
         config.rootfs.diff_ids.push(layer);
         config.history.push(History { created: config.created, comment: import.message.clone(), ..History::default() });
         let bytes = serde_json::to_vec(&config).map_err(|e| Error::system("write the configuration", &e.into()))?;
-        intake.finish(&bytes, None, &Notes::default(), import.name.as_slice())
+        let image = intake.finish(&bytes, None, &Notes::default(), import.name.as_slice())?;
+        if let Some(name) = &import.name {
+            self.emit_tag(&image.id, name);
+        }
+        self.emit_image("import", &image.id);
+        Ok(image)
     }
 }

@@ -71,7 +71,7 @@ impl Engine {
             return Ok(());
         }
         write_atomic(&self.store.image_file(&image.id, "manifest"), manifest, Durability::Machine)?;
-        self.tag(&image.id, &name.with_digest(digest.clone()))
+        self.name_image(&image.id, &name.with_digest(digest.clone()))
     }
 
     /// What we know of an image beside its configuration.
@@ -147,7 +147,7 @@ impl Intake<'_> {
         write_json(&store.image_file(&id, "notes"), &notes, Durability::Process)?;
         write_atomic(&store.image(&id), config, Durability::Machine)?;
         for name in names {
-            self.engine.tag(&id, name)?;
+            self.engine.name_image(&id, name)?;
         }
         Ok(Image { id, config: parsed })
     }

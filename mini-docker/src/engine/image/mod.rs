@@ -96,8 +96,15 @@ impl Image {
 }
 
 impl Engine {
-    /// Names the image `id`; an image that had the name before goes on without.
+    /// As [`Engine::name_image`], by the user's wish.
     pub fn tag(&self, id: &str, name: &Reference) -> Result<()> {
+        self.name_image(id, name)?;
+        self.emit_tag(id, name);
+        Ok(())
+    }
+
+    /// Names the image `id`; an image that had the name before goes on without.
+    pub(super) fn name_image(&self, id: &str, name: &Reference) -> Result<()> {
         let path = self.name_file(name);
         if let Some(parent) = path.parent() {
             make_directory(parent, 0o700)?;

@@ -104,6 +104,7 @@ impl Engine {
         // What a pull that was never finished left.
         let strays = self.clear_layers(None)?;
         removal.done.reclaimed += strays.iter().map(|(_, info)| bytes(info)).sum::<u64>();
+        self.emit_prune(Type::Image, removal.done.reclaimed);
         Ok(removal.done)
     }
 }
@@ -170,7 +171,7 @@ impl<'a> Removal<'a> {
             listed.tags.retain(|own| own.file() != name.file());
             listed.digests.retain(|own| own.file() != name.file());
         }
-        self.emit_image("untag", id);
+        self.engine.emit_image("untag", id);
         self.done.removed.push(Removed::Untagged(name.to_string()));
         Ok(())
     }
@@ -202,7 +203,7 @@ impl<'a> Removal<'a> {
         }
         let path = self.engine.store.image(id);
         fs::remove_file(&path).doing("remove", &path)?;
-        self.emit_image("delete", id);
+        self.engine.emit_image("delete", id);
         self.done.removed.push(Removed::Deleted(format!("sha256:{id}")));
         let Some(at) = self.images.iter().position(|listed| listed.image.id == id) else { return Ok(()) };
         let image = self.images.remove(at).image;
@@ -211,12 +212,6 @@ impl<'a> Removal<'a> {
             Some(parent) if prune && self.is_nameless(parent.hex()) => self.delete(parent.hex(), false, true, true),
             _ => Ok(()),
         }
-    }
-
-    /// As Docker: the image's id is its name here.
-    fn emit_image(&self, action: &str, id: &str) {
-        let id = format!("sha256:{id}");
-        self.engine.emit(Type::Image, action, &id, &[("name", &id)]);
     }
 
     fn is_nameless(&self, id: &str) -> bool {

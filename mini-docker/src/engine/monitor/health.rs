@@ -12,8 +12,9 @@ use jiff::Timestamp;
 
 use super::Monitor;
 use crate::engine::{
+    Engine,
     container::{
-        Container, State,
+        Config, Container, State,
         health::{Health, Probe, Verdict},
         supervision::HealthCheck,
     },
@@ -143,16 +144,16 @@ impl Check {
     }
 
     /// How it ended; `None`: it has not.
-    fn end(&self, limit: Duration) -> Option<Probe> {
+    fn end(&self, engine: &Engine, config: &Config, limit: Duration) -> Option<Probe> {
         let probe = |exit_code, output| Probe { start: self.start, end: Timestamp::now(), exit_code, output };
         if self.executed.has_ended() {
-            return Some(probe(self.executed.wait().unwrap_or(-1), self.text()));
+            return Some(probe(engine.await_executed(config, &self.executed).unwrap_or(-1), self.text()));
         }
         if Instant::now() < self.deadline {
             return None;
         }
         self.executed.signal(libc::SIGKILL);
-        let _ = self.executed.wait();
+        let _ = engine.await_executed(config, &self.executed);
         Some(probe(-1, format!("Health check exceeded timeout ({limit:?})")))
     }
 }
@@ -164,7 +165,7 @@ impl Monitor<'_> {
         let limit = checker.check.limit();
         let probe = if let Some(check) = &mut checker.running {
             check.pump(buffer);
-            let Some(probe) = check.end(limit) else { return };
+            let Some(probe) = check.end(self.engine, &self.container.config, limit) else { return };
             checker.running = None;
             probe
         } else {

@@ -75,10 +75,7 @@ impl Monitor<'_> {
         self.status = running(self.engine, &self.status, &child, &streams);
         let config = &self.container.config;
         self.engine.write_status(config, &self.status)?;
-        if attached {
-            self.engine.emit_container(config, "attach", &[]);
-        }
-        self.engine.emit_container(config, "start", &[]);
+        self.engine.emit_start(config, attached);
         self.undo_size = size(&self.engine.store.run(&config.id).join("undo"));
         let mut life = Life::new(child, streams);
         life.oom = Oom::watch(self.engine, config);

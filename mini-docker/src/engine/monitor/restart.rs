@@ -49,6 +49,7 @@ impl Monitor<'_> {
         engine.emit_container(config, "die", &[("exitCode", &code.to_string())]);
         // Before others see that it has ended: its addresses are free.
         let left = engine.leave_networks(&id);
+        engine.emit_unmounts(config);
         let written = if config.auto_remove { Ok(()) } else { engine.write_status(config, &self.status) };
         if restart {
             // What cannot be undone now is tried again at the end.

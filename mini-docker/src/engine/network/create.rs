@@ -114,6 +114,7 @@ impl Engine {
             self.forget(&config)?;
             return taken_down.and(Err(e));
         }
+        self.emit_network(&config, "create", None);
         Ok(config)
     }
 

@@ -165,6 +165,7 @@ impl Engine {
         };
         let _table = self.lock_table(Locking::Shared)?;
         self.add_host(&network, &host)?;
+        self.emit_network(&network, "connect", Some(&container.id));
         Ok(Place { network, host, addresses })
     }
 
@@ -302,7 +303,12 @@ impl Engine {
             Err(e) if e.kind == Kind::NotFound => return Ok(()),
             lock => lock?,
         };
-        self.keep_hosts(&network, |other| other != id)
+        let was_there = self.places(&network.id)?.keep(|other| other != id)?;
+        self.tell_resolvers()?;
+        if was_there {
+            self.emit_network(&network, "disconnect", Some(id));
+        }
+        Ok(())
     }
 }
 

@@ -14,6 +14,7 @@ use super::{
 use crate::engine::{
     Engine,
     error::{Error, Kind, Result},
+    events::Type,
     files::{Lock, Locking, read_json},
     image::short,
 };
@@ -49,6 +50,7 @@ impl Engine {
         self.take_down(network, false)?;
         self.forget(network)?;
         drop(lock);
+        self.emit_network(network, "destroy", None);
         Ok(())
     }
 
@@ -118,6 +120,7 @@ impl Engine {
         }
         self.sweep_ports()?;
         self.rest_default_bridge()?;
+        self.emit_prune(Type::Network, 0);
         Ok(removed)
     }
 

@@ -108,6 +108,7 @@ impl Engine {
             names.insert(0, reference.with_tag(tag)?);
         }
         let image = intake.finish(&bytes, Some(&found.bytes), &Notes::default(), &names)?;
+        self.emit_transfer("pull", reference);
         Ok(Pulled { image, digest: found.digest, newer })
     }
 }

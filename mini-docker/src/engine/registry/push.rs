@@ -89,6 +89,7 @@ impl Engine {
         let call = Call { method: Method::PUT, target: &path, headers: &headers, payload: Payload::Bytes(&bytes) };
         push.client.expect(&call)?;
         self.note_pushed(&image, reference, &bytes, &digest)?;
+        self.emit_transfer("push", reference);
         Ok(Pushed { digest, size: bytes.len() as u64 })
     }
 

@@ -75,20 +75,11 @@ impl Engine {
             new.name = super::store::random_id()?;
             new.anonymous = true;
         }
-        let (volume, made) = self.make_volume(new, Durability::Machine)?;
-        if made {
-            self.emit(Type::Volume, "create", &volume.name, &[("driver", LOCAL)]);
-        }
-        Ok(volume)
+        self.ensure_volume(new, Durability::Machine)
     }
 
     /// As [`Engine::create_volume`], for one who holds the lock of the volumes.
     pub(super) fn ensure_volume(&self, new: NewVolume, durability: Durability) -> Result<Volume> {
-        self.make_volume(new, durability).map(|(volume, _)| volume)
-    }
-
-    /// The volume, and whether it was not there before.
-    fn make_volume(&self, new: NewVolume, durability: Durability) -> Result<(Volume, bool)> {
         let name = &new.name;
         check_name(name)?;
         if !matches!(new.driver.as_str(), "" | LOCAL) {
@@ -99,7 +90,7 @@ impl Engine {
         }
         local::check(&new.options).map_err(|why| Error::invalid(format!("create {name}: {why}")))?;
         if let Some(volume) = self.read_volume(name)? {
-            return Ok((volume, false));
+            return Ok(volume);
         }
         let volume = Volume {
             name: new.name,
@@ -108,8 +99,10 @@ impl Engine {
             options: new.options,
             anonymous: new.anonymous,
         };
-        let made = self.publish(&volume, durability)?;
-        Ok((self.volume(&volume.name)?, made))
+        if self.publish(&volume, durability)? {
+            self.emit(Type::Volume, "create", &volume.name, &[("driver", LOCAL)]);
+        }
+        self.volume(&volume.name)
     }
 
     /// False where somebody else was first.

@@ -37,7 +37,6 @@ impl Engine {
         let busy = || Error::conflict(format!("remove {name}: volume is in use: it is being filled, wait until it is"));
         let garbage = self.set_volume_aside(name)?.ok_or_else(busy)?;
         drop(alone);
-        self.emit(Type::Volume, "destroy", name, &[("driver", LOCAL)]);
         garbage.clear()
     }
 
@@ -61,6 +60,7 @@ impl Engine {
             pruned.space += disk_usage(&path.join("_data"))?;
         }
         garbage.clear()?;
+        self.emit_prune(Type::Volume, pruned.space);
         Ok(pruned)
     }
 
@@ -100,7 +100,9 @@ impl Engine {
         };
         // Or what it stands for would be taken apart.
         self.unmount_volume(name)?;
-        self.store.set_aside(&self.store.volume(name)).map(Some)
+        let garbage = self.store.set_aside(&self.store.volume(name))?;
+        self.emit(Type::Volume, "destroy", name, &[("driver", LOCAL)]);
+        Ok(Some(garbage))
     }
 
     /// Bytes that the volume's files take.

@@ -59,7 +59,9 @@ impl Engine {
             return Err(Error::invalid(message));
         }
         for candidate in candidates {
-            loaded(take_in(&archive, &intake, candidate)?);
+            let taken = take_in(&archive, &intake, candidate)?;
+            self.emit_image("load", &taken.image.id);
+            loaded(taken);
         }
         Ok(())
     }

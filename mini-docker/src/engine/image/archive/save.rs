@@ -72,7 +72,11 @@ impl Engine {
             archive: Builder::new(io::BufWriter::with_capacity(256 << 10, writer)),
             written: BTreeSet::new(),
         };
-        save.everything(&images)
+        save.everything(&images)?;
+        for (image, _) in &images {
+            self.emit_image("save", &image.id);
+        }
+        Ok(())
     }
 }
 

@@ -3,6 +3,8 @@
 #   make demo     a root filesystem, a build, and a container, each command shown before its output
 #   make test     formatting, lints, all tests; installs what they need
 #   make bench    start-up time beside bubblewrap and crun; writes benches/README.md's table
+#   make bench-setup   installs the peers: runc, podman, docker, QEMU
+#   make bench-report  process, containers and machines beside each other: REPORT=--quick ends in two minutes
 #   make test-v2  the tests of cgroups in guests with cgroup v2, and v1, alone: QEMU without acceleration, a minute
 #   make test-programs  PostgreSQL, redis and nginx from Debian's packages keep their data in volumes: minutes, and a network
 #   make test-builds  Dockerfiles on Debian: apt, a server in Python, a static program: minutes, and a network
@@ -20,9 +22,10 @@ DEMO_PACKAGES := $(BUILD_PACKAGES) busybox-static
 TEST_PACKAGES := $(DEMO_PACKAGES) shellcheck binutils xz-utils util-linux uidmap strace docker-registry skopeo umoci jq iproute2 nftables
 PROGRAMS_PACKAGES := $(DEMO_PACKAGES) mmdebstrap
 BUILDS_PACKAGES := $(DEMO_PACKAGES) mmdebstrap
+PEERS_PACKAGES := runc podman docker.io iptables qemu-system-x86 util-linux
 BENCH_PACKAGES := $(DEMO_PACKAGES) bubblewrap crun hyperfine jq
 
-.PHONY: book check demo test test-programs test-builds test-v2 build lint bench soak packages-demo packages-test packages-programs packages-builds packages-bench
+.PHONY: bench-setup bench-report packages-peers book check demo test test-programs test-builds test-v2 build lint bench soak packages-demo packages-test packages-programs packages-builds packages-bench
 
 demo: packages-demo
 	@$(MAKE) --no-print-directory build
@@ -80,12 +83,23 @@ bench: packages-bench
 	@$(MAKE) --no-print-directory build
 	@bash benches/startup.sh
 
+# The peers, and a machine with Debian's kernel for clouds: packages of QEMU's are installed, the kernel is unpacked alone.
+bench-setup: packages-bench packages-peers
+	mkdir -p target/bench/archives/partial
+	apt-get -o APT::Sandbox::User=root -o Dir::Cache::archives=$(abspath target/bench/archives) install -qy --download-only --no-install-recommends --reinstall linux-image-cloud-amd64
+	for package in target/bench/archives/linux-image-*.deb; do dpkg-deb -x $$package target/bench; done
+
+# Needs a dockerd that runs, to have docker in it.
+bench-report:
+	$(CARGO) build --release --locked --workspace
+	$(CARGO) run --release --locked -q -p benches -- startup $(REPORT)
+
 soak: packages-test
 	MINI_DOCKER_SOAK=1 $(CARGO) test --release -p mini-docker --test lifecycle -- --nocapture
 
 # Asks apt only for what is missing, so that a prepared machine needs no network. Named one by one: make looks for no
 # pattern rule for a phony target.
-packages-demo packages-test packages-programs packages-builds packages-bench: packages-%:
+packages-demo packages-test packages-programs packages-builds packages-bench packages-peers: packages-%:
 	@missing=$$(for p in $($(shell echo $* | tr a-z A-Z)_PACKAGES); do \
 	    dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
 	if [ -n "$$missing" ]; then \

@@ -1,7 +1,11 @@
 //! What containers cost.
 #![forbid(unsafe_code)]
+// Figures are rounded for people.
+#![allow(clippy::cast_precision_loss)]
 
 pub mod ladder;
+pub mod marked;
+pub mod startup;
 
 /// The middle one.
 pub fn median(times: &mut [f64]) -> f64 {

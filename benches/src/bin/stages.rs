@@ -158,12 +158,7 @@ fn report(measured: &[Measured], ours: f64, c: f64, count: usize) -> Result<()> 
     let path = Path::new(HERE).join("results/stages.json");
     fs::create_dir_all(Path::new(HERE).join("results"))?;
     fs::write(path, serde_json::to_string_pretty(&results)? + "\n")?;
-    let readme = Path::new(HERE).join("README.md");
-    let text = fs::read_to_string(&readme)?;
-    let marked = |text: &str| Some(text.split_once("<!-- stages -->\n")?.1.split_once("<!-- end -->")?.0.to_owned());
-    let old = marked(&text).ok_or("benches/README.md has no marks")?;
-    fs::write(readme, text.replacen(&format!("<!-- stages -->\n{old}"), &format!("<!-- stages -->\n{table}"), 1))?;
-    Ok(())
+    benches::marked::replace(&Path::new(HERE).join("README.md"), "stages", &table)
 }
 
 fn round(us: f64) -> f64 {

@@ -1,10 +1,11 @@
 //! Ports of the host, held so that nobody else gets them.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
     os::fd::{AsRawFd, OwnedFd},
 };
 
+use nix::libc::linger;
 use nix::sys::{
     resource::{Resource, getrlimit, setrlimit},
     socket::{
@@ -79,6 +80,17 @@ pub fn hold_again(bindings: &[Binding]) -> Vec<OwnedFd> {
     with_many_files(|| bindings.iter().flat_map(one).collect())
 }
 
+/// Ends connections that came before the way led to the container, so that clients ask again and do not wait for ever.
+pub(crate) fn turn_away(sockets: &[OwnedFd]) {
+    for listener in sockets.iter().filter_map(|socket| socket.try_clone().ok()).map(TcpListener::from) {
+        // Of UDP there are none, and no more than waited wait.
+        while let Ok((early, _)) = listener.accept() {
+            // Without this it is closed in order, and the client reads an end.
+            let _ = setsockopt(&early, sockopt::Linger, &linger { l_onoff: 1, l_linger: 0 });
+        }
+    }
+}
+
 type Held = Result<(Vec<Binding>, Vec<OwnedFd>), (u16, Errno)>;
 
 /// Lets the kernel choose a port that is free in all families.
@@ -120,7 +132,7 @@ fn hold_one(protocol: Protocol, at: SocketAddr) -> Result<(OwnedFd, u16), Errno>
         Protocol::Udp => SockProtocol::Udp,
         Protocol::Sctp => return Err(Errno::EPROTONOSUPPORT),
     };
-    let socket = socket(family, kind, SockFlag::SOCK_CLOEXEC, number)?;
+    let socket = socket(family, kind, SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK, number)?;
     if at.is_ipv6() {
         setsockopt(&socket, sockopt::Ipv6V6Only, &true)?;
     }
@@ -167,5 +179,22 @@ pub(crate) fn advice(errno: Errno, port: u16) -> Option<String> {
         Errno::EPROTONOSUPPORT => Some("ports of SCTP cannot be published yet".to_owned()),
         Errno::EMFILE => Some("a published port takes an open file: raise `ulimit -n`".to_owned()),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Read, net::TcpStream};
+
+    use super::*;
+
+    #[test]
+    fn who_came_too_early_is_told() {
+        let publish: Publish = "127.0.0.1::80".parse().unwrap();
+        let (bindings, sockets) = hold(&publish, true, false).unwrap();
+        let mut early = TcpStream::connect((bindings[0].address, bindings[0].host)).unwrap();
+        turn_away(&sockets);
+        let told = early.read(&mut [0]).unwrap_err();
+        assert_eq!(told.kind(), std::io::ErrorKind::ConnectionReset);
     }
 }

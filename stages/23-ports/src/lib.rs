@@ -138,7 +138,9 @@ impl Primitive for Ports {
         }
         let what = || format!("nftables(table {}, {} elements)", self.table, all.len());
         netlink::act(host, what, || table::add(&socket, &self.table, &self.bridge, &all))?;
-        self.open_loopback(host)
+        self.open_loopback(host)?;
+        holder::turn_away(&self.sockets);
+        Ok(())
     }
 }
 

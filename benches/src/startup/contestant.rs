@@ -276,16 +276,20 @@ fn peer(place: &Place, engine: &str) -> Result<Vec<Contestant>> {
     let base: Vec<&str> =
         if engine == "podman" { vec![engine, "--root", &store, "--runroot", &run] } else { vec![engine] };
     let with = |words: &[&str]| Run::of(&[&base[..], words].concat());
+    // Its own are higher than some machines let anybody raise them.
+    let limits: &[&str] = if engine == "podman" { &["--ulimit", "host"] } else { &[] };
     let version = said(engine, &["--version"])?;
     said_all(&with(&["import", &place.text("root.tar"), NAME]).command)?;
     let port = free_port()?;
     let at = format!("127.0.0.1:{port}");
     let (http, idle) = (format!("{NAME}-http"), format!("{NAME}-idle"));
-    let server = with(&["run", "--name", &http, "-p", &format!("{at}:80"), NAME, "httpd", "-f", "-h", "/www"]);
+    let server = with(
+        &[&["run", "--name", &http, "-p", &format!("{at}:80")], limits, &[NAME, "httpd", "-f", "-h", "/www"]].concat(),
+    );
     let one = |name: &str, options: &[&str]| Contestant {
         name: format!("{engine}{name}"),
         version: version.clone(),
-        word: Some(with(&[&["run", "--rm"], options, &[NAME, "echo", WORD]].concat())),
+        word: Some(with(&[&["run", "--rm"], limits, options, &[NAME, "echo", WORD]].concat())),
         ..Contestant::default()
     };
     Ok(vec![
@@ -294,7 +298,7 @@ fn peer(place: &Place, engine: &str) -> Result<Vec<Contestant>> {
             http: Some(Run { cleanup: with(&["rm", "-f", &http]).command, address: at, ..server }),
             idle: Some(Run {
                 cleanup: with(&["rm", "-f", &idle]).command,
-                ..with(&["run", "-d", "--name", &idle, NAME, IDLE[0], IDLE[1]])
+                ..with(&[&["run", "-d", "--name", &idle], limits, &[NAME, IDLE[0], IDLE[1]]].concat())
             }),
             ..one(", bridge and port", &["-p", "127.0.0.1::80"])
         },

@@ -16,8 +16,8 @@ use super::{
 
 /// What the card of the machine takes, in the order of loading.
 const MODULES: [&str; 8] = [
-    "virtio",
     "virtio_ring",
+    "virtio",
     "virtio_pci_legacy_dev",
     "virtio_pci_modern_dev",
     "virtio_pci",

@@ -168,7 +168,7 @@ fn images_are_found_by_what_they_are() {
     ] {
         assert_eq!(list(arguments), count, "{arguments:?}");
     }
-    assert!(engine.run(&["images", "-f", "nosuch=1"]).refused(1).contains("known are"));
+    assert!(engine.run(&["images", "-f", "nosuch=1"]).refused(1).contains("there are"));
     let format = "{{.Repository}}:{{.Tag}} {{.Digest}}";
     assert_eq!(engine.run(&["images", "--format", format, "two"]).ok(), "two:2 <none>\n");
     let table = engine.run(&["images", "me/one"]).ok();

@@ -32,7 +32,7 @@ impl Completion {
         let mut script = Vec::new();
         clap_complete::generate(shell, &mut Arguments::command(), "mini-docker", &mut script);
         // Whoever reads it may have read enough.
-        let _ = io::Write::write_all(&mut io::stdout(), &script);
+        let _ = io::Write::write_all(&mut super::out::Stdout, &script);
         Ok(0)
     }
 }

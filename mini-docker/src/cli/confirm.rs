@@ -1,6 +1,6 @@
 //! Asks before what cannot be undone.
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal};
 
 use super::{complain, print};
 use crate::engine::error::Error;
@@ -11,7 +11,6 @@ pub(super) fn confirmed(force: bool, warning: &str) -> bool {
         return true;
     }
     print(format_args!("{warning}\nAre you sure you want to continue? [y/N] "));
-    let _ = io::stdout().flush();
     let mut answer = String::new();
     // Read from no terminal, an answer is as good.
     let read = io::stdin().lock().read_line(&mut answer).is_ok();

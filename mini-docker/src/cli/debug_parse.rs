@@ -8,9 +8,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::Outcome;
-use crate::engine::{
-    build::dockerfile::{Arg, Ast, Dockerfile, Expander, Ignore, ParseError},
-    error::Error,
+use crate::{
+    cli::out::Stdout,
+    engine::{
+        build::dockerfile::{Arg, Ast, Dockerfile, Expander, Ignore, ParseError},
+        error::Error,
+    },
 };
 
 #[derive(Debug, Args)]
@@ -48,14 +51,13 @@ fn backslash() -> char {
 impl DebugParse {
     pub(super) fn run() -> Outcome {
         let broken = |e| Error::system("talk on standard input and output", &e);
-        let mut output = io::stdout().lock();
         for line in io::stdin().lock().lines() {
             let answer = match serde_json::from_str(&line.map_err(broken)?) {
                 Ok(request) => answer(request),
                 Err(e) => Err(e.to_string()),
             };
             let answer = answer.unwrap_or_else(|error| json!({ "ok": false, "error": error }));
-            writeln!(output, "{answer}").and_then(|()| output.flush()).map_err(broken)?;
+            writeln!(Stdout, "{answer}").map_err(broken)?;
         }
         Ok(0)
     }

@@ -1,9 +1,6 @@
 //! `events`.
 
-use std::{
-    io::{self, Write},
-    os::fd::AsFd,
-};
+use std::{io::Write, os::fd::AsFd};
 
 use clap::Args;
 use jiff::{Timestamp, tz::TimeZone};
@@ -12,6 +9,7 @@ use serde_json::Value;
 
 use super::{
     Outcome,
+    out::Stdout,
     template::{Data, Template},
 };
 use crate::engine::{
@@ -44,35 +42,9 @@ impl Events {
                 Some(Template::parse(text).map_err(|e| Error::invalid(format!("template parsing error: {e}")))?)
             }
         };
-        let mut events = engine.events()?;
-        // Without --since, and without an end in the past, there are only new ones.
-        let since = self.since.or_else(|| self.until.is_none().then(Timestamp::now));
-        loop {
-            while let Some(event) = events.take()? {
-                let time = Timestamp::from_nanosecond(event.time_nano.into()).unwrap_or_default();
-                if self.until.is_some_and(|until| time > until) {
-                    return Ok(0);
-                }
-                if since.is_none_or(|since| time >= since) && self.wants(&event) {
-                    let line = self.line(template.as_ref(), &event, time)?;
-                    // A closed pipe: nobody wants to know more.
-                    if writeln!(io::stdout(), "{line}").and_then(|()| io::stdout().flush()).is_err() {
-                        return Ok(0);
-                    }
-                }
-            }
-            let left = self.until.map(|until| until.duration_since(Timestamp::now()));
-            if left.is_some_and(|left| !left.is_positive()) {
-                return Ok(0);
-            }
-            let timeout = left.map_or(PollTimeout::NONE, |left| {
-                PollTimeout::try_from(left.as_millis() + 1).unwrap_or(PollTimeout::MAX)
-            });
-            match poll(&mut [PollFd::new(events.as_fd(), PollFlags::POLLIN)], timeout) {
-                Err(nix::Error::EINTR) | Ok(_) => events.clear(),
-                Err(e) => return Err(Error::system("wait for events", &e.into())),
-            }
-        }
+        follow(engine, self.since, self.until, |event, time| {
+            if self.wants(event) { self.line(template.as_ref(), event, time).map(Some) } else { Ok(None) }
+        })
     }
 
     /// Filters of one key are alternatives; but an object has to have all the labels.
@@ -97,6 +69,45 @@ impl Events {
         let attributes = if attributes.is_empty() { String::new() } else { format!(" ({})", attributes.join(", ")) };
         let time = time.to_zoned_datetime(TimeZone::system()).strftime("%Y-%m-%dT%H:%M:%S.%9f%:z").to_string();
         Ok(format!("{time} {} {} {}{attributes}", kind(event.kind), event.action, event.actor.id))
+    }
+}
+
+/// Prints a line for each event that `line` has one for, from `since` until `until` or for ever. Without either there are
+/// only new ones.
+pub(super) fn follow(
+    engine: &Engine,
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
+    line: impl Fn(&Event, Timestamp) -> Result<Option<String>>,
+) -> Outcome {
+    let mut events = engine.events()?;
+    let since = since.or_else(|| until.is_none().then(Timestamp::now));
+    loop {
+        while let Some(event) = events.take()? {
+            let time = Timestamp::from_nanosecond(event.time_nano.into()).unwrap_or_default();
+            if until.is_some_and(|until| time > until) {
+                return Ok(0);
+            }
+            if since.is_some_and(|since| time < since) {
+                continue;
+            }
+            // A closed pipe: nobody wants to know more.
+            if let Some(line) = line(&event, time)?
+                && writeln!(Stdout, "{line}").is_err()
+            {
+                return Ok(0);
+            }
+        }
+        let left = until.map(|until| until.duration_since(Timestamp::now()));
+        if left.is_some_and(|left| !left.is_positive()) {
+            return Ok(0);
+        }
+        let timeout = left
+            .map_or(PollTimeout::NONE, |left| PollTimeout::try_from(left.as_millis() + 1).unwrap_or(PollTimeout::MAX));
+        match poll(&mut [PollFd::new(events.as_fd(), PollFlags::POLLIN)], timeout) {
+            Err(nix::Error::EINTR) | Ok(_) => events.clear(),
+            Err(e) => return Err(Error::system("wait for events", &e.into())),
+        }
     }
 }
 

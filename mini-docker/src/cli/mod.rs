@@ -16,6 +16,7 @@ mod image;
 mod inspect;
 mod leaks;
 mod network;
+mod out;
 mod system;
 mod table;
 mod template;
@@ -297,13 +298,26 @@ fn usage(error: &clap::Error) -> ExitCode {
         std::env::args().nth(1).filter(|arg| !arg.starts_with('-')).map_or(String::new(), |c| format!(" {c}"));
     let (line, code) = match error.kind() {
         ErrorKind::InvalidSubcommand => (line.replace("unrecognized subcommand", "unknown command:"), 1),
-        ErrorKind::MissingRequiredArgument | ErrorKind::TooFewValues => (line.to_owned(), 1),
+        ErrorKind::MissingRequiredArgument => (line.to_owned(), 1),
+        ErrorKind::TooFewValues => (too_few(error).unwrap_or_else(|| line.to_owned()), 1),
         ErrorKind::UnknownArgument if !line.contains("'-") => (line.to_owned(), 1),
         _ => (line.to_owned(), 125),
     };
     let command = if error.kind() == ErrorKind::InvalidSubcommand { String::new() } else { command };
-    eprintln!("mini-docker: {line} {}; see `mini-docker{command} --help`", missing.join(", "));
+    let missing = if missing.is_empty() { String::new() } else { format!(" {}", missing.join(", ")) };
+    eprintln!("mini-docker: {line}{missing}; see `mini-docker{command} --help`");
     ExitCode::from(code)
+}
+
+/// In Docker's words: `requires at least 2 arguments: <CONTAINER> <COMMAND>...`.
+fn too_few(error: &clap::Error) -> Option<String> {
+    use clap::error::{ContextKind, ContextValue};
+    match (error.get(ContextKind::MinValues)?, error.get(ContextKind::InvalidArg)?) {
+        (ContextValue::Number(least), ContextValue::String(names)) => {
+            Some(format!("requires at least {least} arguments: {names}"))
+        }
+        _ => None,
+    }
 }
 
 fn complain(error: &Error) {
@@ -334,7 +348,7 @@ fn each_that(names: &[String], mut act: impl FnMut(&str) -> Result<bool, Error>)
 
 /// Prints without dying of a closed pipe: `mini-docker ps | head -1`.
 fn print(text: std::fmt::Arguments) {
-    let _ = io::stdout().write_fmt(text);
+    let _ = out::Stdout.write_fmt(text);
 }
 
 #[cfg(test)]

@@ -1,9 +1,6 @@
 //! `volume`: all that is done with volumes.
 
-use std::{
-    collections::BTreeMap,
-    io::{self, BufRead, Write},
-};
+use std::collections::BTreeMap;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -13,10 +10,13 @@ use super::{
     format::{self, Listing, Row},
     print, units,
 };
-use crate::engine::{
-    Engine, Error,
-    filter::Filters,
-    volume::{LOCAL, NewVolume, Volume},
+use crate::{
+    cli::confirm::confirmed,
+    engine::{
+        Engine, Error,
+        filter::Filters,
+        volume::{LOCAL, NewVolume, Volume},
+    },
 };
 
 #[derive(Debug, Subcommand)]
@@ -205,7 +205,9 @@ impl Prune {
             return Err(Error::invalid("conflicting options: cannot specify both --all and --filter all"));
         }
         let all = self.all || all == Some(true);
-        if !self.force && !confirmed(all) {
+        let which = if all { "all" } else { "anonymous" };
+        let what = format!("{which} local volumes not used by at least one container");
+        if !confirmed(self.force, &format!("WARNING! This will remove {what}.")) {
             return Err(Error::invalid("volume prune has been cancelled"));
         }
         let pruned = engine.prune_volumes(|volume| (all || volume.anonymous) && filters.labels(&volume.labels))?;
@@ -215,16 +217,4 @@ impl Prune {
         print(format_args!("Total reclaimed space: {}\n", units::exact_size(pruned.space)));
         Ok(0)
     }
-}
-
-fn confirmed(all: bool) -> bool {
-    let which = if all { "all" } else { "anonymous" };
-    print(format_args!(
-        "WARNING! This will remove {which} local volumes not used by at least one container.\nAre you sure you want to continue? [y/N] "
-    ));
-    let _ = io::stdout().flush();
-    let mut answer = String::new();
-    // No answer is no.
-    let _ = io::stdin().lock().read_line(&mut answer);
-    matches!(answer.trim(), "y" | "Y")
 }

@@ -6,10 +6,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::engine::{
-    Engine, Error,
-    error::{Context as _, Result},
-    image::Image,
+use crate::{
+    cli::out::Stdout,
+    engine::{
+        Engine, Error,
+        error::{Context as _, Result},
+        image::Image,
+    },
 };
 
 /// One `--output`.
@@ -85,11 +88,10 @@ impl Output {
 /// Writes a file whole or not at all, or standard output.
 pub(super) fn to(path: &Path, act: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
     if path == Path::new(STDOUT) {
-        let mut stdout = io::stdout().lock();
-        if stdout.is_terminal() {
+        if io::stdout().is_terminal() {
             return Err(Error::invalid("dest file is required for an archive: refusing to write to the terminal"));
         }
-        return act(&mut stdout).and_then(|()| stdout.flush().doing("write", path));
+        return act(&mut Stdout);
     }
     // Whole or not at all.
     let name = path.file_name().ok_or_else(|| Error::invalid(format!("{} names no file", path.display())))?;

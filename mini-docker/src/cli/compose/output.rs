@@ -1,13 +1,14 @@
 //! What several containers write, line by line in one stream, each with the name of its own before it.
 
 use std::{
-    io::{self, BufWriter, IsTerminal, StdoutLock, Write},
+    io::{self, BufWriter, IsTerminal, Write},
     os::fd::BorrowedFd,
 };
 
 use jiff::Timestamp;
 
 use crate::{
+    cli::out::Stdout,
     compose::execute::Running,
     engine::{
         container::Container,
@@ -51,7 +52,7 @@ struct Source {
 pub(super) struct Show {
     sources: Vec<Source>,
     style: Style,
-    out: BufWriter<StdoutLock<'static>>,
+    out: BufWriter<Stdout>,
     /// Whose line is not at its end.
     open: Option<(usize, Stream)>,
     /// Whether nobody reads any more.
@@ -97,7 +98,7 @@ impl Show {
                 next: None,
             });
         }
-        Ok(Self { sources, style, out: BufWriter::new(io::stdout().lock()), open: None, closed: false })
+        Ok(Self { sources, style, out: BufWriter::new(Stdout), open: None, closed: false })
     }
 
     /// Prints what there is by now, in the order in which it was written. False where nobody reads it.

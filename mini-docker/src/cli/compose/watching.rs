@@ -1,20 +1,15 @@
 //! `compose events` and `compose wait`.
 
-use std::{
-    io::{self, Write},
-    os::fd::AsFd,
-};
-
 use clap::Args;
 use jiff::{Timestamp, tz::TimeZone};
-use nix::{
-    errno::Errno,
-    poll::{PollFd, PollFlags, PollTimeout, poll},
-};
 use serde_json::json;
 
 use crate::{
-    cli::{Outcome, events::moment, print},
+    cli::{
+        Outcome,
+        events::{follow, moment},
+        print,
+    },
     compose::execute::Running,
     engine::{
         error::Error,
@@ -40,33 +35,9 @@ pub(super) struct Events {
 
 impl Events {
     pub(super) fn run(self, running: Running) -> Outcome {
-        let mut events = running.engine.events()?;
-        // Without --since, and without an end in the past, there are only new ones.
-        let since = self.since.or_else(|| self.until.is_none().then(Timestamp::now));
-        loop {
-            while let Some(event) = events.take()? {
-                let time = Timestamp::from_nanosecond(event.time_nano.into()).unwrap_or_default();
-                if self.until.is_some_and(|until| time > until) {
-                    return Ok(0);
-                }
-                let wanted = since.is_none_or(|since| time >= since) && self.wants(running, &event);
-                // A closed pipe: nobody wants to know more.
-                if wanted && writeln!(io::stdout(), "{}", self.line(&event, time)).is_err() {
-                    return Ok(0);
-                }
-            }
-            let left = self.until.map(|until| until.duration_since(Timestamp::now()));
-            if left.is_some_and(|left| !left.is_positive()) {
-                return Ok(0);
-            }
-            let timeout = left.map_or(PollTimeout::NONE, |left| {
-                PollTimeout::try_from(left.as_millis() + 1).unwrap_or(PollTimeout::MAX)
-            });
-            match poll(&mut [PollFd::new(events.as_fd(), PollFlags::POLLIN)], timeout) {
-                Err(Errno::EINTR) | Ok(_) => events.clear(),
-                Err(e) => return Err(Error::system("wait for events", &e.into())),
-            }
-        }
+        follow(running.engine, self.since, self.until, |event, time| {
+            Ok(self.wants(running, event).then(|| self.line(event, time)))
+        })
     }
 
     fn wants(&self, running: Running, event: &Event) -> bool {

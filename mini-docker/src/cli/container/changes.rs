@@ -9,7 +9,7 @@ use std::{
 use clap::Args;
 
 use crate::{
-    cli::{Outcome, print},
+    cli::{Outcome, out::Stdout, print},
     engine::{Engine, Error, changes::Change, error::Context},
 };
 
@@ -49,7 +49,7 @@ impl Export {
             if io::stdout().is_terminal() {
                 return Err(Error::invalid("cowardly refusing to save to a terminal: use the -o flag or redirect"));
             }
-            return engine.export(&container, io::stdout().lock()).map(|()| 0);
+            return engine.export(&container, Stdout).map(|()| 0);
         };
         // Whole or not at all: another file of that name stays until this one is complete.
         let part = path.with_extension(format!("part-{}", std::process::id()));

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 use clap::Args;
 
 use crate::{
-    cli::{Outcome, units},
+    cli::{Outcome, out::Stdout, units},
     engine::{
         Engine, Error, Result,
         cp::{self, End, How},
@@ -53,7 +53,7 @@ impl Cp {
             if io::stdout().is_terminal() {
                 return invalid("refusing to write an archive to a terminal: redirect it, or name a path");
             }
-            cp::copy_out(&from, io::stdout().lock(), how)?;
+            cp::copy_out(&from, Stdout, how)?;
             return self.tell(engine).map(|()| 0);
         }
         let bytes =

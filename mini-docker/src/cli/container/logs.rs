@@ -1,12 +1,16 @@
 //! `logs`.
 
-use std::io::{self, BufWriter, StderrLock, StdoutLock, Write};
+use std::io::{self, BufWriter, Write};
 
 use clap::Args;
 use jiff::Timestamp;
 
 use crate::{
-    cli::{Outcome, events::moment},
+    cli::{
+        Outcome,
+        events::moment,
+        out::{Stderr, Stdout},
+    },
     engine::{
         Engine, Error,
         log::{self, Entry, Stream},
@@ -73,8 +77,8 @@ impl Logs {
 
 /// Writes entries to the stream that they came from.
 struct Printer {
-    out: BufWriter<StdoutLock<'static>>,
-    err: BufWriter<StderrLock<'static>>,
+    out: BufWriter<Stdout>,
+    err: BufWriter<Stderr>,
     last: Stream,
     timestamps: bool,
     details: bool,
@@ -84,7 +88,7 @@ struct Printer {
 
 impl Printer {
     fn new(timestamps: bool, details: bool) -> Self {
-        let (out, err) = (BufWriter::new(io::stdout().lock()), BufWriter::new(io::stderr().lock()));
+        let (out, err) = (BufWriter::new(Stdout), BufWriter::new(Stderr));
         Self { out, err, last: Stream::Stdout, timestamps, details, begins: [true; 2] }
     }
 

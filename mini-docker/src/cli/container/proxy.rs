@@ -18,7 +18,7 @@ use process::sys;
 use tty::RawMode;
 
 use crate::{
-    cli::{Outcome, detach_keys::DetachKeys},
+    cli::{Outcome, detach_keys::DetachKeys, out::write_through},
     engine::{
         Engine, Error, Result,
         container::{Config, Container},
@@ -219,17 +219,4 @@ fn pump(from: &mut Option<OwnedFd>, to: BorrowedFd, buffer: &mut [u8]) -> bool {
             false
         }
     }
-}
-
-/// Writes all of it, also to one who shares the file's O_NONBLOCK with others.
-pub(super) fn write_through(to: BorrowedFd, mut bytes: &[u8]) -> nix::Result<()> {
-    while !bytes.is_empty() {
-        match write(to, bytes) {
-            Ok(length) => bytes = &bytes[length..],
-            Err(Errno::EINTR) => {}
-            Err(Errno::EAGAIN) => drop(poll(&mut [PollFd::new(to, PollFlags::POLLOUT)], PollTimeout::NONE)?),
-            Err(errno) => return Err(errno),
-        }
-    }
-    Ok(())
 }

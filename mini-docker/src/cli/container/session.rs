@@ -19,9 +19,8 @@ use nix::{
 use process::sys;
 use tty::RawMode;
 
-use super::proxy::write_through;
 use crate::{
-    cli::detach_keys::DetachKeys,
+    cli::{detach_keys::DetachKeys, out::write_through},
     engine::{
         Engine, Error, Result,
         container::Container,

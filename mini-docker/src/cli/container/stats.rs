@@ -13,6 +13,7 @@ use crate::{
     cli::{
         Outcome,
         format::{Listing, Row},
+        out::Stdout,
         print, units,
     },
     engine::{
@@ -134,9 +135,9 @@ fn show(text: &str) -> Result<()> {
     use std::io::Write;
     let written = if io::stdout().is_terminal() {
         // Home, each line to its end, and the rest of the screen: no flicker.
-        write!(io::stdout(), "\x1b[H{}\x1b[J", text.replace('\n', "\x1b[K\n"))
+        write!(Stdout, "\x1b[H{}\x1b[J", text.replace('\n', "\x1b[K\n"))
     } else {
-        write!(io::stdout(), "{text}")
+        write!(Stdout, "{text}")
     };
-    written.and_then(|()| io::stdout().flush()).map_err(|e| crate::engine::Error::system("print", &e))
+    written.map_err(|e| crate::engine::Error::system("print", &e))
 }

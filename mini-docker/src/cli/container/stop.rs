@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::{
     cli::{Outcome, each},
-    engine::{Engine, signal},
+    engine::{Engine, Result, signal},
 };
 
 #[derive(Debug, Args)]
@@ -12,22 +12,36 @@ pub(crate) struct Stop {
     /// Containers, by name, id, or the beginning of an id
     #[arg(value_name = "CONTAINER", required = true)]
     containers: Vec<String>,
+    #[command(flatten)]
+    manner: Manner,
+}
+
+/// How containers are asked to end.
+#[derive(Debug, Args)]
+pub(super) struct Manner {
     /// Signal to send first
     #[arg(short, long)]
     signal: Option<String>,
     /// Seconds to wait before killing the container; -1: for ever
     #[arg(short = 't', long, alias = "time", value_name = "SECONDS", allow_negative_numbers = true)]
-    timeout: Option<i64>,
+    pub(super) timeout: Option<i64>,
+}
+
+impl Manner {
+    pub(super) fn signal(&self) -> Result<Option<i32>> {
+        self.signal.as_deref().map(signal::parse).transpose()
+    }
 }
 
 impl Stop {
     pub(crate) fn run(self, engine: &Engine) -> Outcome {
-        let signal = self.signal.as_deref().map(signal::parse).transpose()?;
+        let Manner { timeout, .. } = self.manner;
+        let signal = self.manner.signal()?;
         // All are asked first, so that they take their time side by side.
         let mut stopping: Vec<_> = self
             .containers
             .iter()
-            .map(|name| Some(engine.container(name).and_then(|c| engine.begin_stop(&c, signal, self.timeout))))
+            .map(|name| Some(engine.container(name).and_then(|c| engine.begin_stop(&c, signal, timeout))))
             .collect();
         let mut asked = stopping.iter_mut();
         each(&self.containers, |_| match asked.next().and_then(Option::take) {

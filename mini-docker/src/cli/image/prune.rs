@@ -1,12 +1,10 @@
 //! `image prune`.
 
-use std::io::{self, BufRead, Write};
-
 use clap::Args;
 
 use super::rmi::print_removed;
 use crate::{
-    cli::{Outcome, print, units},
+    cli::{Outcome, confirm::confirmed, print, units},
     engine::{Engine, image::Filters},
 };
 
@@ -29,7 +27,7 @@ impl Prune {
         let all = self.all || filters.dangling() == Some(false);
         let what =
             if all { "all images without at least one container associated to them" } else { "all dangling images" };
-        if !self.force && !confirmed(&format!("WARNING! This will remove {what}.")) {
+        if !confirmed(self.force, &format!("WARNING! This will remove {what}.")) {
             return Ok(0);
         }
         let pruned = engine.prune_images(all, &filters)?;
@@ -41,13 +39,4 @@ impl Prune {
         print(format_args!("Total reclaimed space: {}\n", units::exact_size(pruned.reclaimed)));
         Ok(0)
     }
-}
-
-fn confirmed(warning: &str) -> bool {
-    print(format_args!("{warning}\nAre you sure you want to continue? [y/N] "));
-    let _ = io::stdout().flush();
-    let mut answer = String::new();
-    // What cannot be read is no yes.
-    let _ = io::stdin().lock().read_line(&mut answer);
-    matches!(answer.trim(), "y" | "Y")
 }

@@ -10,7 +10,7 @@ use std::{
 use clap::Args;
 
 use crate::{
-    cli::{Outcome, print},
+    cli::{Outcome, out::Stdout, print},
     engine::{
         Engine, Error,
         error::{Context, Result},
@@ -34,7 +34,7 @@ impl Save {
             if io::stdout().is_terminal() {
                 return Err(Error::invalid("cowardly refusing to save to a terminal. Use the -o flag or redirect"));
             }
-            engine.save(&self.images, io::stdout().lock())?;
+            engine.save(&self.images, Stdout)?;
             return Ok(0);
         };
         // Whole or not at all.

@@ -1,13 +1,11 @@
 //! `network rm` and `network prune`.
 
-use std::io::{self, BufRead, Write};
-
 use clap::Args;
 use jiff::{SignedDuration, Timestamp};
 
 use super::list::{has_label, has_labels, parse};
 use crate::{
-    cli::{Outcome, each_that, print},
+    cli::{Outcome, confirm::confirmed, each_that, print},
     engine::{Engine, Error, Result, error::Kind, network::Config},
 };
 
@@ -44,7 +42,8 @@ impl Prune {
     pub(crate) fn run(self, engine: &Engine) -> Outcome {
         let filters = parse(&self.filter, &["label", "label!", "until"])?;
         let until = filters.iter().find(|(key, _)| key == "until").map(|(_, value)| moment(value)).transpose()?;
-        if !self.force && !confirmed()? {
+        let warning = "WARNING! This will remove all custom networks not used by at least one container.";
+        if !confirmed(self.force, warning) {
             return Ok(0);
         }
         let meant = |network: &Config| {
@@ -59,16 +58,6 @@ impl Prune {
         }
         Ok(0)
     }
-}
-
-fn confirmed() -> Result<bool> {
-    print(format_args!(
-        "WARNING! This will remove all custom networks not used by at least one container.\nAre you sure you want to continue? [y/N] "
-    ));
-    let _ = io::stdout().flush();
-    let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer).map_err(|e| Error::system("read the answer", &e))?;
-    Ok(["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
 }
 
 /// A time of RFC 3339, seconds since 1970, or how long ago: `10m`, `1h30m`.

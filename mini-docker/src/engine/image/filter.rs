@@ -1,18 +1,17 @@
 //! Which images are meant, by Docker's filters.
 
-use jiff::{Timestamp, ToSpan};
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
 
 use super::Listed;
-use crate::engine::{
-    Engine,
-    error::{Error, Result},
-};
+use crate::engine::{Engine, error::Result, filter};
 
-/// Conditions that all have to hold; of several of one kind one is enough, but for labels.
+/// Conditions that all have to hold.
 #[derive(Debug, Clone, Default)]
 pub struct Filters {
+    asked: filter::Filters,
     dangling: Option<bool>,
-    labels: Vec<Label>,
     references: Vec<String>,
     /// Made before this moment.
     until: Option<Timestamp>,
@@ -21,50 +20,23 @@ pub struct Filters {
     since: Option<Timestamp>,
 }
 
-#[derive(Debug, Clone)]
-struct Label {
-    key: String,
-    value: Option<String>,
-    wanted: bool,
-}
-
 impl Filters {
     /// Reads `KEY=VALUE` filters; `known` are the keys that the command has.
     pub fn parse(engine: &Engine, texts: &[String], known: &[&str]) -> Result<Self> {
-        let mut filters = Self::default();
-        for text in texts {
-            let invalid = |why: &str| Error::invalid(format!("invalid filter {text:?}: {why}"));
-            let (key, value) = text.split_once('=').ok_or_else(|| invalid("write it as KEY=VALUE"))?;
-            let (key, value) = (key.trim(), value.trim());
-            if !known.contains(&key) {
-                return Err(invalid(&format!("known are {}", known.join(", "))));
-            }
-            // Of an image that is not there, as of any other mistake, Docker says what is wrong.
-            let made = |name: &str| engine.image(name).map(|image| image.config.created.unwrap_or(Timestamp::MIN));
-            match key {
-                "dangling" => {
-                    let value = match value {
-                        "true" | "1" | "t" | "T" | "TRUE" | "True" => true,
-                        "false" | "0" | "f" | "F" | "FALSE" | "False" => false,
-                        _ => return Err(invalid("it is true or false")),
-                    };
-                    filters.dangling = Some(value);
-                }
-                "label" | "label!" => {
-                    let (name, value) = match value.split_once('=') {
-                        Some((name, value)) => (name, Some(value.to_owned())),
-                        None => (value, None),
-                    };
-                    filters.labels.push(Label { key: name.to_owned(), value, wanted: key == "label" });
-                }
-                "reference" => filters.references.push(value.to_owned()),
-                "until" => filters.until = Some(moment(value).ok_or_else(|| invalid("it is a time or a duration"))?),
-                "before" => filters.before = Some(made(value)?),
-                "since" => filters.since = Some(made(value)?),
-                _ => return Err(invalid("it is not known")),
-            }
-        }
-        Ok(filters)
+        let asked = filter::Filters::parse(texts, known)?;
+        // Of an image that is not there, as of any other mistake, Docker says what is wrong.
+        let made = |key: &str| {
+            let image = asked.values(key).last().map(|name| engine.image(name)).transpose()?;
+            Ok(image.map(|image| image.config.created.unwrap_or(Timestamp::MIN)))
+        };
+        Ok(Self {
+            dangling: asked.switch("dangling")?,
+            references: asked.values("reference").to_vec(),
+            until: asked.until()?,
+            before: made("before")?,
+            since: made("since")?,
+            asked,
+        })
     }
 
     /// Adds a pattern of names.
@@ -86,13 +58,9 @@ impl Filters {
     pub fn allow(&self, listed: &Listed, dangling: bool) -> bool {
         let config = &listed.image.config;
         let made = config.created.unwrap_or(Timestamp::MIN);
-        let labels = config.config.labels.as_ref();
-        let has = |label: &Label| {
-            let value = labels.and_then(|labels| labels.get(&label.key));
-            value.is_some_and(|value| label.value.as_ref().is_none_or(|wanted| wanted == value)) == label.wanted
-        };
+        let none = BTreeMap::new();
         self.dangling.is_none_or(|wanted| wanted == dangling)
-            && self.labels.iter().all(has)
+            && self.asked.labels(config.config.labels.as_ref().unwrap_or(&none))
             && self.until.is_none_or(|limit| made < limit)
             && self.before.is_none_or(|limit| made < limit)
             && self.since.is_none_or(|limit| made > limit)
@@ -106,36 +74,6 @@ impl Filters {
         };
         self.references.is_empty() || self.references.iter().any(fits)
     }
-}
-
-/// A time in RFC 3339 or seconds since 1970, or how long ago.
-fn moment(text: &str) -> Option<Timestamp> {
-    if let Ok(seconds) = text.parse::<i64>() {
-        return Timestamp::from_second(seconds).ok();
-    }
-    if let Ok(at) = text.parse::<Timestamp>() {
-        return Some(at);
-    }
-    if let Ok(at) = text.parse::<jiff::civil::DateTime>() {
-        return jiff::tz::TimeZone::UTC.to_timestamp(at).ok();
-    }
-    let mut rest = text;
-    let mut milliseconds = 0_i64;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit())?;
-        let number: i64 = rest[..digits].parse().ok()?;
-        let unit = rest[digits..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |at| digits + at);
-        let each = match &rest[digits..unit] {
-            "ms" => 1,
-            "s" => 1000,
-            "m" => 60_000,
-            "h" => 3_600_000,
-            _ => return None,
-        };
-        milliseconds = milliseconds.checked_add(number.checked_mul(each)?)?;
-        rest = &rest[unit..];
-    }
-    Timestamp::now().checked_sub(milliseconds.milliseconds()).ok()
 }
 
 /// Go's path.Match: `*` and `?` stand for anything but a slash, `[a-z]` for one of these.
@@ -192,19 +130,6 @@ mod tests {
             ("a\\*", "a*", true),
         ] {
             assert_eq!(matches(pattern, text), fits, "{pattern} {text}");
-        }
-    }
-
-    #[test]
-    fn moments_are_times_or_ages() {
-        assert_eq!(moment("0"), Some(Timestamp::UNIX_EPOCH));
-        assert_eq!(moment("1970-01-01T00:00:00Z"), Some(Timestamp::UNIX_EPOCH));
-        assert_eq!(moment("1970-01-01"), Some(Timestamp::UNIX_EPOCH));
-        assert_eq!(moment("1970-01-01T00:00:00"), Some(Timestamp::UNIX_EPOCH));
-        let hour = Timestamp::now().duration_since(moment("1h").unwrap()).as_secs();
-        assert!((3599..3700).contains(&hour));
-        for bad in ["", "1x", "h", "1h1", "x"] {
-            assert!(moment(bad).is_none() || bad.is_empty(), "{bad}");
         }
     }
 }

@@ -95,3 +95,50 @@ fn profiles_choose_services() {
     assert_eq!(compose(files, &["--profile", "debug", "config", "--services"]).ok(), "a\nb\n");
     assert_eq!(compose(files, &["config", "--profiles"]).ok(), "debug\n");
 }
+
+#[test]
+fn every_mistake_is_said_with_its_file_line_column_and_key() {
+    let service = |rest: &str| format!("services:\n  web:\n    image: x\n    {rest}\n");
+    for (file, place, words) in [
+        ("services:\n\tweb:\n".to_owned(), "2:1", "YAML knows no tabs"),
+        ("services:\n  web:\n    image: x\n   ports: [80]\n".to_owned(), "4:4", "failed to parse"),
+        (service("image: y"), "3:5", "services.web: duplicate entry"),
+        ("service:\n  web: {image: x}\n".to_owned(), "1:1", "did you mean services?"),
+        (service("enviroment: {A: b}"), "4:5", "services.web.enviroment"),
+        ("services:\n  web: nginx\n".to_owned(), "2:3", "services.web: must be a mapping"),
+        (service("ports: ['80:http']"), "4:5", "services.web.ports: Invalid containerPort: http"),
+        (service("ports: {80: 80}"), "4:5", "services.web.ports: non-string key 80"),
+        (
+            service("volumes: ['data:/d']"),
+            "4:5",
+            "services.web.volumes: service \"web\" refers to undefined volume data",
+        ),
+        (service("networks: [front]"), "4:5", "services.web.networks:"),
+        (service("depends_on: {db: {condition: healthy}}"), "4:23", "services.web.depends_on.db.condition"),
+        (service("mem_limit: 12q"), "4:5", "services.web.mem_limit:"),
+        (service("healthcheck: {test: x, interval: 5}"), "4:28", "services.web.healthcheck.interval"),
+        (service("healthcheck: {test: [curl]}"), "4:19", "services.web.healthcheck.test"),
+        (service("command: echo ${A!b}"), "4:5", "services.web.command: invalid interpolation format"),
+        (service("env_file: nope.env"), "4:5", "services.web.env_file: env file"),
+        (service("extends: {file: nope.yaml, service: a}"), "4:5", "services.web.extends: read"),
+        (service("secrets: [pw]"), "4:5", "services.web.secrets:"),
+        (service("ulimits: {nofile: many}"), "4:15", "services.web.ulimits.nofile"),
+        (service("<<: 5"), "4:5", "services.web.<<"),
+        (service("scale: -1"), "4:5", "services.web.scale"),
+        ("include: [nope.yaml]\n".to_owned(), "1:11", "include[0]: read"),
+        ("services: {a: {image: x}}\nsecrets:\n  pw: {}\n".to_owned(), "3:3", "secrets.pw"),
+    ] {
+        let said = compose(&[("compose.yaml", &file)], &["config", "-q"]).refused(1);
+        assert!(said.contains(&format!("/compose.yaml:{place}: ")) && said.contains(words), "{file}\n{said}");
+    }
+    // Where it stands in another file.
+    let files = [
+        ("compose.yaml", "services:\n  a: {image: x}\n"),
+        ("compose.override.yaml", "services:\n  a:\n    ports: [x]\n"),
+    ];
+    assert!(compose(&files, &["config", "-q"]).refused(1).contains("/compose.override.yaml:3:5: services.a.ports:"));
+    let files =
+        [("compose.yaml", "include: [b.yaml]\n"), ("b.yaml", "services:\n  a:\n    image: x\n    mem_limit: x\n")];
+    let said = compose(&files, &["config", "-q"]).refused(1);
+    assert!(said.contains("services.a.mem_limit"), "{said}");
+}

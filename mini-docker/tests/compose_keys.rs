@@ -85,6 +85,10 @@ fn what_is_not_done_is_refused_or_warned_of_with_its_place() {
         ("storage_opt: {size: 1G}", "services.a.storage_opt:"),
         ("deploy:\n      mode: global", "compose.yaml:5:7: services.a.deploy.mode: there is `replicated` alone"),
         ("sysctls: {kernel.hostname: x}", "services.a.sysctls: sysctl"),
+        ("cap_add: [NOSUCH]", "services.a.cap_add: unknown capability"),
+        ("stop_signal: SIGNOPE", "services.a.stop_signal: invalid signal"),
+        ("logging: {driver: syslog}", "services.a.logging: the log driver"),
+        ("dns: [nonsense]", "services.a.dns: nonsense is not an ip address"),
         ("restart: sometimes", "services.a.restart: invalid restart policy"),
         ("mem_swappiness: 200", "services.a.mem_swappiness: the range is 0 to 100"),
     ] {

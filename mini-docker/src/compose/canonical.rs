@@ -6,7 +6,7 @@ use super::{
     short::{clean, parse_device, parse_port, parse_volume},
     tree::{Mapping, Path, kind_of, text_of},
 };
-use crate::engine::error::{Error, Result};
+use crate::engine::error::Result;
 
 /// A key with a short form.
 #[derive(Debug, Clone, Copy)]
@@ -62,14 +62,11 @@ pub(super) fn canonical(model: &mut Mapping) -> Result<()> {
 fn walk(value: &mut Value, path: &Path) -> Result<()> {
     if let Some(form) = path.find(FORMS) {
         let written = write_out(*form, value.take(), path);
-        *value = written.map_err(|why| Error::invalid(format!("{path}: {why}")))?;
+        *value = written.map_err(|why| path.wrong(why))?;
     }
     match value {
         Value::Object(below) => below.iter_mut().try_for_each(|(key, value)| walk(value, &path.next(key))),
-        Value::Array(items) => {
-            let path = path.next("[]");
-            items.iter_mut().try_for_each(|item| walk(item, &path))
-        }
+        Value::Array(items) => items.iter_mut().enumerate().try_for_each(|(at, item)| walk(item, &path.element(at))),
         _ => Ok(()),
     }
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{
     load::Environment,
-    tree::{Mapping, section, text_of},
+    tree::{Mapping, Path, section, text_of},
 };
 use crate::engine::error::{Error, Result};
 
@@ -71,7 +71,7 @@ pub(super) fn check(model: &Mapping) -> Result<()> {
 }
 
 fn wrong(kind: &str, name: &str, why: &str) -> Error {
-    Error::invalid(format!("{kind}.{name}: {why}"))
+    Path::of(&[kind, name]).wrong(why)
 }
 
 fn check_service(name: &str, service: &Value) -> Result<()> {

@@ -23,7 +23,7 @@ impl Project {
     /// Where it is of a store that only clusters have, or its variable is not set.
     pub fn contents(&self, kind: &str, name: &str) -> Result<Contents> {
         let resource = self.model.get(kind).and_then(|all| all.get(name)).unwrap_or(&Value::Null);
-        let wrong = |why: &str| Err(Error::invalid(format!("{kind}.{name}: {why}")));
+        let wrong = |why: &str| Err(Error::invalid(format!("{}{kind}.{name}: {why}", self.place(&[kind, name]))));
         let text = |key: &str| resource.get(key).filter(|value| !value.is_null()).map(text_of);
         for key in ["driver", "template_driver"] {
             if resource.get(key).is_some() {

@@ -147,7 +147,7 @@ impl<'a> Running<'a> {
                     inherit(&mut request.storage.mounts, old);
                 }
                 old.map_or(Ok(()), |old| self.engine.remove(old, true, false))?;
-                self.engine.create(&request).map(drop)
+                self.engine.create(&request).map(drop).map_err(|e| service.in_it(&e))
             }
         }
     }

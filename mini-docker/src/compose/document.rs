@@ -4,7 +4,11 @@ use serde::Deserialize;
 use serde_json::{Number, Value};
 use serde_yaml::value::TaggedValue;
 
-use super::tree::{Mapping, Path};
+use super::{
+    load::Source,
+    position::find,
+    tree::{Mapping, Path},
+};
 use crate::engine::error::{Error, Result};
 
 /// Deeper than any description, and far from the stack's end.
@@ -23,11 +27,11 @@ pub(super) struct Document {
 pub(super) fn read(file: &str, text: &str) -> Result<Vec<Document>> {
     let mut documents = Vec::new();
     for document in serde_yaml::Deserializer::from_str(text) {
-        let value = serde_yaml::Value::deserialize(document)
-            .map_err(|e| Error::invalid(format!("failed to parse {file}: {e}")))?;
+        let value = serde_yaml::Value::deserialize(document).map_err(|e| syntax(file, text, &e))?;
         let mut cleared = Vec::new();
         let converted = convert(value, &Path::default(), &mut cleared, 0);
-        match converted.map_err(|why| Error::invalid(format!("{file}: {why}")))? {
+        let source = || Source { path: file.into(), text: text.to_owned() };
+        match converted.map_err(|e| e.placed(|keys| find(&[source()], keys)))? {
             Some(Value::Object(model)) => documents.push(Document { model, cleared }),
             // An empty document, as between two separators.
             Some(Value::Null) | None => {}
@@ -37,15 +41,21 @@ pub(super) fn read(file: &str, text: &str) -> Result<Vec<Document>> {
     Ok(documents)
 }
 
+/// What the parser says, with the place first, and what it does not say of tabs.
+fn syntax(file: &str, text: &str, error: &serde_yaml::Error) -> Error {
+    let Some(location) = error.location() else { return Error::invalid(format!("failed to parse {file}: {error}")) };
+    let (line, column) = (location.line(), location.column());
+    let before = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
+    let is_tab = before.chars().take_while(|c| c.is_whitespace()).any(|c| c == '\t');
+    let hint = if is_tab { "; indent with spaces, YAML knows no tabs" } else { "" };
+    let said = error.to_string().replacen(&format!(" at line {line} column {column}"), "", 1);
+    Error::invalid(format!("{file}:{line}:{column}: failed to parse: {said}{hint}"))
+}
+
 /// The value, or `None` for what is reset.
-fn convert(
-    value: serde_yaml::Value,
-    path: &Path,
-    cleared: &mut Vec<Path>,
-    depth: usize,
-) -> Result<Option<Value>, String> {
+fn convert(value: serde_yaml::Value, path: &Path, cleared: &mut Vec<Path>, depth: usize) -> Result<Option<Value>> {
     if depth > DEEPEST {
-        return Err(format!("{path}: more than {DEEPEST} levels"));
+        return Err(path.wrong(format!("more than {DEEPEST} levels")));
     }
     Ok(Some(match value {
         serde_yaml::Value::Null => Value::Null,
@@ -54,8 +64,8 @@ fn convert(
         serde_yaml::Value::String(text) => Value::String(text),
         serde_yaml::Value::Sequence(items) => {
             let mut list = Vec::new();
-            for item in items {
-                list.extend(convert(item, &path.next("[]"), cleared, depth + 1)?);
+            for (at, item) in items.into_iter().enumerate() {
+                list.extend(convert(item, &path.element(at), cleared, depth + 1)?);
             }
             Value::Array(list)
         }
@@ -86,13 +96,13 @@ fn convert_mapping(
     path: &Path,
     cleared: &mut Vec<Path>,
     depth: usize,
-) -> Result<Mapping, String> {
+) -> Result<Mapping> {
     let mut converted = Mapping::new();
     let mut merged = Vec::new();
     for (key, value) in mapping {
         let serde_yaml::Value::String(key) = key else {
-            let place = if path.keys().is_empty() { "at top level".to_owned() } else { format!("in {path}") };
-            return Err(format!("non-string key {place}: {key:?}; put it in quotes"));
+            let key = serde_yaml::to_string(&key).unwrap_or_default();
+            return Err(path.wrong(format!("non-string key {}: put it in quotes, or write a list", key.trim())));
         };
         if key == "<<" {
             merged.push(value);
@@ -114,7 +124,9 @@ fn convert_mapping(
                     }
                 }
                 Some(Value::Null) | None => {}
-                Some(_) => return Err(format!("{path}: map merge requires map or sequence of maps as the value")),
+                Some(_) => {
+                    return Err(path.next("<<").wrong("map merge requires map or sequence of maps as the value"));
+                }
             }
         }
     }

@@ -8,14 +8,11 @@ use super::{
     shape::{Scalar, Shape},
     tree::{Mapping, Path, kind_of, text_of},
 };
-use crate::engine::{
-    bytes,
-    error::{Error, Result},
-};
+use crate::engine::{bytes, error::Result};
 
 /// A value of the shape; `None` where it says what a missing key says.
 pub(super) fn encode(value: Value, shape: &Shape, path: &Path) -> Result<Option<Value>> {
-    let fail = |why: String| Error::invalid(format!("{path}: {why}"));
+    let fail = |why: String| path.wrong(why);
     Ok(match shape {
         Shape::One(_, scalar) | Shape::Ranged(_, _, scalar) => encode_scalar(&value, *scalar).map_err(fail)?,
         Shape::Word(_) | Shape::Ruled(..) => Some(value),
@@ -48,8 +45,7 @@ pub(super) fn encode(value: Value, shape: &Shape, path: &Path) -> Result<Option<
         },
         Shape::List(shape, _) => match value {
             Value::Array(items) => {
-                let path = path.next("[]");
-                let items = items.into_iter().map(|item| encode(item, shape, &path));
+                let items = items.into_iter().enumerate().map(|(at, item)| encode(item, shape, &path.element(at)));
                 let items = items.map(|item| item.map(|item| item.unwrap_or(Value::Null)));
                 Some(Value::Array(items.collect::<Result<_>>()?))
             }

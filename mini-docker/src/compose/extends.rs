@@ -6,12 +6,12 @@ use serde_json::Value;
 
 use super::{
     document::clear,
-    load::{Context, load_extended},
+    load::{Context, Source, load_extended},
     merge,
     paths::absolute,
-    tree::{Mapping, Path},
+    tree::{Mapping, Path, kind_of},
 };
-use crate::engine::error::{Error, Result};
+use crate::engine::error::Result;
 
 /// Which services of which files led here: the way back would be a circle.
 type Trail = Vec<(PathBuf, String)>;
@@ -37,11 +37,12 @@ fn extend(
     context: &Context,
     trail: &mut Trail,
 ) -> Result<Value> {
-    let invalid = |why: String| Error::invalid(format!("services.{name}: {why}"));
+    let path = Path::of(&["services", name]);
+    let invalid = |why: String| path.next("extends").wrong(why);
     let service = match services.get(name) {
         None | Some(Value::Null) => return Ok(Value::Null),
         Some(Value::Object(service)) => service.clone(),
-        Some(_) => return Err(invalid("must be a mapping".to_owned())),
+        Some(other) => return Err(path.wrong(format!("must be a mapping, not {}", kind_of(other)))),
     };
     let Some(base) = service.get("extends") else { return Ok(Value::Object(service)) };
     let (base_name, base_file) = match base {
@@ -66,7 +67,8 @@ fn extend(
     }
     let base_path = step.0.clone();
     trail.push(step);
-    let loaded = base_file.map(|_| load_extended(&base_path, context)).transpose()?;
+    let source = base_file.map(|_| Source::read(&base_path)).transpose().map_err(|e| invalid(e.to_string()))?;
+    let loaded = source.map(|source| load_extended(&source, context)).transpose()?;
     let (base_services, base_cleared) = match &loaded {
         Some(loaded) => {
             let services = loaded.model.get("services").and_then(Value::as_object);

@@ -28,33 +28,34 @@ pub(super) fn apply(
     let entries = match model.remove("include") {
         None | Some(Value::Null) => return Ok(()),
         Some(Value::Array(entries)) => entries,
-        Some(_) => return Err(Error::invalid("`include` must be a list")),
+        Some(_) => return Err(Path::of(&["include"]).wrong("must be a list")),
     };
     let mut trail = included.to_vec();
     trail.push(source.path.clone());
-    for entry in entries {
+    for (at, entry) in entries.into_iter().enumerate() {
+        let place = Path::of(&["include"]).element(at);
         let entry = match entry {
             Value::Object(entry) => entry,
             path @ Value::String(_) => Mapping::from_iter([("path".to_owned(), path)]),
-            _ => return Err(Error::invalid("include: each entry must be a path or a mapping with a path")),
+            _ => return Err(place.wrong("each entry must be a path or a mapping with a path")),
         };
-        let imported = load_entry(&entry, context, &trail)?;
+        let imported = load_entry(&entry, context, &trail, &place)?;
         import(model, imported, cleared)?;
     }
     Ok(())
 }
 
-fn load_entry(entry: &Mapping, context: &Context, trail: &[PathBuf]) -> Result<Mapping> {
+fn load_entry(entry: &Mapping, context: &Context, trail: &[PathBuf], place: &Path) -> Result<Mapping> {
     let list = |key: &str| match entry.get(key) {
         Some(Value::Array(items)) => items.iter().map(text_of).collect(),
         Some(Value::Null) | None => Vec::new(),
         Some(one) => vec![text_of(one)],
     };
     let files: Vec<_> = list("path").iter().map(|path| PathBuf::from(absolute(path, &context.directory))).collect();
-    let Some(main) = files.first() else { return Err(Error::invalid("include: an entry needs a path")) };
+    let Some(main) = files.first() else { return Err(place.wrong("an entry needs a path")) };
     if trail.contains(main) {
         let way: Vec<_> = trail.iter().chain([main]).map(|path| path.display().to_string()).collect();
-        return Err(Error::invalid(format!("include cycle detected: {}", way.join(" includes "))));
+        return Err(place.wrong(format!("include cycle detected: {}", way.join(" includes "))));
     }
     let directory = match entry.get("project_directory") {
         Some(directory) => PathBuf::from(absolute(&text_of(directory), &context.directory)),
@@ -66,9 +67,10 @@ fn load_entry(entry: &Mapping, context: &Context, trail: &[PathBuf]) -> Result<M
     } else {
         env_files.iter().filter(|f| *f != "/dev/null").map(|f| absolute(f, &context.directory).into()).collect()
     };
-    let environment = with_files(&context.environment, &env_files)?;
+    let environment = with_files(&context.environment, &env_files).map_err(|e| place.wrong(e))?;
     let context = Context { directory, environment, ..context.clone() };
-    let sources = files.iter().map(|file| Source::read(file)).collect::<Result<Vec<_>>>()?;
+    let sources = files.iter().map(|file| Source::read(file)).collect::<Result<Vec<_>>>();
+    let sources = sources.map_err(|e| place.wrong(e))?;
     load(&sources, &context, trail)
 }
 

@@ -75,7 +75,8 @@ pub(super) fn interpolate(model: &mut Mapping, lookup: &dyn Fn(&str) -> Option<S
 fn walk(value: &mut Value, path: &Path, lookup: &dyn Fn(&str) -> Option<String>) -> Result<()> {
     match value {
         Value::String(text) => {
-            let failed = |why: String| Error::invalid(format!("error while interpolating {path}: {why}"));
+            let failed =
+                |why: String| Error::invalid(format!("error while interpolating {path}: {why}")).about(path.keys());
             let filled = substitute(text, lookup).map_err(|e| failed(e.to_string()))?;
             *value = match path.find(CASTS) {
                 Some(cast) => cast_to(&filled, *cast)
@@ -84,8 +85,7 @@ fn walk(value: &mut Value, path: &Path, lookup: &dyn Fn(&str) -> Option<String>)
             };
         }
         Value::Array(items) => {
-            let path = path.next("[]");
-            items.iter_mut().try_for_each(|item| walk(item, &path, lookup))?;
+            items.iter_mut().enumerate().try_for_each(|(at, item)| walk(item, &path.element(at), lookup))?;
         }
         Value::Object(below) => {
             below.iter_mut().try_for_each(|(key, value)| walk(value, &path.next(key), lookup))?;

@@ -11,7 +11,7 @@ use super::{
     extends, include,
     interpolate::interpolate,
     merge, paths,
-    position::locate,
+    position::find,
     shape::{self, PROJECT},
     tree::{Mapping, Path},
     unique,
@@ -63,11 +63,12 @@ pub(super) struct Loaded {
 /// The files over each other, with defaults and absolute paths. `included` are the files whose `include` led here.
 pub(super) fn load(sources: &[Source], context: &Context, included: &[PathBuf]) -> Result<Mapping> {
     let mut model = Mapping::new();
-    for source in sources {
-        model = add(source, context, model, included)?;
+    for (at, source) in sources.iter().enumerate() {
+        // What is wrong stands in this file, or in one before it.
+        model = add(source, context, model, included).map_err(|e| e.placed(|keys| find(&sources[..=at], keys)))?;
     }
     complete::defaults(&mut model);
-    complete::check(&model)?;
+    complete::check(&model).map_err(|e| e.placed(|keys| find(sources, keys)))?;
     paths::resolve(&mut model, &context.directory);
     complete::environment(&mut model, &context.environment);
     Ok(model)
@@ -84,7 +85,7 @@ fn add(source: &Source, context: &Context, mut model: Mapping, included: &[PathB
         extends::apply(&mut own, &document.cleared, &source.path, context)?;
         model = merge::merge(model, own)?;
         unique::enforce(&mut model)?;
-        check(&model, source)?;
+        check(&model)?;
         model.remove("version");
         canonical(&mut model)?;
         omit_empty(&mut model);
@@ -94,8 +95,12 @@ fn add(source: &Source, context: &Context, mut model: Mapping, included: &[PathB
 }
 
 /// A file that a service extends: its own services, not checked yet, with absolute paths.
-pub(super) fn load_extended(path: &FilePath, context: &Context) -> Result<Loaded> {
-    let source = Source::read(path)?;
+pub(super) fn load_extended(source: &Source, context: &Context) -> Result<Loaded> {
+    extended(source, context).map_err(|e| e.placed(|keys| find(std::slice::from_ref(source), keys)))
+}
+
+fn extended(source: &Source, context: &Context) -> Result<Loaded> {
+    let path = &source.path;
     let mut loaded = Loaded { model: Mapping::new(), cleared: Vec::new() };
     for document in document::read(&path.display().to_string(), &source.text)? {
         let mut own = document.model;
@@ -118,12 +123,9 @@ fn prepare(model: &mut Mapping, context: &Context) -> Result<()> {
     Ok(())
 }
 
-fn check(model: &Mapping, source: &Source) -> Result<()> {
-    shape::check(&Value::Object(model.clone()), &PROJECT, &Path::default()).map_err(|mistake| {
-        let place = locate(&source.text, mistake.path.keys());
-        let place = place.map_or(String::new(), |(line, column)| format!(":{line}:{column}"));
-        Error::invalid(format!("{}{place}: {} {}", source.path.display(), mistake.path, mistake.why))
-    })
+fn check(model: &Mapping) -> Result<()> {
+    let checked = shape::check(&Value::Object(model.clone()), &PROJECT, &Path::default());
+    checked.map_err(|mistake| Error::invalid(format!("{} {}", mistake.path, mistake.why)).about(mistake.path.keys()))
 }
 
 /// Empty entries that would be no servers.

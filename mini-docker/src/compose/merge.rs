@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 
 use super::tree::{Mapping, Path, text_of};
-use crate::engine::error::{Error, Result};
+use crate::engine::error::Result;
 
 /// How two values of one key become one, where it is not the plain way: mappings by key, lists one after the other, and
 /// anything else replaced.
@@ -70,7 +70,7 @@ pub(super) fn values(earlier: Value, later: Value, path: &Path) -> Result<Value>
     if let Some(rule) = path.find(RULES) {
         return by_rule(*rule, earlier, later, path);
     }
-    let cannot = || Error::invalid(format!("cannot override {path}: one is a mapping or a list, the other is not"));
+    let cannot = || path.wrong("cannot override it: one is a mapping or a list, the other is not");
     Ok(match (earlier, later) {
         (earlier, Value::Null) => earlier,
         (Value::Object(earlier), Value::Object(later)) => Value::Object(mappings(earlier, later, path)?),
@@ -169,7 +169,7 @@ fn names(value: Value, meaning: &Value) -> Mapping {
 
 fn pools(earlier: Value, later: Value, path: &Path) -> Result<Vec<Value>> {
     let (Value::Array(mut pools), Value::Array(later)) = (earlier, later) else {
-        return Err(Error::invalid(format!("{path}: a list of pools is expected")));
+        return Err(path.wrong("a list of pools is expected"));
     };
     for pool in later {
         match pools.iter_mut().find(|other| other.get("subnet") == pool.get("subnet")) {

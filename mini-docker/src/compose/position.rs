@@ -8,14 +8,19 @@ use super::load::Source;
 /// files the last that has it, which is the one that counts.
 pub(super) fn place(sources: &[Source], keys: &[&str]) -> String {
     let keys: Vec<_> = keys.iter().map(|&key| key.to_owned()).collect();
+    find(sources, &keys).unwrap_or_default()
+}
+
+/// As [`place`]; `None` where none of the keys stands in one of the files.
+pub(super) fn find(sources: &[Source], keys: &[String]) -> Option<String> {
     for length in (1..=keys.len()).rev() {
         for source in sources.iter().rev() {
             if let Some((line, column)) = locate(&source.text, &keys[..length]) {
-                return format!("{}:{line}:{column}: ", source.path.display());
+                return Some(format!("{}:{line}:{column}: ", source.path.display()));
             }
         }
     }
-    String::new()
+    None
 }
 
 /// The line and column, from 1, of the key at the end of `path`, or of the list's element, in the first document that has

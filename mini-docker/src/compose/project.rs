@@ -14,7 +14,7 @@ use super::{
     interpolate,
     load::{Context, Environment, Source, load},
     paths::absolute,
-    position::place,
+    position::{find, place},
     shape::{self, PROJECT},
     template::{Variable, substitute, variables},
     tree::{Mapping, Path, section, text_of},
@@ -92,9 +92,11 @@ impl Project {
         let context = Context { directory, environment, interpolate: !options.no_interpolate };
         let model = load(&sources, &context, &[])?;
         if model.is_empty() {
-            return Err(Error::invalid("empty compose file"));
+            let names: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
+            return Err(Error::invalid(format!("empty compose file: {}", names.join(", "))));
         }
-        Self::complete(model, name, context, sources, options)
+        let kept = sources.clone();
+        Self::complete(model, name, context, sources, options).map_err(|e| e.placed(|keys| find(&kept, keys)))
     }
 
     /// The variables that the files name, by name; the files need not be right otherwise.
@@ -153,8 +155,10 @@ impl Project {
         if let Some(Value::Object(services)) = model.get_mut("services") {
             for (name, service) in services {
                 if let Value::Object(service) = service {
-                    resolve_files(service, &context.environment)
-                        .map_err(|e| Error::new(e.kind, format!("services.{name}: {e}")))?;
+                    resolve_files(service, &context.environment).map_err(|(key, e)| {
+                        let path = Path::of(&["services", name, key]);
+                        Error::new(e.kind, format!("{path}: {e}")).about(path.keys())
+                    })?;
                 }
             }
         }
@@ -282,7 +286,12 @@ fn is_enabled(service: &Value, enabled: &[String]) -> bool {
 }
 
 /// Puts what the files of variables and labels say into the service, below what it says itself.
-fn resolve_files(service: &mut Mapping, environment: &Environment) -> Result<()> {
+fn resolve_files(service: &mut Mapping, environment: &Environment) -> Result<(), (&'static str, Error)> {
+    env_files(service, environment).map_err(|e| ("env_file", e))?;
+    label_files(service).map_err(|e| ("label_file", e))
+}
+
+fn env_files(service: &mut Mapping, environment: &Environment) -> Result<()> {
     let own = match service.get("environment") {
         Some(Value::Object(own)) => own.clone(),
         _ => Mapping::new(),
@@ -312,6 +321,10 @@ fn resolve_files(service: &mut Mapping, environment: &Environment) -> Result<()>
     if !merged.is_empty() {
         service.insert("environment".to_owned(), Value::Object(merged));
     }
+    Ok(())
+}
+
+fn label_files(service: &mut Mapping) -> Result<()> {
     let mut labels = Vec::new();
     for file in list(service.remove("label_file")) {
         let path = PathBuf::from(text_of(&file));

@@ -62,7 +62,7 @@ impl<'a> Running<'a> {
             let pools: Vec<_> = pools.collect();
             let of = |part: &str| pools.iter().map(|pool| text(pool, part)).filter(|t| !t.is_empty()).collect();
             let reserved = pools.iter().flat_map(|pool| pairs(pool, "aux_addresses")).collect();
-            self.engine.create_network(&network::Request {
+            let made = self.engine.create_network(&network::Request {
                 name,
                 driver: text(network, "driver"),
                 subnets: of("subnet"),
@@ -75,7 +75,8 @@ impl<'a> Running<'a> {
                 attachable: is(network, "attachable"),
                 labels: self.labels(network, "network", key),
                 options: pairs(network, "driver_opts"),
-            })?;
+            });
+            made.map_err(|e| self.at("networks", key, &e))?;
         }
         Ok(())
     }
@@ -106,15 +107,21 @@ impl<'a> Running<'a> {
                 Err(e) if e.kind != Kind::NotFound => return Err(e),
                 Err(_) => {}
             }
-            self.engine.create_volume(NewVolume {
+            let made = self.engine.create_volume(NewVolume {
                 name,
                 driver: text(volume, "driver"),
                 labels: self.labels(volume, "volume", key),
                 options: pairs(volume, "driver_opts"),
                 anonymous: false,
-            })?;
+            });
+            made.map_err(|e| self.at("volumes", key, &e))?;
         }
         Ok(())
+    }
+
+    /// The same error, with the place of a network or volume.
+    fn at(&self, kind: &str, key: &str, error: &Error) -> Error {
+        Error::new(error.kind, format!("{}{kind}.{key}: {error}", self.project.place(&[kind, key])))
     }
 
     fn labels(&self, resource: &Value, kind: &str, key: &str) -> BTreeMap<String, String> {

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::engine::error::Error;
+
 /// A node with keys.
 pub(super) type Mapping = Map<String, Value>;
 
@@ -30,7 +32,8 @@ impl Path {
     /// Whether the path is `pattern`: keys with dots between, in which `*` is any one key.
     pub(super) fn matches(&self, pattern: &str) -> bool {
         let mut parts = pattern.split('.');
-        self.0.iter().all(|key| parts.next().is_some_and(|part| part == "*" || part == key)) && parts.next().is_none()
+        let is_like = |part: &str, key: &str| part == "*" || part == key || (part == "[]" && key.starts_with('['));
+        self.0.iter().all(|key| parts.next().is_some_and(|part| is_like(part, key))) && parts.next().is_none()
     }
 
     /// The first value whose pattern matches.
@@ -39,9 +42,22 @@ impl Path {
     }
 }
 
+impl Path {
+    /// The element of a list with this number.
+    pub(super) fn element(&self, number: usize) -> Self {
+        self.next(&format!("[{number}]"))
+    }
+
+    /// What is wrong there.
+    pub(super) fn wrong(&self, why: impl std::fmt::Display) -> Error {
+        let colon = if self.0.is_empty() { "" } else { ": " };
+        Error::invalid(format!("{self}{colon}{why}")).about(&self.0)
+    }
+}
+
 impl std::fmt::Display for Path {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.0.join("."))
+        f.write_str(&self.0.join(".").replace(".[", "["))
     }
 }
 
@@ -94,7 +110,8 @@ mod tests {
     #[test]
     fn patterns_match_whole_paths() {
         let path = Path::of(&["services", "a.b", "ports", "[]"]);
-        assert!(path.matches("services.*.ports.*"));
+        assert!(path.matches("services.*.ports.*") && path.matches("services.*.ports.[]"));
+        assert_eq!(Path::of(&["a"]).element(1).to_string(), "a[1]");
         assert!(!path.matches("services.*.ports"));
         assert!(!path.matches("services.*.ports.*.target"));
     }

@@ -6,7 +6,7 @@ use super::{
     short::parse_volume,
     tree::{Mapping, Path, text_of},
 };
-use crate::engine::error::{Error, Result};
+use crate::engine::error::Result;
 
 /// What two entries have in common where they are one.
 #[derive(Debug, Clone, Copy)]
@@ -89,14 +89,14 @@ fn walk(value: &mut Value, path: &Path) -> Result<()> {
 
 fn key_of(key: Key, item: &Value, path: &Path) -> Result<String> {
     let field = |name: &str| item.get(name).map(text_of);
-    let missing = |what: &str| Error::invalid(format!("{path}: an entry has no {what}"));
+    let missing = |what: &str| path.wrong(format!("an entry has no {what}"));
     Ok(match (key, item) {
         (Key::Name, Value::String(text)) => text.split('=').next().unwrap_or_default().to_owned(),
         (Key::Name, other) => {
-            return Err(Error::invalid(format!("{path}: {other} is no text")));
+            return Err(path.wrong(format!("{other} is no text")));
         }
         (Key::Target, Value::String(text)) => {
-            let volume = parse_volume(text).map_err(|why| Error::invalid(format!("{path}: {why}")))?;
+            let volume = parse_volume(text).map_err(|why| path.wrong(why))?;
             volume.get("target").map(text_of).unwrap_or_default()
         }
         (Key::Target | Key::Device, Value::Object(_)) => field("target").ok_or_else(|| missing("target"))?,

@@ -27,6 +27,9 @@ pub struct Error {
     /// The sort of failure.
     pub kind: Kind,
     message: String,
+    /// The keys of a description that it is about.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    about: Vec<String>,
 }
 
 /// A result of the engine.
@@ -35,7 +38,28 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error of this kind; `message` names operation, object, cause and the next thing to do.
     pub fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into() }
+        Self { kind, message: message.into(), about: Vec::new() }
+    }
+
+    /// The same error, about this key of a description, by the keys that lead there; what it was about before stays.
+    #[must_use]
+    pub fn about(mut self, keys: &[String]) -> Self {
+        if self.about.is_empty() {
+            keys.clone_into(&mut self.about);
+        }
+        self
+    }
+
+    /// The same error, at the place that `find` knows for the keys that it is about; none: as it is.
+    #[must_use]
+    pub fn placed(mut self, find: impl FnOnce(&[String]) -> Option<String>) -> Self {
+        if !self.about.is_empty()
+            && let Some(place) = find(&self.about)
+        {
+            self.message.insert_str(0, &place);
+            self.about.clear();
+        }
+        self
     }
 
     /// As [`Error::new`] with [`Kind::NotFound`].

@@ -102,7 +102,7 @@ pub(super) fn ensure(running: Running, services: &[Service], how: &Images) -> Re
     let quiet: &[String] = if how.quiet_build { &["--quiet".to_owned()] } else { &[] };
     let mut to_build = Vec::new();
     for service in services {
-        if is_to_be_built(running, service, how)? {
+        if is_to_be_built(running, service, how).map_err(|e| service.in_it(&e))? {
             to_build.push(*service);
         }
     }

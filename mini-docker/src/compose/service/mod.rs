@@ -68,6 +68,17 @@ impl<'a> Service<'a> {
         Error::invalid(format!("{}services.{name}.{key}: {why}", self.project.place(&keys)))
     }
 
+    /// The same error, with the place of one of its keys.
+    pub(super) fn at(&self, key: &str, error: &Error) -> Error {
+        Error::new(error.kind, self.wrong(key, &error.to_string()).to_string())
+    }
+
+    /// The same error, with its own place.
+    pub fn in_it(&self, error: &Error) -> Error {
+        let place = self.project.place(&["services", self.name]);
+        Error::new(error.kind, format!("{place}services.{}: {error}", self.name))
+    }
+
     /// The image that it runs.
     pub fn image(&self) -> String {
         self.text("image").unwrap_or_else(|| format!("{}-{}", self.project.name, self.name))
@@ -140,7 +151,10 @@ impl<'a> Service<'a> {
             tty: self.flag("tty"),
             open_stdin: self.flag("stdin_open"),
             init: self.flag("init"),
-            stop_signal: self.text("stop_signal").map(|name| signal::parse(&name)).transpose()?,
+            stop_signal: self
+                .text("stop_signal")
+                .map(|name| signal::parse(&name).map_err(|e| self.at("stop_signal", &e)))
+                .transpose()?,
             stop_timeout: self
                 .nanoseconds("stop_grace_period", self.get("stop_grace_period"))?
                 .map(|ns| i64::try_from(ns.div_ceil(1_000_000_000)).unwrap_or(i64::MAX)),

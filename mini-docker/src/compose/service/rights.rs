@@ -15,20 +15,24 @@ use crate::{
 impl Service<'_> {
     pub(super) fn fill_rights(&self, request: &mut Request) -> Result<()> {
         let ulimits: Vec<_> = self.entries("ulimits").map(ulimit).collect();
-        let mut rights =
-            Rights::parse(&self.texts("cap_add"), &self.texts("cap_drop"), &ulimits, &self.texts("security_opt"))?;
+        let (more, less) = (self.texts("cap_add"), self.texts("cap_drop"));
+        Rights::parse(&more, &less, &[], &[]).map_err(|e| self.at("cap_add", &e))?;
+        Rights::parse(&[], &[], &ulimits, &[]).map_err(|e| self.at("ulimits", &e))?;
+        let rights = Rights::parse(&more, &less, &ulimits, &self.texts("security_opt"));
+        let mut rights = rights.map_err(|e| self.at("security_opt", &e))?;
         rights.privileged = self.flag("privileged");
         rights.groups = self.texts("group_add");
         rights.oom_score_adj = self.number("oom_score_adj")?.unwrap_or(0);
         for (key, value) in self.entries("sysctls") {
             let set = rights.sysctl(&format!("{key}={}", text_of(value)));
-            set.map_err(|e| self.wrong("sysctls", &e.to_string()))?;
+            set.map_err(|e| self.at("sysctls", &e))?;
         }
         for device in self.list("devices") {
             let part = |key: &str| device.get(key).map(text_of).unwrap_or_default();
             let parts = [part("source"), part("target"), part("permissions")];
             let parts: Vec<_> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-            rights.devices.push(Device::parse(&parts.join(":"))?);
+            let device = Device::parse(&parts.join(":")).map_err(|e| self.at("devices", &e))?;
+            rights.devices.push(device);
         }
         request.rights = rights;
         Ok(())

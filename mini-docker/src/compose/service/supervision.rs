@@ -31,12 +31,12 @@ impl Service<'_> {
     pub(super) fn fill_supervision(&self, request: &mut Request) -> Result<()> {
         let supervision = &mut request.supervision;
         let policy = self.restart_policy();
-        supervision.restart = RestartPolicy::parse(&policy).map_err(|e| self.wrong("restart", &e.to_string()))?;
+        supervision.restart = RestartPolicy::parse(&policy).map_err(|e| self.at("restart", &e))?;
         if let Some(logging) = self.get("logging") {
             let options = logging.get("options").and_then(Value::as_object).into_iter().flatten();
             let options: Vec<_> = options.map(|(key, value)| format!("{key}={}", text_of(value))).collect();
             let driver = logging.get("driver").map(text_of).unwrap_or_default();
-            supervision.log = LogConfig::parse(&driver, &options)?;
+            supervision.log = LogConfig::parse(&driver, &options).map_err(|e| self.at("logging", &e))?;
         }
         let Some(check) = self.get("healthcheck") else { return Ok(()) };
         let time = |key: &str| self.nanoseconds(&format!("healthcheck.{key}"), check.get(key));

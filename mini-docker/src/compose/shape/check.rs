@@ -137,14 +137,27 @@ fn fields_of(value: &Value, fields: &[Field], extensible: bool, path: &Path) -> 
 }
 
 /// A known key that differs in one letter, or in `-` for `_`.
+/// The known key that somebody who wrote this one may have meant.
 fn similar(key: &str, fields: &[Field]) -> Option<&'static str> {
     let plain = |text: &str| text.replace(['-', '_'], "").to_lowercase();
-    let near = |name: &str| {
-        let (a, b) = (plain(key), plain(name));
-        let differ = a.chars().zip(b.chars()).filter(|(x, y)| x != y).count();
-        a == b || a.len().abs_diff(b.len()) == 0 && differ <= 1 || format!("{a}s") == b || a == format!("{b}s")
-    };
-    fields.iter().map(|field| field.name).find(|name| near(name))
+    let key = plain(key);
+    let near = fields.iter().map(|field| (distance(&key, &plain(field.name)), field.name));
+    near.filter(|(distance, name)| *distance <= 2 && *distance * 2 < name.len()).min().map(|(_, name)| name)
+}
+
+/// How many letters have to be added, left out or changed to make one text of the other.
+fn distance(one: &str, other: &str) -> usize {
+    let other: Vec<char> = other.chars().collect();
+    let mut row: Vec<usize> = (0..=other.len()).collect();
+    for (at, c) in one.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], at + 1);
+        for (column, d) in other.iter().enumerate() {
+            let changed = diagonal + usize::from(c != *d);
+            diagonal = row[column + 1];
+            row[column + 1] = changed.min(diagonal + 1).min(row[column] + 1);
+        }
+    }
+    row[other.len()]
 }
 
 fn named(value: &Value, shape: &Shape, path: &Path) -> Result<(), Mistake> {

@@ -119,6 +119,7 @@ impl<'a> Tree<'a> {
         self.here.as_ref().map(|here| here.fd.as_fd()).ok_or(Errno::ENOENT)
     }
 
+    // ANCHOR: resolve
     /// Opens a directory of the tree, and tells whether the path led through a link.
     fn resolve(&self, path: &[u8]) -> Result<(OwnedFd, bool), Errno> {
         let path = if path.is_empty() { b"." } else { path };
@@ -142,6 +143,7 @@ impl<'a> Tree<'a> {
         }
         Err(Errno::EAGAIN)
     }
+    // ANCHOR_END: resolve
 
     fn open_or_make(&self, path: &[u8], make: &mut dyn FnMut() -> Result<(), Error>) -> Result<(OwnedFd, bool), Error> {
         match self.resolve(path) {

@@ -1,7 +1,7 @@
 //! A program that runs in a root filesystem of its own, as far as its working directory goes.
 #![forbid(unsafe_code)]
 
-use std::process::ExitCode;
+use std::{fs::Permissions, os::unix::fs::PermissionsExt, process::ExitCode};
 
 use process::{Container, stage};
 use rootfs::Rootfs;
@@ -15,8 +15,11 @@ fn main() -> ExitCode {
         "Unpacks the archive ROOTFS to a temporary directory, runs COMMAND there, and removes it again. \
          The directory is no root yet: COMMAND still sees all of the host's files (02-chroot changes that)",
         |invocation| {
-            let outer =
-                TempDir::with_prefix("stage-01-rootfs.").map_err(|e| format!("make a temporary directory: {e}"))?;
+            let outer = tempfile::Builder::new()
+                .prefix("stage-01-rootfs.")
+                .permissions(Permissions::from_mode(0o700))
+                .tempdir()
+                .map_err(|e| format!("make a temporary directory: {e}"))?;
             let rootfs = Rootfs::new(&invocation.rootfs, &outer.path().join("root"));
             scratch = Some(outer);
             Ok((Container(vec![Box::new(rootfs)]), invocation.process()?))

@@ -11,6 +11,7 @@ use crate::{
 /// `NAME_MAX`: bytes in one part of a path.
 const PART: usize = 255;
 
+// ANCHOR: normalise
 /// The path that `raw` names, relative to the root.
 ///
 /// A `..` is refused even where it would not lead out (`a/../b`): `a` may be a link, and no archiver writes it.
@@ -48,6 +49,7 @@ pub(crate) fn normalise(raw: &[u8], absolute: AbsoluteNames, limits: &Limits) ->
     }
     Ok(path)
 }
+// ANCHOR_END: normalise
 
 /// A normalised path as directory and last part. The root is the last part of itself.
 pub(crate) fn split(path: &[u8]) -> (&[u8], &[u8]) {

@@ -102,6 +102,7 @@ impl<R: Read> Unpacker<'_, R> {
         }
     }
 
+    // ANCHOR: file
     fn file(&mut self, entry: &Entry, path: &[u8]) -> Result<(), Error> {
         let (parent, name) = self.enter_parent(entry, path)?;
         let (file, made) = node::file(parent, name, entry.mode).map_err(Error::system("create", &entry.name))?;
@@ -112,6 +113,7 @@ impl<R: Read> Unpacker<'_, R> {
         self.note(made);
         Ok(())
     }
+    // ANCHOR_END: file
 
     fn directory(&mut self, entry: &Entry, path: &[u8]) -> Result<(), Error> {
         let failed = |doing| Error::system(doing, &entry.name);

@@ -47,6 +47,13 @@ fn a_command_starts_in_the_tree_which_vanishes() {
 }
 
 #[test]
+fn nobody_else_enters_the_tree() {
+    let folder = folder();
+    let ran = stage(folder.path(), &["rootfs.tar", "stat", "-c", "%a", ".."]);
+    assert_eq!(text(&ran.stdout), "700\n", "{}", text(&ran.stderr));
+}
+
+#[test]
 fn an_attack_ends_before_the_command() {
     let folder = folder();
     let ran = stage(folder.path(), &["bad.tar", "echo", "running"]);

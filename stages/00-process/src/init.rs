@@ -58,6 +58,7 @@ pub(crate) fn leave(program: &Program, inside: &Inside) -> ! {
     }
 }
 
+// ANCHOR: init
 fn look_after(program: Pid) -> ! {
     loop {
         match sys::wait_signal() {
@@ -74,3 +75,4 @@ fn look_after(program: Pid) -> ! {
         }
     }
 }
+// ANCHOR_END: init

@@ -1,19 +1,27 @@
 //! The staircase: a container of the stages so far, for each stage.
 
-use std::path::Path;
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    path::Path,
+};
 
+use bridge::{Bridge, Veth};
 use capabilities::{Capabilities, CapabilitySet};
 use cgroup::{Cgroup, Limits};
 use cgroupns::CgroupNamespace;
+use dns::{ResolvConf, Resolver};
 use idmap::Idmap;
 use ids::Ids;
 use ipc::Ipc;
+use macvlan::{Beside, Kind};
 use mount::{Mounts, default_table};
+use nat::Nat;
 use network::Network;
 use no_new_privs::NoNewPrivs;
 use overlay::Overlay;
 use pid::PidNamespace;
-use process::{Container, Host, Journal, Primitive, Process, Program, spawn, sys};
+use ports::Ports;
+use process::{Container, Host, Journal, Primitive, Process, Program, netlink::Prefix, spawn, sys};
 use seccomp::Seccomp;
 use subids::SubIds;
 use time::Time;
@@ -31,6 +39,28 @@ pub struct Place<'a> {
     pub rootfs: &'a Path,
     /// The container's own directory: not there yet.
     pub base: &'a Path,
+}
+
+/// The bridge of the containers, and the table of its rules: of a network namespace that the caller has made.
+const NET: &str = "bench";
+/// What stands for the host's wire.
+const WIRE: &str = "bench-wire";
+/// `MACVLAN_MODE_BRIDGE` of linux/if_link.h.
+const BRIDGE_MODE: u32 = 4;
+const GATEWAY: Prefix = Prefix { address: IpAddr::V4(Ipv4Addr::new(10, 88, 0, 1)), length: 24 };
+const ADDRESS: Prefix = Prefix { address: IpAddr::V4(Ipv4Addr::new(10, 88, 0, 2)), length: 24 };
+const OTHER: Prefix = Prefix { address: IpAddr::V4(Ipv4Addr::new(10, 89, 0, 2)), length: 24 };
+
+fn bridge() -> Bridge {
+    Bridge { name: NET.to_owned(), gateways: vec![GATEWAY], mtu: None }
+}
+
+/// Makes what the stages of networks find on a host, in the network namespace of the caller, which is a new one.
+///
+/// # Errors
+/// Why there is no wire.
+pub fn prepare_network() -> Result<(), String> {
+    macvlan::make_parent(WIRE).map_err(|refusal| format!("make {WIRE}: {}", refusal.errno))
 }
 
 type Make = fn(&Place, &Rung) -> Box<dyn Primitive>;
@@ -57,7 +87,7 @@ const fn of_process(number: &'static str, make: Make) -> Step {
 
 // ANCHOR: ladder
 /// Every stage but 00 and 01, in the order in which the child enters it: a new stage is one line in its place.
-pub const LADDER: [Step; 19] = [
+pub const LADDER: [Step; 24] = [
     Step { until: "04", ..of_container("03", |_, _| Box::new(User::single())) },
     of_container("19", |_, _| Box::new(SubIds::own(FIRST))),
     of_container("20", |_, _| Box::new(Idmap::default())),
@@ -67,6 +97,18 @@ pub const LADDER: [Step; 19] = [
     of_container("05", |_, _| Box::new(PidNamespace)),
     of_container("06", |_, _| Box::new(Ipc)),
     of_container("07", |_, _| Box::new(Network)),
+    of_container("21", |_, _| Box::new(Veth::new(bridge(), "bench", vec![ADDRESS]))),
+    of_container("22", |_, _| Box::new(Nat::new(NET, NET))),
+    of_container("23", |_, _| {
+        let publish = vec!["80".parse().expect("a port")];
+        Box::new(Ports::new(NET, NET, "bench", publish, vec![ADDRESS.address]))
+    }),
+    of_container("24", |place, _| Box::new(Resolver::new(&place.rootfs.join("resolv.conf"), &ResolvConf::default()))),
+    of_container("25", |_, _| {
+        let mut beside = Beside::new(WIRE, Kind::Macvlan(BRIDGE_MODE), vec![OTHER]);
+        "eth1".clone_into(&mut beside.interface);
+        Box::new(beside)
+    }),
     Step { until: "03", ..of_container("02", |place, _| Box::new(chroot::Chroot::new(place.rootfs).expect("a path"))) },
     of_container("18", |_, _| Box::new(Time::new(0, 1_000_000_000))),
     of_container("09", overlay),

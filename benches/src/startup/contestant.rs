@@ -277,7 +277,8 @@ fn peer(place: &Place, engine: &str) -> Result<Vec<Contestant>> {
         if engine == "podman" { vec![engine, "--root", &store, "--runroot", &run] } else { vec![engine] };
     let with = |words: &[&str]| Run::of(&[&base[..], words].concat());
     // Its own are higher than some machines let anybody raise them.
-    let limits: &[&str] = if engine == "podman" { &["--ulimit", "host"] } else { &[] };
+    let limits: &[&str] =
+        if engine == "podman" { &["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1000:1000"] } else { &[] };
     let version = said(engine, &["--version"])?;
     said_all(&with(&["import", &place.text("root.tar"), NAME]).command)?;
     let port = free_port()?;

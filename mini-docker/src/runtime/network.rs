@@ -141,6 +141,7 @@ pub(super) fn primitives(network: &Network) -> Result<(List, Option<Shared<Ports
     }
     let ports = ports.clone().map(|ports| {
         let mut primitive = Ports::new(&ports.table, &ports.bridge, &ports.owner, ports.publish, ports.to);
+        primitive.relayed = true;
         primitive.journaled = false;
         Shared::new(primitive)
     });

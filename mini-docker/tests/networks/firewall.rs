@@ -13,7 +13,7 @@ use tests::{
 use crate::{engine, start};
 
 /// Has nft(8) do something on a machine, and returns what it says.
-fn nft(machine: &Machine, script: &'static str) -> String {
+pub(crate) fn nft(machine: &Machine, script: &'static str) -> String {
     machine.run(move || {
         let mut command = Command::new("nft");
         command.args(["-f", "-"]);

@@ -6,6 +6,7 @@ mod killed;
 mod manage;
 mod names;
 mod plugin;
+mod relay;
 mod walls;
 
 use tests::{engine::Engine, machine::Machine};

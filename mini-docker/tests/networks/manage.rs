@@ -81,8 +81,12 @@ fn ports_lead_to_containers_and_are_nobody_else_s() {
         eventually(&at, || read_from(&at) == Ok("web\n".to_owned()));
     }
     let listed = engine.run(&["port", "web"]).ok();
-    assert!(listed.starts_with(&format!("80/tcp -> 0.0.0.0:{port}\n81/udp -> 0.0.0.0:")), "{listed}");
-    assert_eq!(engine.run(&["port", "web", "80"]).ok(), format!("0.0.0.0:{port}\n"));
+    let both = format!("0.0.0.0:{port}\n[::]:{port}\n");
+    assert!(
+        listed.starts_with(&format!("80/tcp -> 0.0.0.0:{port}\n80/tcp -> [::]:{port}\n81/udp -> 0.0.0.0:")),
+        "{listed}"
+    );
+    assert_eq!(engine.run(&["port", "web", "80"]).ok(), both);
     assert!(engine.run(&["port", "web", "82"]).refused(1).contains("no public port '82/tcp' published for web"));
     // From a container: another one, and itself.
     let script = format!("nc -w 2 {gateway} {port} </dev/null");

@@ -32,12 +32,28 @@ pub struct Binding {
     pub count: u16,
 }
 
+/// A port of the host's that is bound.
+#[derive(Debug)]
+pub struct Held {
+    pub(crate) socket: OwnedFd,
+    protocol: Protocol,
+    at: SocketAddr,
+    pub(crate) container: u16,
+}
+
+impl Held {
+    /// Whether somebody could come there past all rules: by IPv6, to a container without, or from ::1.
+    pub(crate) fn is_relayed(&self) -> bool {
+        self.protocol == Protocol::Tcp && self.at.is_ipv6()
+    }
+}
+
 /// Binds the host's ports in the families `v4` and `v6`, and says what leads where. The sockets answer nobody: packets
 /// go to the container before they could.
 ///
 /// # Errors
 /// EADDRINUSE where somebody has a port, with its number.
-pub(crate) fn hold(publish: &Publish, v4: bool, v6: bool) -> Result<(Vec<Binding>, Vec<OwnedFd>), (u16, Errno)> {
+pub(crate) fn hold(publish: &Publish, v4: bool, v6: bool) -> Holding {
     let all = [(v4, IpAddr::V4(Ipv4Addr::UNSPECIFIED)), (v6, IpAddr::V6(Ipv6Addr::UNSPECIFIED))];
     let addresses: Vec<IpAddr> = match publish.address {
         Some(address) => vec![address],
@@ -72,37 +88,42 @@ pub(crate) fn hold(publish: &Publish, v4: bool, v6: bool) -> Result<(Vec<Binding
 
 /// Binds once more what was bound: after the process that held it was killed. What somebody else has meanwhile is left
 /// out.
-pub fn hold_again(bindings: &[Binding]) -> Vec<OwnedFd> {
+pub fn hold_again(bindings: &[Binding]) -> Vec<Held> {
     let one = |binding: &Binding| {
-        let ports = (0..binding.count).map(|n| SocketAddr::new(binding.address, binding.host + n));
-        ports.filter_map(|at| hold_one(binding.protocol, at).ok()).map(|(socket, _)| socket).collect::<Vec<_>>()
+        let Binding { protocol, address, host, container, count } = *binding;
+        let ports = (0..count).map(|n| (SocketAddr::new(address, host + n), container + n));
+        ports.filter_map(|(at, container)| hold_one(protocol, at, container).ok()).collect::<Vec<_>>()
     };
     with_many_files(|| bindings.iter().flat_map(one).collect())
 }
 
-/// Ends connections that came before the way led to the container, so that clients ask again and do not wait for ever.
-pub(crate) fn turn_away(sockets: &[OwnedFd]) {
-    for listener in sockets.iter().filter_map(|socket| socket.try_clone().ok()).map(TcpListener::from) {
-        // Of UDP there are none, and no more than waited wait.
-        while let Ok((early, _)) = listener.accept() {
-            // Without this it is closed in order, and the client reads an end.
-            let _ = setsockopt(&early, sockopt::Linger, &linger { l_onoff: 1, l_linger: 0 });
-        }
+/// Ends connections that came before the way led to the container, so that clients ask again and do not wait for ever. Those
+/// that a relay will pass on wait for it.
+pub(crate) fn turn_away(held: Held, relayed: bool) -> Held {
+    if held.protocol != Protocol::Tcp || relayed && held.is_relayed() {
+        return held;
     }
+    let listener = TcpListener::from(held.socket);
+    while let Ok((early, _)) = listener.accept() {
+        // Without this it is closed in order, and the client reads an end.
+        let _ = setsockopt(&early, sockopt::Linger, &linger { l_onoff: 1, l_linger: 0 });
+    }
+    Held { socket: listener.into(), ..held }
 }
 
-type Held = Result<(Vec<Binding>, Vec<OwnedFd>), (u16, Errno)>;
+type Holding = Result<(Vec<Binding>, Vec<Held>), (u16, Errno)>;
 
 /// Lets the kernel choose a port that is free in all families.
-fn choose(protocol: Protocol, addresses: &[IpAddr], container: u16) -> Held {
+fn choose(protocol: Protocol, addresses: &[IpAddr], container: u16) -> Holding {
     let mut last = (0, Errno::EADDRNOTAVAIL);
     for _ in 0..64 {
         let Some(first) = addresses.first() else { break };
-        let (socket, port) = hold_one(protocol, SocketAddr::new(*first, 0)).map_err(|errno| (0, errno))?;
+        let held = hold_one(protocol, SocketAddr::new(*first, 0), container).map_err(|errno| (0, errno))?;
+        let port = held.at.port();
         match hold_at(protocol, &addresses[1..], port, container, 1) {
             Ok((mut bindings, mut sockets)) => {
                 bindings.insert(0, Binding { protocol, address: *first, host: port, container, count: 1 });
-                sockets.push(socket);
+                sockets.push(held);
                 return Ok((bindings, sockets));
             }
             Err(taken) => last = taken,
@@ -111,20 +132,20 @@ fn choose(protocol: Protocol, addresses: &[IpAddr], container: u16) -> Held {
     Err(last)
 }
 
-fn hold_at(protocol: Protocol, addresses: &[IpAddr], host: u16, container: u16, count: u16) -> Held {
+fn hold_at(protocol: Protocol, addresses: &[IpAddr], host: u16, container: u16, count: u16) -> Holding {
     let mut sockets = Vec::new();
     let mut bindings = Vec::new();
     for address in addresses {
         for port in host..=host + (count - 1) {
-            let (socket, _) = hold_one(protocol, SocketAddr::new(*address, port)).map_err(|errno| (port, errno))?;
-            sockets.push(socket);
+            let held = hold_one(protocol, SocketAddr::new(*address, port), container + (port - host));
+            sockets.push(held.map_err(|errno| (port, errno))?);
         }
         bindings.push(Binding { protocol, address: *address, host, container, count });
     }
     Ok((bindings, sockets))
 }
 
-fn hold_one(protocol: Protocol, at: SocketAddr) -> Result<(OwnedFd, u16), Errno> {
+fn hold_one(protocol: Protocol, at: SocketAddr, container: u16) -> Result<Held, Errno> {
     let family = if at.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
     let kind = if protocol == Protocol::Udp { SockType::Datagram } else { SockType::Stream };
     let number = match protocol {
@@ -142,19 +163,20 @@ fn hold_one(protocol: Protocol, at: SocketAddr) -> Result<(OwnedFd, u16), Errno>
     }
     bind(socket.as_raw_fd(), &SockaddrStorage::from(at))?;
     if protocol == Protocol::Tcp {
-        // Only who listens has the port for himself.
-        listen(&socket, Backlog::new(0)?)?;
+        // Only who listens has the port for himself. Where a relay will take connections some can wait for it.
+        listen(&socket, if at.is_ipv6() { Backlog::MAXCONN } else { Backlog::new(0)? })?;
     } else {
         // What comes before the container can be reached is not kept.
         setsockopt(&socket, sockopt::RcvBuf, &1)?;
     }
     if at.port() != 0 {
-        return Ok((socket, at.port()));
+        return Ok(Held { socket, protocol, at, container });
     }
     let bound: SockaddrStorage = getsockname(socket.as_raw_fd())?;
     let v6 = || bound.as_sockaddr_in6().map(SockaddrIn6::port);
     let port = bound.as_sockaddr_in().map(SockaddrIn::port).or_else(v6);
-    Ok((socket, port.ok_or(Errno::EAFNOSUPPORT)?))
+    let at = SocketAddr::new(at.ip(), port.ok_or(Errno::EAFNOSUPPORT)?);
+    Ok(Held { socket, protocol, at, container })
 }
 
 /// Raises the limit of open files as far as this process may while `work` is done: descriptors above it stay open.
@@ -169,6 +191,12 @@ pub(crate) fn with_many_files<T>(work: impl FnOnce() -> T) -> T {
         let _ = setrlimit(Resource::RLIMIT_NOFILE, soft, hard);
     }
     done
+}
+
+/// Whether this machine has IPv6 at all.
+pub(crate) fn has_ipv6() -> bool {
+    let at = SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), 0);
+    hold_one(Protocol::Udp, at, 0).is_ok()
 }
 
 /// What the user can do about a port that could not be bound.
@@ -193,7 +221,7 @@ mod tests {
         let publish: Publish = "127.0.0.1::80".parse().unwrap();
         let (bindings, sockets) = hold(&publish, true, false).unwrap();
         let mut early = TcpStream::connect((bindings[0].address, bindings[0].host)).unwrap();
-        turn_away(&sockets);
+        let _held: Vec<Held> = sockets.into_iter().map(|held| turn_away(held, true)).collect();
         let told = early.read(&mut [0]).unwrap_err();
         assert_eq!(told.kind(), std::io::ErrorKind::ConnectionReset);
     }

@@ -10,12 +10,12 @@
 
 mod holder;
 mod publish;
+mod relay;
 mod table;
 
 use std::{
     fs, io,
     net::{IpAddr, Ipv6Addr},
-    os::fd::OwnedFd,
 };
 
 use process::{
@@ -23,8 +23,9 @@ use process::{
     netlink::{self, Refusal, Socket, nftables},
 };
 
-pub use holder::{Binding, hold_again};
+pub use holder::{Binding, Held, hold_again};
 pub use publish::{Protocol, Publish, PublishError};
+pub use relay::{Relay, Target};
 pub use table::MAPS;
 
 // ANCHOR: ports
@@ -43,8 +44,10 @@ pub struct Ports {
     pub to: Vec<IpAddr>,
     /// Whether the journal says how to remove what leads to the container. Else the caller has written it down.
     pub journaled: bool,
+    /// Whether the caller passes on what comes to ports of IPv6 past all rules: see [`Relay`].
+    pub relayed: bool,
     bindings: Vec<Binding>,
-    sockets: Vec<OwnedFd>,
+    sockets: Vec<Held>,
 }
 // ANCHOR_END: ports
 
@@ -52,7 +55,8 @@ impl Ports {
     /// Ports that lead to the addresses `to` behind `bridge`.
     pub fn new(table: &str, bridge: &str, owner: &str, publish: Vec<Publish>, to: Vec<IpAddr>) -> Self {
         let [table, bridge, owner] = [table, bridge, owner].map(str::to_owned);
-        Self { table, bridge, owner, publish, to, journaled: true, bindings: Vec::new(), sockets: Vec::new() }
+        let (bindings, sockets) = (Vec::new(), Vec::new());
+        Self { table, bridge, owner, publish, to, journaled: true, relayed: false, bindings, sockets }
     }
 
     /// Which ports of the host it has been, after `prepare`.
@@ -62,7 +66,7 @@ impl Ports {
 
     /// The sockets that hold the host's ports: they are free for others when these are closed. With the primitive they
     /// close too.
-    pub fn take_sockets(&mut self) -> Vec<OwnedFd> {
+    pub fn take_sockets(&mut self) -> Vec<Held> {
         std::mem::take(&mut self.sockets)
     }
 
@@ -75,17 +79,19 @@ impl Ports {
         let (v4, v6) = (self.to.iter().any(IpAddr::is_ipv4), self.to.iter().any(IpAddr::is_ipv6));
         for publish in self.publish.clone() {
             let what = || format!("bind({})", words(&publish));
-            if publish.address.is_some_and(|address| self.target(address).is_none()) {
+            let relayed = self.relayed && publish.protocol == Protocol::Tcp;
+            let by_relay = |address: IpAddr| relayed && address.is_ipv6();
+            if publish.address.is_some_and(|address| self.target(address).is_none() && !by_relay(address)) {
                 let error = Error::new("ports", what(), Errno::EAFNOSUPPORT);
                 return Err(error.hint("the container has no address of that family"));
             }
-            if publish.address == Some(Ipv6Addr::LOCALHOST.into()) {
+            if publish.address == Some(Ipv6Addr::LOCALHOST.into()) && !relayed {
                 let error = Error::new("ports", what(), Errno::EADDRNOTAVAIL);
                 return Err(error.hint("packets from ::1 cannot leave the host: publish to 127.0.0.1"));
             }
             let mut at = 0;
             let held = host.act(what, || {
-                holder::hold(&publish, v4, v6).map_err(|(port, errno)| {
+                holder::hold(&publish, v4, v6 || relayed && holder::has_ipv6()).map_err(|(port, errno)| {
                     at = port;
                     errno
                 })
@@ -137,9 +143,10 @@ impl Primitive for Ports {
             host.undo(Undo::RemoveElements { table: self.table.clone(), sets, owner: self.owner.clone() })?;
         }
         let what = || format!("nftables(table {}, {} elements)", self.table, all.len());
-        netlink::act(host, what, || table::add(&socket, &self.table, &self.bridge, &all))?;
+        netlink::act(host, what, || table::add(&socket, &self.table, &self.bridge, &all, self.relayed))?;
         self.open_loopback(host)?;
-        holder::turn_away(&self.sockets);
+        let relayed = self.relayed;
+        self.sockets = self.sockets.drain(..).map(|held| holder::turn_away(held, relayed)).collect();
         Ok(())
     }
 }
@@ -167,7 +174,7 @@ pub fn remove(table: &str, gone: &[(String, Vec<Binding>)]) -> Result<usize, Ref
 }
 
 /// Leads from the host's ports once more, to these addresses: after somebody has removed the table, or the container has got
-/// another address.
+/// another address. For one who has a [`Relay`].
 pub fn restore(
     table: &str,
     bridge: &str,
@@ -176,7 +183,7 @@ pub fn restore(
     to: &[IpAddr],
 ) -> std::result::Result<(), Refusal> {
     let socket = Socket::netfilter()?;
-    table::add(&socket, table, bridge, &elements(bindings, to, owner))?;
+    table::add(&socket, table, bridge, &elements(bindings, to, owner), true)?;
     // What cannot be set now was set when the first port was published.
     let _ = fs::write(format!("/proc/sys/net/ipv4/conf/{bridge}/route_localnet"), "1");
     Ok(())
@@ -192,8 +199,10 @@ fn target(to: &[IpAddr], address: IpAddr) -> Option<IpAddr> {
 }
 
 fn elements(bindings: &[Binding], to: &[IpAddr], owner: &str) -> Vec<(&'static str, nftables::Element)> {
+    // Who goes to ::1 goes to the relay.
+    let bindings = bindings.iter().filter(|binding| binding.address != IpAddr::from(Ipv6Addr::LOCALHOST));
     let lead = |binding: &Binding| {
         target(to, binding.address).map(|to| table::elements(binding, to, owner)).unwrap_or_default()
     };
-    bindings.iter().flat_map(lead).collect()
+    bindings.flat_map(lead).collect()
 }

@@ -7,7 +7,7 @@ use process::{
     netlink::{
         Refusal, Socket,
         expression::{
-            DESTINATION_CHANGED, DROP, Expression, Family, Field, LOCAL, REGISTER, any_bit, change_destination,
+            ACCEPT, DESTINATION_CHANGED, DROP, Expression, Family, Field, LOCAL, REGISTER, any_bit, change_destination,
             different, equal, find, interface, is_in, jump, keep, load, masquerade, of_family, reset, unreachable,
             verdict,
         },
@@ -85,7 +85,7 @@ impl Map {
 
 // ANCHOR: table
 /// The rules and empty maps. Fails with EEXIST where they are there.
-fn rules(name: &str) -> Transaction {
+fn rules(name: &str, relayed: bool) -> Transaction {
     const MANGLE: i32 = -150;
     const DESTINATION_NAT: i32 = -100;
     const SOURCE_NAT: i32 = 100;
@@ -102,6 +102,10 @@ fn rules(name: &str) -> Transaction {
     // What goes to an address of this machine, from outside, from containers, and from itself.
     for (chain, hook) in [("prerouting", Hook::Prerouting), ("output", Hook::Output)] {
         table.base_chain(chain, "nat", hook, DESTINATION_NAT);
+        if relayed && hook == Hook::Output {
+            // There is somebody who listens.
+            table.rule(chain, to_loopback6().into_iter().chain([verdict(ACCEPT)]));
+        }
         let to_us = [load(Field::DestinationType, REGISTER), equal(REGISTER, &LOCAL.to_ne_bytes())];
         table.rule(chain, to_us.into_iter().chain([jump("publish")]));
     }
@@ -116,17 +120,16 @@ fn rules(name: &str) -> Transaction {
     let rule = from_elsewhere.into_iter().chain(of_family(Family::V4)).chain(to_loopback).chain([verdict(DROP)]);
     table.rule("loopback", rule);
 
-    // ::1 cannot leave this machine. Who tries it first is to try 127.0.0.1 next, not to wait.
+    // ::1 cannot leave this machine. Where nobody listens, who tries it first is to try 127.0.0.1 next, not to wait.
     table.base_chain("loopback6", "filter", Hook::Output, MANGLE);
     for map in Map::all().filter(|map| !map.v4) {
-        let to_loopback = || {
-            let destination =
-                [load(Field::Destination(Family::V6), REGISTER), equal(REGISTER, &Ipv6Addr::LOCALHOST.octets())];
-            of_family(Family::V6).into_iter().chain(destination).chain(map.lookup())
-        };
-        let tcp = [load(Field::Protocol, REGISTER), equal(REGISTER, &[Protocol::Tcp as u8]), reset()];
-        table.rule("loopback6", to_loopback().chain(tcp));
-        table.rule("loopback6", to_loopback().chain([unreachable()]));
+        let lookup = || to_loopback6().into_iter().chain(map.lookup());
+        let protocol = || load(Field::Protocol, REGISTER);
+        let tcp = [Protocol::Tcp as u8];
+        if !relayed {
+            table.rule("loopback6", lookup().chain([protocol(), equal(REGISTER, &tcp), reset()]));
+        }
+        table.rule("loopback6", lookup().chain([protocol(), different(REGISTER, &tcp), unreachable()]));
     }
 
     // To a container from this machine or a neighbour: the answer would stay in the container, or go to the neighbour
@@ -140,6 +143,13 @@ fn rules(name: &str) -> Transaction {
     table
 }
 // ANCHOR_END: table
+
+/// Whether a packet goes to ::1.
+fn to_loopback6() -> [Expression; 4] {
+    let [load_family, is_family] = of_family(Family::V6);
+    let to = load(Field::Destination(Family::V6), REGISTER);
+    [load_family, is_family, to, equal(REGISTER, &Ipv6Addr::LOCALHOST.octets())]
+}
 
 /// The element of a binding, or the elements of one whose ports move.
 pub(crate) fn elements(binding: &Binding, to: IpAddr, owner: &str) -> Vec<(&'static str, Element)> {
@@ -179,7 +189,13 @@ fn published_bridge(name: &str) -> Element {
 ///
 /// The host's ports are the caller's: he has bound them. So what leads from them already is of somebody who is gone, and
 /// makes room: in the same map, where it is in the way, and in those that are looked into before.
-pub(crate) fn add(socket: &Socket, table: &str, bridge: &str, all: &[(&'static str, Element)]) -> Result<(), Refusal> {
+pub(crate) fn add(
+    socket: &Socket,
+    table: &str,
+    bridge: &str,
+    all: &[(&'static str, Element)],
+    relayed: bool,
+) -> Result<(), Refusal> {
     let meant: Vec<Meaning> = all.iter().map(|(map, element)| Meaning::of(Map::of(map), element)).collect();
     let make_room = || {
         nftables::remove(table, |socket| {
@@ -205,16 +221,22 @@ pub(crate) fn add(socket: &Socket, table: &str, bridge: &str, all: &[(&'static s
             make_room()?;
         }
     }
-    match add_new(socket, table, bridge, all) {
+    match add_new(socket, table, bridge, all, relayed) {
         Err(refusal) if refusal.errno == Errno::EEXIST => {
             make_room()?;
-            add_new(socket, table, bridge, all)
+            add_new(socket, table, bridge, all, relayed)
         }
         done => done,
     }
 }
 
-fn add_new(socket: &Socket, table: &str, bridge: &str, all: &[(&'static str, Element)]) -> Result<(), Refusal> {
+fn add_new(
+    socket: &Socket,
+    table: &str,
+    bridge: &str,
+    all: &[(&'static str, Element)],
+    relayed: bool,
+) -> Result<(), Refusal> {
     let fill = |transaction: &mut Transaction| {
         transaction.add_elements(PUBLISHED, &[published_bridge(bridge)]);
         for map in MAPS {
@@ -229,7 +251,7 @@ fn add_new(socket: &Socket, table: &str, bridge: &str, all: &[(&'static str, Ele
         return done;
     }
     // Others may make them at the same time.
-    let mut whole = rules(table);
+    let mut whole = rules(table, relayed);
     fill(&mut whole);
     match whole.commit(socket) {
         Err(refusal) if refusal.errno == Errno::EEXIST => {

@@ -152,7 +152,7 @@ fn readable(output: &File, network: &mut Attendance) -> io::Result<bool> {
         PollTimeout::try_from(left.as_millis().saturating_add(1)).unwrap_or(PollTimeout::MAX)
     });
     let mut fds = vec![PollFd::new(output.as_fd(), PollFlags::POLLIN)];
-    fds.extend(network.fd().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
+    fds.extend(network.fds().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
     match poll(&mut fds, timeout) {
         Err(Errno::EINTR) => return Ok(false),
         polled => polled?,

@@ -170,7 +170,7 @@ impl Monitor<'_> {
             for fd in life.health.iter().flat_map(Checker::fds) {
                 add(Source::Health, fd, PollFlags::POLLIN);
             }
-            if let Some(fd) = life.network.fd() {
+            for fd in life.network.fds() {
                 add(Source::Network, fd, PollFlags::POLLIN);
             }
             add(Source::End, life.child.pidfd.as_fd(), PollFlags::POLLIN);

@@ -20,7 +20,7 @@ use crate::engine::{
     Engine,
     container::{Config as ContainerConfig, Container, State, network::Endpoint},
     error::{Context, Error, Kind, Result},
-    files::write_json,
+    files::{read_json, write_json},
     lifecycle::first_process,
 };
 
@@ -86,7 +86,7 @@ impl Engine {
 
     /// The container as it is, for one who holds its lock.
     fn load_locked(&self, id: &str) -> Result<Container> {
-        let config = crate::engine::files::read_json(&self.container_file(id, "config.json"))?;
+        let config = read_json(&self.container_file(id, "config.json"))?;
         let config = config.ok_or_else(|| Error::not_found(format!("no such container: {id}")))?;
         let status = self.read_status(id)?;
         let mut container = Container { config, status };
@@ -223,6 +223,13 @@ impl Engine {
             .map_err(|refusal| Error::system("lead ports to the container", &refusal.errno.into()))
     }
 
+    /// Where connections that are passed on lead to: none where that cannot be told.
+    pub(super) fn leading_addresses(&self, id: &str) -> Vec<std::net::IpAddr> {
+        let config = read_json(&self.container_file(id, "config.json")).ok().flatten();
+        let leading = config.and_then(|config| self.leading(&config).ok().flatten());
+        leading.map(|(_, host)| host.addresses).unwrap_or_default()
+    }
+
     /// The network that a running container's default route leads through, and its ports come by.
     fn leading(&self, config: &ContainerConfig) -> Result<Option<(Config, Host)>> {
         let priority = |name: &str| {
@@ -240,7 +247,7 @@ impl Engine {
     fn hosts_of(&self, config: &ContainerConfig) -> Result<Vec<(Config, Host)>> {
         let mut found = Vec::new();
         for id in self.presence(&config.id)?.unwrap_or_default().networks {
-            let Some(network) = crate::engine::files::read_json::<Config>(&self.network_file(&id))? else { continue };
+            let Some(network) = read_json::<Config>(&self.network_file(&id))? else { continue };
             found.extend(self.host_on(&network, &config.id)?.map(|host| (network, host)));
         }
         Ok(found)

@@ -2,13 +2,13 @@
 
 use std::{
     net::IpAddr,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd},
     path::PathBuf,
     time::Instant,
 };
 
 use dns::{Listeners, Mark, Networks, Server, Zone};
-use ports::Ports;
+use ports::{Held, Ports, Relay};
 use process::Child;
 
 use super::{
@@ -26,14 +26,14 @@ use crate::engine::{
 #[derive(Default)]
 pub struct Attendance {
     server: Option<Server>,
-    /// Bound, so that nobody else gets the ports.
-    _held: Vec<OwnedFd>,
+    /// Holds the ports, so that nobody else gets them.
+    relay: Option<Relay>,
 }
 
 impl Attendance {
-    /// Readable when there is something to [`Attendance::handle`].
-    pub fn fd(&self) -> Option<BorrowedFd<'_>> {
-        self.server.as_ref().map(AsFd::as_fd)
+    /// One of them is readable when there is something to [`Attendance::handle`].
+    pub fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.server.iter().map(AsFd::as_fd).chain(self.relay.iter().map(AsFd::as_fd))
     }
 
     /// When to call [`Attendance::handle`] at the latest.
@@ -46,6 +46,9 @@ impl Attendance {
         // Without a resolver a container runs on, and can ask others.
         if self.server.as_mut().is_some_and(|server| server.handle().is_err()) {
             self.server = None;
+        }
+        if self.relay.as_mut().is_some_and(|relay| relay.handle().is_err()) {
+            self.relay = None;
         }
     }
 }
@@ -64,16 +67,23 @@ impl Engine {
             held = ports.take_sockets();
         }
         let server = Listeners::take(child).map(|listeners| self.server(config, listeners)).transpose()?;
-        Ok(Attendance { server, _held: held })
+        Ok(Attendance { server, relay: self.relay(config, held)? })
     }
 
     /// The same for a container whose monitor was killed: its sockets went with it, and are made anew.
     pub(in crate::engine) fn attend_again(&self, config: &Config, child: &Child) -> Attendance {
         let bindings = self.bindings(&config.id);
         // What cannot be had again the container does without.
-        let held = ports::hold_again(&bindings);
+        let relay = self.relay(config, ports::hold_again(&bindings)).ok().flatten();
         let server = has_resolver(config).then(|| listen_inside(child).ok().and_then(|l| self.server(config, l).ok()));
-        Attendance { server: server.flatten(), _held: held }
+        Attendance { server: server.flatten(), relay }
+    }
+
+    fn relay(&self, config: &Config, held: Vec<Held>) -> Result<Option<Relay>> {
+        let (engine, id) = (self.clone(), config.id.clone());
+        // It may be on another network by then.
+        let target = move || engine.leading_addresses(&id);
+        Relay::new(held, Box::new(target)).map_err(|errno| Error::system("pass connections on", &errno.into()))
     }
 
     fn server(&self, config: &Config, listeners: Listeners) -> Result<Server> {

@@ -1,0 +1,114 @@
+//! Ports by IPv6, wherever they are published and whatever the container has.
+
+use std::{
+    io::{Read, Write},
+    net::{Shutdown, TcpListener, TcpStream},
+    thread,
+};
+
+use tests::{
+    engine::{Engine, eventually},
+    leaks,
+    machine::Machine,
+};
+
+use crate::{engine, firewall::nft, start};
+
+fn pid(engine: &Engine, name: &str) -> i64 {
+    engine.inspect(name)["State"]["Pid"].as_i64().unwrap()
+}
+
+#[test]
+fn a_port_is_reached_by_ipv6_whether_the_container_has_it_or_not() {
+    let (engine, host) = (engine(), Machine::new());
+    let outside = Machine::new();
+    host.connect("wire", "fd01::1/64", &outside, "fd01::2/64");
+    let run = |arguments: &[&str]| engine.run_on(&host, arguments);
+    run(&["network", "create", "four"]).ok();
+    run(&["network", "create", "--ipv6", "six"]).ok();
+    for (network, port) in [("four", "8080"), ("six", "8081")] {
+        start(&engine, Some(&host), network, &["--network", network, "-p", &format!("{port}:80")]);
+        for address in ["127.0.0.1", "[::1]", "[fd01::1]"] {
+            let at = format!("{address}:{port}");
+            eventually(&at, || host.read_from(&at) == Ok(format!("{network}\n")));
+        }
+        eventually("outside", || outside.read_from(&format!("[fd01::1]:{port}")) == Ok(format!("{network}\n")));
+        let listed = run(&["port", network, "80"]).ok();
+        assert_eq!(listed, format!("0.0.0.0:{port}\n[::]:{port}\n"));
+    }
+    // What is passed on ends at the host: there an administrator has his say.
+    let forbid = "add table inet admin; add chain inet admin input { type filter hook input priority 0; };
+        add rule inet admin input iifname wire tcp dport 8080 reject with tcp reset";
+    nft(&host, forbid);
+    assert_eq!(outside.read_from("[fd01::1]:8080"), Err(std::io::ErrorKind::ConnectionRefused));
+    assert_eq!(host.read_from("[::1]:8080"), Ok("four\n".to_owned()));
+    nft(&host, "delete table inet admin");
+    // Of one address alone, and of one protocol: what cannot be passed on is refused at once, or when it is asked for.
+    start(&engine, Some(&host), "local", &["--network", "four", "-p", "[::1]:8082:80"]);
+    eventually("::1 alone", || host.read_from("[::1]:8082") == Ok("local\n".to_owned()));
+    for address in ["127.0.0.1:8082", "[fd01::1]:8082"] {
+        assert_eq!(host.read_from(address), Err(std::io::ErrorKind::ConnectionRefused), "{address}");
+    }
+    let refused = run(&["run", "--rm", "--network", "four", "-p", "[::1]:8083:80/udp", "bb", "true"]).refused(125);
+    assert!(refused.contains("the container has no address of that family"), "{refused}");
+    // It follows the container to another network, and survives its monitor.
+    run(&["network", "connect", "six", "local"]).ok();
+    run(&["network", "disconnect", "four", "local"]).ok();
+    eventually("on another network", || host.read_from("[::1]:8082") == Ok("local\n".to_owned()));
+    for monitor in leaks::monitors(&engine.root().canonicalize().unwrap()) {
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(monitor), nix::sys::signal::Signal::SIGKILL).unwrap();
+    }
+    run(&["ps"]).ok();
+    eventually("by another monitor", || host.read_from("[::1]:8082") == Ok("local\n".to_owned()));
+    run(&["rm", "-f", "four", "six", "local"]).ok();
+    run(&["network", "prune", "-f"]).ok();
+}
+
+/// Megabytes in both directions at once, ends that are closed one after the other, and many connections.
+#[test]
+fn what_is_passed_on_is_passed_on_whole() {
+    const BYTES: usize = 8 << 20;
+    let (engine, host) = (engine(), Machine::new());
+    let run = |arguments: &[&str]| engine.run_on(&host, arguments);
+    run(&["run", "-d", "--name", "echo", "-p", "8080:80", "bb", "sleep", "1000"]).ok();
+    let inside = Machine::of_process(pid(&engine, "echo"));
+    let listener = inside.run(|| TcpListener::bind("0.0.0.0:80").unwrap());
+    thread::spawn(move || {
+        while let Ok((mut stream, _)) = listener.accept() {
+            thread::spawn(move || {
+                let mut writer = stream.try_clone().unwrap();
+                // Who hangs up early has heard enough.
+                let _ = std::io::copy(&mut stream, &mut writer);
+                let _ = writer.shutdown(Shutdown::Write);
+            });
+        }
+    });
+    let echoed = || {
+        let mut stream = TcpStream::connect("[::1]:8080").unwrap();
+        let mut writer = stream.try_clone().unwrap();
+        let sent: Vec<u8> = (0..BYTES).map(|n| (n * 7 + (n >> 11)) as u8).collect();
+        let copy = sent.clone();
+        let sender = thread::spawn(move || {
+            writer.write_all(&copy).unwrap();
+            writer.shutdown(Shutdown::Write).unwrap();
+        });
+        let mut heard = Vec::new();
+        stream.read_to_end(&mut heard).unwrap();
+        sender.join().unwrap();
+        assert!(heard == sent, "{} of {} bytes", heard.len(), sent.len());
+    };
+    host.run(echoed);
+    // More at once than it takes: all have their turn.
+    host.run(|| {
+        let all: Vec<TcpStream> = (0..300).map(|_| TcpStream::connect("[::1]:8080").unwrap()).collect();
+        for (number, mut stream) in all.into_iter().enumerate() {
+            stream.write_all(&[number as u8]).unwrap();
+            stream.shutdown(Shutdown::Write).unwrap();
+            let mut heard = Vec::new();
+            stream.read_to_end(&mut heard).unwrap();
+            assert_eq!(heard, [number as u8]);
+        }
+    });
+    run(&["rm", "-f", "echo"]).ok();
+    run(&["network", "prune", "-f"]).ok();
+}

@@ -10,6 +10,7 @@
 #   make test-builds  Dockerfiles on Debian: apt, a server in Python, a static program: minutes, and a network
 #   make book     builds the book to target/book; `make book BOOK=serve` shows it at http://localhost:3000
 #   make check STAGE=04  looks at your exercise of that chapter
+#   make test-examples  the compose projects of the book, on Debian: minutes, and a network
 #   make soak     the long tests: thousands of runs
 
 SHELL := /bin/bash
@@ -22,10 +23,11 @@ DEMO_PACKAGES := $(BUILD_PACKAGES) busybox-static
 TEST_PACKAGES := $(DEMO_PACKAGES) shellcheck binutils xz-utils util-linux uidmap strace docker-registry skopeo umoci jq iproute2 nftables
 PROGRAMS_PACKAGES := $(DEMO_PACKAGES) mmdebstrap
 BUILDS_PACKAGES := $(DEMO_PACKAGES) mmdebstrap
+EXAMPLES_PACKAGES := $(DEMO_PACKAGES) mmdebstrap
 PEERS_PACKAGES := runc podman docker.io iptables qemu-system-x86 util-linux
 BENCH_PACKAGES := $(DEMO_PACKAGES) bubblewrap crun hyperfine jq
 
-.PHONY: bench-setup bench-report packages-peers book check demo test test-programs test-builds test-v2 build lint bench soak packages-demo packages-test packages-programs packages-builds packages-bench
+.PHONY: bench-setup bench-report packages-peers book check demo test test-programs test-builds test-examples test-v2 build lint bench soak packages-demo packages-test packages-programs packages-builds packages-examples packages-bench
 
 demo: packages-demo
 	@$(MAKE) --no-print-directory build
@@ -75,6 +77,10 @@ book:
 check:
 	@$(CARGO) run -q -p check -- $(STAGE)
 
+test-examples: packages-examples
+	@$(MAKE) --no-print-directory $(DEBIAN)
+	MINI_DOCKER_DEBIAN=$(abspath $(DEBIAN)) $(CARGO) test --locked -p mini-docker --test compose_examples -- --ignored
+
 lint:
 	$(CARGO) fmt --all
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
@@ -99,7 +105,7 @@ soak: packages-test
 
 # Asks apt only for what is missing, so that a prepared machine needs no network. Named one by one: make looks for no
 # pattern rule for a phony target.
-packages-demo packages-test packages-programs packages-builds packages-bench packages-peers: packages-%:
+packages-demo packages-test packages-programs packages-builds packages-examples packages-bench packages-peers: packages-%:
 	@missing=$$(for p in $($(shell echo $* | tr a-z A-Z)_PACKAGES); do \
 	    dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
 	if [ -n "$$missing" ]; then \

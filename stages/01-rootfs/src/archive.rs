@@ -117,6 +117,9 @@ impl<R: Read> Archive<R> {
         let link = long.link.or(pax.link).unwrap_or_else(own_link);
         self.stream.now_at(&name);
         let refused = |why: Refusal| why.of(&name);
+        // Before POSIX a directory was a file whose name ends in a slash, and GNU tar still reads it so. The whole name: the
+        // header's own may be cut off behind a slash.
+        let old_directory = header.entry_type().is_file() && name.ends_with(b"/");
         let mut entry = Entry {
             uid: owner(pax.uid, fields.uid).map_err(refused)?,
             gid: owner(pax.gid, fields.gid).map_err(refused)?,
@@ -126,7 +129,7 @@ impl<R: Read> Archive<R> {
                 (None, Some(seconds)) => TimeSpec::new(seconds, 0),
                 (None, None) => return Err(self.stream.damaged("its time is no number")),
             },
-            kind: fields.kind,
+            kind: if old_directory { Kind::Directory } else { fields.kind },
             device: fields.device,
             xattrs: pax.xattrs,
             contents: Map::whole(0),

@@ -55,8 +55,6 @@ pub(crate) fn fields(header: &Header) -> Fields {
 
 fn kind(header: &Header) -> Kind {
     match header.entry_type() {
-        // Before POSIX a directory was a file whose name ends in a slash, and GNU tar still reads it so.
-        EntryType::Regular if header.path_bytes().ends_with(b"/") => Kind::Directory,
         EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => Kind::File,
         EntryType::Directory => Kind::Directory,
         EntryType::Symlink => Kind::Symlink,

@@ -39,6 +39,12 @@ fn make_tree(root: &Path, long_names: bool) {
     write("a/large", &(0..300_000_u32).flat_map(u32::to_le_bytes).collect::<Vec<u8>>(), 0o644);
     // Others than root could not read it to compare it.
     write("read-only/unreadable", b"secret", if geteuid().is_root() { 0o000 } else { 0o400 });
+    // One of them is cut off behind its slash where the header's 100 bytes end.
+    for length in 95..=100 {
+        let directory = "c".repeat(length);
+        fs::create_dir(root.join(&directory)).expect("mkdir");
+        write(&format!("{directory}/cut"), b"short", 0o644);
+    }
     write("a/b/\u{fc}\n name", b"odd", 0o644);
     fs::hard_link(root.join("a/plain"), root.join("a/b/c/linked")).expect("link");
     symlink("../plain", root.join("a/b/link")).expect("symlink");

@@ -7,7 +7,7 @@ use crate::{
         Outcome,
         format::{Listing, Row},
     },
-    engine::{Engine, Error, Result, image::short, network::Config},
+    engine::{Engine, Error, Result, filter::Filters, image::short, network::Config},
 };
 
 #[derive(Debug, Args)]
@@ -45,7 +45,12 @@ const LISTING: Listing = Listing {
 
 impl List {
     pub(crate) fn run(self, engine: &Engine) -> Outcome {
-        let filters = parse(&self.filter, &["driver", "id", "label", "name", "scope", "type", "dangling"])?;
+        let filters = Filters::parse(&self.filter, &["driver", "id", "label", "name", "scope", "type", "dangling"])?;
+        if let Some(value) =
+            filters.values("type").iter().find(|value| !["builtin", "custom"].contains(&value.as_str()))
+        {
+            return Err(Error::invalid(format!("invalid filter 'type={value}': it is custom or builtin")));
+        }
         let mut networks = Vec::new();
         for network in engine.networks()? {
             if matches(engine, &network, &filters)? {
@@ -71,75 +76,18 @@ impl List {
     }
 }
 
-/// A filter: key and value.
-pub(super) type Filters = Vec<(String, String)>;
-
-/// Reads filters, and refuses those that are unknown.
-pub(super) fn parse(texts: &[String], known: &[&str]) -> Result<Filters> {
-    let mut filters = Vec::new();
-    for text in texts {
-        let (key, value) = text.split_once('=').ok_or_else(|| {
-            Error::invalid(format!(
-                "invalid argument {text:?} for \"-f, --filter\" flag: bad format of filter (expected name=value)"
-            ))
-        })?;
-        let key = key.trim().to_ascii_lowercase();
-        if !known.contains(&key.as_str()) {
-            return Err(Error::invalid(format!("invalid filter '{key}': there are {}", known.join(", "))));
-        }
-        filters.push((key, value.trim().to_owned()));
-    }
-    Ok(filters)
-}
-
-/// Whether a network is meant: by one value of each key, and by all labels.
+/// Whether a network is meant.
 fn matches(engine: &Engine, network: &Config, filters: &Filters) -> Result<bool> {
-    for key in ["driver", "id", "name", "scope", "type", "dangling"] {
-        let mut values = filters.iter().filter(|(of, _)| of == key).map(|(_, value)| value.as_str()).peekable();
-        if values.peek().is_none() {
-            continue;
-        }
-        let mut any = false;
-        for value in values {
-            any |= match key {
-                "driver" => network.driver.name() == value,
-                "id" => network.id.starts_with(value),
-                "name" => network.name.contains(value),
-                "scope" => value == "local",
-                "type" => match value {
-                    "builtin" => network.is_predefined(),
-                    "custom" => !network.is_predefined(),
-                    _ => return Err(Error::invalid(format!("invalid filter 'type={value}': it is custom or builtin"))),
-                },
-                _ => {
-                    let unused = !network.is_predefined() && !engine.network_is_used(network)?;
-                    match value {
-                        "true" | "1" => unused,
-                        "false" | "0" => !unused,
-                        _ => {
-                            return Err(Error::invalid(format!(
-                                "invalid filter 'dangling={value}': it is true or false"
-                            )));
-                        }
-                    }
-                }
-            };
-        }
-        if !any {
-            return Ok(false);
-        }
-    }
-    Ok(has_labels(network, filters, "label"))
-}
-
-/// Whether a network has all the labels that filters of this key name: `KEY` or `KEY=VALUE`.
-pub(super) fn has_labels(network: &Config, filters: &Filters, key: &str) -> bool {
-    filters.iter().filter(|(of, _)| of == key).all(|(_, text)| has_label(network, text))
-}
-
-pub(super) fn has_label(network: &Config, text: &str) -> bool {
-    match text.split_once('=') {
-        Some((key, value)) => network.labels.get(key).is_some_and(|found| found == value),
-        None => network.labels.contains_key(text),
-    }
+    let of_type = |value: &str| (value == "builtin") == network.is_predefined();
+    let meant = filters.exact("driver", network.driver.name())
+        && filters.any("id", |value| network.id.starts_with(value))
+        && filters.found_in("name", &network.name)
+        && filters.exact("scope", "local")
+        && filters.any("type", of_type)
+        && filters.labels(&network.labels);
+    Ok(meant
+        && match filters.switch("dangling")? {
+            Some(unused) => unused != (network.is_predefined() || engine.network_is_used(network)?),
+            None => true,
+        })
 }

@@ -1,12 +1,10 @@
 //! `network rm` and `network prune`.
 
 use clap::Args;
-use jiff::{SignedDuration, Timestamp};
 
-use super::list::{has_label, has_labels, parse};
 use crate::{
-    cli::{Outcome, confirm::confirmed, each_that, print},
-    engine::{Engine, Error, Result, error::Kind, network::Config},
+    cli::{Outcome, confirm::confirmed, container::print_deleted, each_that},
+    engine::{Engine, error::Kind, filter::Filters, network::Config},
 };
 
 #[derive(Debug, Args)]
@@ -40,39 +38,16 @@ pub(crate) struct Prune {
 
 impl Prune {
     pub(crate) fn run(self, engine: &Engine) -> Outcome {
-        let filters = parse(&self.filter, &["label", "label!", "until"])?;
-        let until = filters.iter().find(|(key, _)| key == "until").map(|(_, value)| moment(value)).transpose()?;
+        let filters = Filters::parse(&self.filter, &["label", "label!", "until"])?;
+        let until = filters.until()?;
         let warning = "WARNING! This will remove all custom networks not used by at least one container.";
         if !confirmed(self.force, warning) {
             return Ok(0);
         }
-        let meant = |network: &Config| {
-            let none_of = |(key, text): &(String, String)| key != "label!" || !has_label(network, text);
-            has_labels(network, &filters, "label")
-                && filters.iter().all(none_of)
-                && until.is_none_or(|until| network.created < until)
-        };
+        let meant =
+            |network: &Config| filters.labels(&network.labels) && until.is_none_or(|until| network.created < until);
         let removed = engine.prune_networks(meant)?;
-        if !removed.is_empty() {
-            print(format_args!("Deleted Networks:\n{}\n\n", removed.join("\n")));
-        }
+        print_deleted("Networks", &removed);
         Ok(0)
     }
-}
-
-/// A time of RFC 3339, seconds since 1970, or how long ago: `10m`, `1h30m`.
-fn moment(text: &str) -> Result<Timestamp> {
-    let invalid = || {
-        Error::invalid(format!(
-            "invalid time {text:?} in the filter until: write it as 24h, or as 2006-01-02T15:04:05Z"
-        ))
-    };
-    if let Ok(at) = text.parse() {
-        return Ok(at);
-    }
-    if let Ok(seconds) = text.parse() {
-        return Timestamp::from_second(seconds).map_err(|_| invalid());
-    }
-    let ago: SignedDuration = text.parse().map_err(|_| invalid())?;
-    Timestamp::now().checked_sub(ago).map_err(|_| invalid())
 }

@@ -70,3 +70,18 @@ fn changes_are_told_and_all_is_exported() {
     assert!(listed.lines().any(|name| name == "d/e/f") && listed.lines().any(|name| name == "bin/busybox"), "{listed}");
     assert!(!listed.lines().any(|name| name == "bin/true"), "{listed}");
 }
+
+#[test]
+fn a_directory_that_is_there_to_mount_on_is_changed_and_not_new() {
+    let engine = engine();
+    engine.run(&["create", "--name", "c1", "bb", "true"]).ok();
+    let archive = engine.path("no-etc.tar");
+    let root = engine.path("root");
+    fs::create_dir_all(root.join("bin")).unwrap();
+    engine.run(&["cp", "c1:/bin/busybox", root.join("bin/sh").to_str().unwrap()]).ok();
+    let tar = Command::new("tar").arg("-cf").arg(&archive).arg("-C").arg(&root).arg("bin").status();
+    assert!(tar.unwrap().success());
+    engine.run(&["import", archive.to_str().unwrap(), "no-etc"]).ok();
+    engine.run(&["run", "--name", "c2", "no-etc", "sh", "-c", "echo > /etc/new"]).ok();
+    assert_eq!(engine.run(&["diff", "c2"]).ok(), "C /etc\nA /etc/new\n");
+}

@@ -212,3 +212,26 @@ fn a_failed_start_keeps_the_container_unless_rm() {
     engine.run(&["inspect", "gone"]);
     assert_eq!(engine.run(&["ps", "-aq"]).ok().lines().count(), 1);
 }
+
+#[test]
+fn what_every_container_has_is_no_part_of_its_configuration() {
+    let engine = engine();
+    engine.run(&["create", "--name", "c1", "-t", "-h", "there", "-e", "A=1", "bb", "env"]).ok();
+    let own = |name: &str| engine.run(&["inspect", "-f", "{{json .Config.Env}}", name]).ok();
+    assert_eq!(own("c1"), "[\"A=1\"]\n");
+    let path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    let said = engine.run(&["start", "-a", "c1"]).ok().replace('\r', "");
+    assert_eq!(said, format!("{path}\nHOSTNAME=there\nTERM=xterm\nA=1\nHOME=/root\n"));
+    engine.run(&["commit", "-c", "ENV PATH=/x:/bin", "c1", "image"]).ok();
+    engine.run(&["create", "--name", "c2", "-e", "HOSTNAME=mine", "image", "env"]).ok();
+    assert_eq!(own("c2"), "[\"HOSTNAME=mine\",\"A=1\",\"PATH=/x:/bin\"]\n");
+    assert_eq!(engine.run(&["start", "-a", "c2"]).ok(), "PATH=/x:/bin\nHOSTNAME=mine\nA=1\nHOME=/root\n");
+}
+
+#[test]
+fn a_domain_name_is_what_uname_says_too() {
+    let engine = engine();
+    let script = "cat /proc/sys/kernel/hostname /proc/sys/kernel/domainname";
+    let flags = ["run", "--rm", "-h", "here", "--domainname", "example.org", "bb", "sh", "-c", script];
+    assert_eq!(engine.run(&flags).ok(), "here\nexample.org\n");
+}

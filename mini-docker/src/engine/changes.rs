@@ -119,6 +119,10 @@ impl Search<'_> {
             } else if found.is_dir() {
                 let inside = self.walk(&relative)?;
                 match below {
+                    // Made for something to be mounted there, before anybody changed anything.
+                    None if inside && OURS.iter().any(|ours| Path::new(ours).starts_with(&relative)) => {
+                        self.found.push((shown(&relative), Change::Changed));
+                    }
                     None if inside || !self.leads_to_ours(&relative) => {
                         self.found.push((shown(&relative), Change::Added));
                     }

@@ -307,7 +307,7 @@ pub(super) fn configure(id: &str, request: &Request, image: &Image) -> Result<Co
         layers: image.stack(),
         entrypoint,
         command,
-        env: environment(defaults.env.as_deref().unwrap_or_default(), request, &hostname),
+        env: environment(defaults.env.as_deref().unwrap_or_default(), request),
         working_dir: normalise(&working_dir)?,
         user: request.user.clone().unwrap_or_else(|| defaults.user.clone()),
         hostname,
@@ -349,10 +349,10 @@ impl Engine {
         if let Some(other) = config.network.of_container() {
             let other = self.container(other)?.config;
             config.network.mode = format!("container:{}", other.id);
-            config.set_hostname(other.hostname);
+            config.hostname = other.hostname;
         } else if config.network.mode == "host" && !has_hostname {
             let name = nix::unistd::gethostname().map_err(|e| Error::system("read the host's name", &e.into()))?;
-            config.set_hostname(name.to_string_lossy().into_owned());
+            config.hostname = name.to_string_lossy().into_owned();
         }
         let mut among_themselves = !config.network.endpoints.is_empty();
         for endpoint in &mut config.network.endpoints {
@@ -383,16 +383,14 @@ fn check(config: &Config) -> Result<()> {
     Ok(())
 }
 
-/// Docker's order: the user's, where the last of a name wins; the image's; and what every container has.
-fn environment(image: &[String], request: &Request, hostname: &str) -> Vec<String> {
+/// Docker's order: the user's, where the last of a name wins, and the image's.
+fn environment(image: &[String], request: &Request) -> Vec<String> {
     let key = |variable: &str| variable.split('=').next().unwrap_or_default().to_owned();
     let mut env: Vec<String> = Vec::new();
     override_variables(&mut env, &request.env);
-    let terminal = request.tty.then(|| "TERM=xterm".to_owned());
-    let defaults = [format!("PATH={}", process::DEFAULT_PATH), format!("HOSTNAME={hostname}")];
-    for variable in image.iter().cloned().chain(defaults).chain(terminal) {
-        if !env.iter().any(|other| key(other) == key(&variable)) {
-            env.push(variable);
+    for variable in image {
+        if !env.iter().any(|other| key(other) == key(variable)) {
+            env.push(variable.clone());
         }
     }
     env

@@ -28,6 +28,7 @@ impl Engine {
             base: self.store.container(&config.id),
             volatile: config.auto_remove,
             hostname: config.hostname.clone(),
+            domain_name: config.network.domainname.clone(),
             network: self.join_networks(container)?,
             process: Self::process_spec(container)?,
             init: config.init,
@@ -48,7 +49,7 @@ impl Engine {
         let config = &container.config;
         Ok(ProcessSpec {
             arguments: config.entrypoint.iter().chain(&config.command).cloned().collect(),
-            environment: config.env.clone(),
+            environment: config.environment(),
             working_dir: config.working_dir.clone(),
             user: config.user.clone(),
             terminal: config.tty,

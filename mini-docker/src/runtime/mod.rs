@@ -39,6 +39,8 @@ pub struct Spec {
     pub volatile: bool,
     /// The host name.
     pub hostname: String,
+    /// The domain name that uname(2) reports beside it; empty: the host's.
+    pub domain_name: String,
     /// Namespaces that it shares.
     pub namespaces: Namespaces,
     /// Settings of its namespaces: name and value.

@@ -82,7 +82,9 @@ pub(super) fn primitives(spec: &Spec) -> Result<Vec<Box<dyn Primitive>>> {
         // After the cgroup, which becomes its root,
         all.cgroup.primitive(CloneFlags::CLONE_NEWCGROUP, || Box::new(cgroupns::CgroupNamespace))?,
         // The names: nothing depends on them, and they need nothing.
-        all.uts.primitive(CloneFlags::CLONE_NEWUTS, || Box::new(uts::Uts::new(&spec.hostname)))?,
+        all.uts.primitive(CloneFlags::CLONE_NEWUTS, || {
+            Box::new(uts::Uts::new(&spec.hostname).domain(&spec.domain_name))
+        })?,
         // Before the mounts: a /proc shows the pid namespace of the process that mounts it,
         all.pid.primitive(CloneFlags::CLONE_NEWPID, || Box::new(pid::PidNamespace))?,
         // a /dev/mqueue its IPC namespace,

@@ -17,6 +17,12 @@ fn the_name_inside_is_the_container_s_and_the_host_keeps_its_own() {
     let longest = "x".repeat(64);
     assert_eq!(sh(vec![Box::new(Uts::new(longest.as_str()))], "uname -n"), format!("{longest}\n"));
     assert_eq!(own(), before);
+    let domain = "cat /proc/sys/kernel/domainname";
+    let hosts = sh(List::new(), domain);
+    assert_eq!(sh(vec![Box::new(Uts::new("x").domain("example.org"))], domain), "example.org\n");
+    assert_eq!((sh(list(), domain), sh(List::new(), domain)), (hosts.clone(), hosts));
+    let long = start(vec![Box::new(Uts::new("x").domain("x".repeat(65)))], shell("true")).err().unwrap().to_string();
+    assert!(long.contains("setdomainname") && long.contains("at most 64"), "{long}");
     let mut running = start(list(), shell("echo ready; exec sleep 20")).unwrap();
     running.wait_for("ready");
     assert_ne!(namespace(running.child.pid, "uts"), own_namespace("uts"));

@@ -72,13 +72,12 @@ pub struct Config {
 }
 
 impl Config {
-    /// Another host name, in the environment too.
-    pub(in crate::engine) fn set_hostname(&mut self, hostname: String) {
-        let old = format!("HOSTNAME={}", self.hostname);
-        if let Some(variable) = self.env.iter_mut().find(|variable| **variable == old) {
-            *variable = format!("HOSTNAME={hostname}");
-        }
-        self.hostname = hostname;
+    /// The environment of its processes: what every container has, and its own over that.
+    pub(in crate::engine) fn environment(&self) -> Vec<String> {
+        let mut all = vec![format!("PATH={}", process::DEFAULT_PATH), format!("HOSTNAME={}", self.hostname)];
+        all.extend(self.tty.then(|| "TERM=xterm".to_owned()));
+        crate::engine::create::override_variables(&mut all, &self.env);
+        all
     }
 
     /// Whether what is written about it must outlive the machine's death.

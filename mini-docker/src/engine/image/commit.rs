@@ -104,13 +104,7 @@ fn orphaned(config: &Config) -> Result<ImageConfig> {
 fn run_config(config: &Config, base: Option<&RunConfig>) -> RunConfig {
     let mut run = base.cloned().unwrap_or_default();
     let own = |list: &[String]| if list.is_empty() { None } else { Some(list.to_vec()) };
-    let said = |key: &str| run.env.iter().flatten().any(|variable| variable.split('=').next() == Some(key));
-    let made_up =
-        [format!("HOSTNAME={}", config.hostname), format!("PATH={}", process::DEFAULT_PATH), "TERM=xterm".to_owned()];
-    // What every container has is no part of its configuration, unless the image says so too.
-    let is_own = |variable: &&String| !made_up.contains(variable) || variable.split('=').next().is_some_and(said);
-    let env: Vec<String> = config.env.iter().filter(is_own).cloned().collect();
-    run.env = own(&env);
+    run.env = own(&config.env);
     run.entrypoint = own(&config.entrypoint);
     run.cmd = own(&config.command);
     run.user.clone_from(&config.user);

@@ -104,6 +104,15 @@ pub fn set_filter(filter: &[libc::sock_filter], flags: u32) -> Result<(), Errno>
         .map(drop)
 }
 
+/// Sets the domain name of the calling process's UTS namespace (setdomainname(2)).
+///
+/// # Errors
+/// EPERM: without `CAP_SYS_ADMIN` there. EINVAL: more than 64 bytes.
+pub fn set_domain_name(name: &[u8]) -> Result<(), Errno> {
+    // SAFETY: the kernel reads as many bytes as the slice has.
+    check(unsafe { libc::syscall(libc::SYS_setdomainname, name.as_ptr(), name.len()) }).map(drop)
+}
+
 /// A soft and a hard limit of getrlimit(2); `u64::MAX` is no limit.
 pub fn limit(resource: u32) -> Result<(u64, u64), Errno> {
     let mut limit = libc::rlimit64 { rlim_cur: 0, rlim_max: 0 };

@@ -4,7 +4,7 @@ use std::{fs, path::Path, process::Command};
 
 use process::netlink::{Socket, expression::interface, nftables, route};
 use tests::{
-    engine::{eventually, output},
+    engine::{Engine, eventually, output},
     leaks,
     machine::{Machine, read_from},
 };
@@ -156,4 +156,77 @@ fn a_network_that_is_removed_meanwhile_leaves_no_bridge() {
     });
     run(&["network", "prune", "-f"]).ok();
     host.run(|| eventually("all bridges are gone", || route::links(&Socket::route().unwrap()).unwrap().len() == 1));
+}
+
+/// The next command has mended all, and nothing is left of what was killed.
+#[track_caller]
+fn healed(engine: &Engine, host: &Machine, when: &str) {
+    engine.run_on(host, &["ps", "-a"]).ok();
+    engine.run_on(host, &["rm", "-f", "box"]);
+    let said = engine.run_on(host, &["leaks"]);
+    assert_eq!(said.code, 0, "{when}: {said:?}");
+    let places = leaks::run_directories(&engine.root().canonicalize().unwrap())
+        .flat_map(|run| fs::read_dir(run.join("networks")).into_iter().flatten().flatten())
+        .filter(|entry| entry.path().is_dir())
+        .flat_map(|entry| fs::read_dir(entry.path()).into_iter().flatten().flatten())
+        .count();
+    assert_eq!(places, 0, "{when}: addresses, names or ports are left");
+}
+
+/// A start and an end, with all processes that are made, each killed at calls that others can see the effect of.
+#[test]
+fn a_start_can_be_killed_at_any_change_that_it_makes() {
+    const CHANGES: &str = "rename,renameat,renameat2,link,linkat,unlink,unlinkat,mkdir,mkdirat,rmdir,write,pwrite64,bind,\
+        sendto,sendmsg,connect,flock,clone3,setns,openat,close,statx";
+    let (engine, host) = (engine(), Machine::new());
+    engine.run_on(&host, &["network", "create", "blue"]).ok();
+    let run = ["run", "--rm", "--name", "box", "--network", "blue", "-p", "8080:80", "bb", "true"];
+    let mut killed = 0;
+    for call in 1..=75 {
+        let command = engine.command(&run);
+        let mut traced = Command::new("strace");
+        traced.args(["-f", "-qq", "-o", "/dev/null", "-e"]).arg(format!("inject={CHANGES}:signal=SIGKILL:when={call}"));
+        traced.arg(command.get_program()).args(command.get_args()).env("MINI_DOCKER_ROOT", engine.root());
+        killed += u32::from(!host.run(move || output(traced, b"")).status.success());
+        healed(&engine, &host, &format!("call {call}"));
+    }
+    assert!(killed > 30, "{killed} of them were killed");
+    // As if nothing had been.
+    engine.run_on(&host, &run).ok();
+    engine.run_on(&host, &["network", "rm", "blue"]).ok();
+    engine.run_on(&host, &["network", "prune", "-f"]).ok();
+}
+
+/// The monitor, and the resolver and the relay with it, at moments of what others do to its container.
+#[test]
+fn a_monitor_can_be_killed_at_any_moment() {
+    let (engine, host) = (engine(), Machine::new());
+    let run = |arguments: &[&str]| engine.run_on(&host, arguments);
+    run(&["network", "create", "blue"]).ok();
+    run(&["network", "create", "green"]).ok();
+    let commands: [&[&str]; 5] = [
+        &["rm", "-f", "box"],
+        &["stop", "-t", "0", "box"],
+        &["restart", "-t", "0", "box"],
+        &["network", "connect", "green", "box"],
+        &["network", "disconnect", "blue", "box"],
+    ];
+    for moment in 0..50 {
+        run(&["run", "-d", "--name", "box", "--network", "blue", "-p", "8080:80", "bb", "sleep", "1000"]).ok();
+        let pid = engine.inspect("box")["State"]["Pid"].to_string();
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let monitor = status.lines().find_map(|line| line.strip_prefix("PPid:\t")).unwrap().parse().unwrap();
+        let command = engine.command(commands[moment % commands.len()]);
+        std::thread::scope(|scope| {
+            let other = scope.spawn(|| host.run(move || output(command, b"")));
+            // Whatever the moment is: none of them may do harm.
+            std::thread::sleep(std::time::Duration::from_micros(400 * moment as u64));
+            // It may have ended.
+            let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(monitor), nix::sys::signal::Signal::SIGKILL);
+            other.join().unwrap();
+        });
+        healed(&engine, &host, &format!("moment {moment}, {:?}", commands[moment % commands.len()]));
+    }
+    run(&["network", "rm", "blue", "green"]).ok();
+    run(&["network", "prune", "-f"]).ok();
 }

@@ -1,0 +1,37 @@
+#!/bin/sh
+# Looks from outside at a program that runs in the container: PROGRAM ROOTFS COMMAND…
+[ "$(id -u)" = 0 ] || {
+    echo "missing: root, for setns(2) takes CAP_SYS_ADMIN over the namespace; run the check as root"
+    exit 1
+}
+until_runs() { # PARENT: waits for its child, a sleep
+    for _ in $(seq 100); do
+        child=$(cut -d' ' -f1 "/proc/$1/task/$1/children")
+        [ -n "$child" ] && [ "$(cat "/proc/$child/comm")" = sleep ] && return
+        sleep 0.05
+    done
+}
+unshare --ipc --fork sleep 30 &
+other=$!
+until_runs "$other"
+PARTNER=$child
+export PARTNER
+"$PROGRAM" "$ROOTFS" sleep 30 &
+parent=$!
+until_runs "$parent"
+missing() {
+    echo "missing: $1"
+    code=1
+}
+code=0
+[ "$(readlink "/proc/$child/ns/ipc")" = "$(readlink "/proc/$PARTNER/ns/ipc")" ] ||
+    missing "the program is not in the IPC namespace of its partner"
+[ "$(readlink "/proc/$parent/ns/ipc")" = "$(readlink /proc/self/ns/ipc)" ] ||
+    missing "who starts the program has gone to the partner's namespace too"
+segment=$(nsenter -t "$PARTNER" -i ipcmk -M 4096 | tr -dc 0-9)
+nsenter -t "$child" -i ipcs -m -i "$segment" 2>&1 | grep -q bytes=4096 ||
+    missing "a segment that the partner makes is not there for the program"
+kill "$child" "$PARTNER"
+wait "$parent" "$other" 2>/dev/null
+PARTNER=0 "$PROGRAM" "$ROOTFS" true 2>/dev/null && missing "a partner that is not there is no error"
+exit $code

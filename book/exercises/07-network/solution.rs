@@ -1,0 +1,56 @@
+//! The solution of exercise 07: a container with a second address on its loopback interface, 192.0.2.7.
+#![forbid(unsafe_code)]
+
+use std::{net::IpAddr, os::fd::AsFd, process::ExitCode};
+
+use chroot::Chroot;
+use network::Network;
+use process::{
+    Container, Errno, Inside, Primitive,
+    netlink::{Prefix, route, send_prepared},
+    stage, sys,
+};
+use user::User;
+
+/// An address, in a message to the kernel that was made before the clone.
+#[derive(Debug)]
+struct Address {
+    message: Vec<u8>,
+}
+
+/// The index of the loopback interface: it is the first in every network namespace.
+const LOOPBACK: u32 = 1;
+
+impl Address {
+    fn new(address: IpAddr) -> Self {
+        let message = route::add_address(LOOPBACK, Prefix { address, length: 32 });
+        Self { message: message.as_bytes().to_vec() }
+    }
+}
+
+impl Primitive for Address {
+    fn name(&self) -> &'static str {
+        "address"
+    }
+
+    fn enter(&self, inside: &Inside) -> Result<(), Errno> {
+        inside.at(0);
+        let socket = sys::netlink_socket(nix::libc::NETLINK_ROUTE)?;
+        inside.at(1);
+        send_prepared(socket.as_fd(), &self.message)
+    }
+
+    fn step(&self, step: u16) -> String {
+        ["socket(AF_NETLINK)", "RTM_NEWADDR(lo, 192.0.2.7/32)"][usize::from(step).min(1)].to_owned()
+    }
+}
+
+fn main() -> ExitCode {
+    stage::main("solution-07", "Runs COMMAND in ROOTFS, with the address 192.0.2.7", |invocation| {
+        let root = Chroot::new(&invocation.rootfs).map_err(|e| format!("ROOTFS: {e}"))?;
+        let address = Address::new([192, 0, 2, 7].into());
+        let container: Vec<Box<dyn Primitive>> =
+            vec![Box::new(User::single()), Box::new(Network), Box::new(address), Box::new(root)];
+        Ok((Container(container), invocation.process()?))
+    })
+}

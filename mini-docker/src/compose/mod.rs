@@ -40,6 +40,7 @@ mod stop;
 pub mod template;
 mod tree;
 mod unique;
+pub mod watch;
 
 pub use encode::words;
 pub use project::{Options, Project};

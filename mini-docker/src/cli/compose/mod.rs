@@ -12,6 +12,7 @@ mod others;
 mod output;
 mod run;
 mod up;
+mod watch;
 mod watching;
 
 use std::path::PathBuf;
@@ -137,6 +138,8 @@ enum Command {
     Version(list::Version),
     /// List volumes
     Volumes(list::Volumes),
+    /// Watch build context for service and rebuild/refresh containers when files are updated
+    Watch(watch::Watch),
     /// Block until containers of all (or specified) services stop
     Wait(watching::Wait),
 }
@@ -200,6 +203,7 @@ impl Command {
                 | Self::Build(_)
                 | Self::Pull(_)
                 | Self::Push(_)
+                | Self::Watch(_)
         )
     }
 
@@ -241,6 +245,7 @@ impl Command {
             Self::Kill(command) => command.services(),
             Self::Rm(command) => command.services(),
             Self::Wait(command) => command.services(),
+            Self::Watch(command) => command.services(),
             _ => &[],
         }
     }
@@ -262,6 +267,7 @@ impl Command {
             Self::Top(command) => command.run(running),
             Self::Volumes(command) => command.run(running),
             Self::Wait(command) => command.run(running),
+            Self::Watch(command) => command.run(running),
             Self::Up(command) => command.run(running),
             Self::Down(command) => command.run(running),
             Self::Build(command) => command.run(running),

@@ -29,28 +29,31 @@ impl Service<'_> {
     /// # Errors
     /// Where one of them fails.
     pub fn run_hooks(&self, kind: &str, engine: &Engine, container: &Container) -> Result<()> {
-        for hook in self.list(kind) {
-            let list = |key: &str| hook.get(key).and_then(Value::as_array).into_iter().flatten();
-            let pairs = hook.get("environment").and_then(Value::as_object).into_iter().flatten();
-            let request = Exec {
-                command: list("command").map(text_of).collect(),
-                env: pairs
-                    .filter(|(_, value)| !value.is_null())
-                    .map(|(key, value)| format!("{key}={}", text_of(value)))
-                    .collect(),
-                working_dir: hook.get("working_dir").map(text_of),
-                user: hook.get("user").map(text_of),
-                privileged: hook.get("privileged") == Some(&json!(true)),
-                ..Exec::default()
-            };
-            // As it is now: it has been started since it was listed.
-            let container = engine.load(&container.config.id)?;
-            match run(engine, &container, &request)? {
-                0 => {}
-                code => return Err(self.wrong(kind, &format!("{} exited with code {code}", request.command.join(" ")))),
-            }
+        self.list(kind).try_for_each(|hook| self.run_hook(kind, hook, engine, container))
+    }
+
+    /// Runs one command; `key` is where it stands.
+    ///
+    /// # Errors
+    /// Where it fails.
+    pub fn run_hook(&self, key: &str, hook: &Value, engine: &Engine, container: &Container) -> Result<()> {
+        let list = |key: &str| hook.get(key).and_then(Value::as_array).into_iter().flatten();
+        let pairs = hook.get("environment").and_then(Value::as_object).into_iter().flatten();
+        let pairs = pairs.filter(|(_, value)| !value.is_null());
+        let request = Exec {
+            command: list("command").map(text_of).collect(),
+            env: pairs.map(|(key, value)| format!("{key}={}", text_of(value))).collect(),
+            working_dir: hook.get("working_dir").map(text_of),
+            user: hook.get("user").map(text_of),
+            privileged: hook.get("privileged") == Some(&json!(true)),
+            ..Exec::default()
+        };
+        // As it is now: it has been started since it was listed.
+        let container = engine.load(&container.config.id)?;
+        match run(engine, &container, &request)? {
+            0 => Ok(()),
+            code => Err(self.wrong(key, &format!("{} exited with code {code}", request.command.join(" ")))),
         }
-        Ok(())
     }
 }
 

@@ -62,7 +62,7 @@ impl<'a> Service<'a> {
     }
 
     /// An error about one of its keys, with the place where that stands.
-    fn wrong(&self, key: &str, why: &str) -> Error {
+    pub(super) fn wrong(&self, key: &str, why: &str) -> Error {
         let name = self.name;
         let keys: Vec<_> = ["services", name].into_iter().chain(key.split('.')).collect();
         Error::invalid(format!("{}services.{name}.{key}: {why}", self.project.place(&keys)))

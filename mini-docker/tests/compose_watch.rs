@@ -1,0 +1,96 @@
+//! `compose watch`: what is changed in a service's files is changed in its containers.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader},
+    process::{Child, Stdio},
+};
+
+use tests::{compose::Shop, engine::eventually};
+
+/// Ends it with the test, whatever becomes of that.
+struct Watching(Child);
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// A project that is watched; its container sleeps.
+fn watched(name: &str, service: &str) -> (Shop, Watching) {
+    let file = format!("services:\n  a:\n    image: bb\n    command: sleep 1000\n    stop_signal: KILL\n{service}");
+    let shop = Shop::new(env!("CARGO_BIN_EXE_mini-docker"), name, &file);
+    fs::create_dir_all(shop.engine.path("shop/src/deep")).unwrap();
+    shop.write("src/old", "old");
+    shop.write("src/noise.log", "noise");
+    shop.write("Dockerfile", "FROM bb\nCOPY src/page /page\n");
+    for name in ["page", "conf", "told"] {
+        shop.write(&format!("src/{name}"), "one");
+    }
+    let arguments = shop.arguments(&["watch"]);
+    let mut command = shop.engine.command(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let watching = Watching(child);
+    assert!(lines.any(|line| line.is_ok_and(|line| line == "Watch enabled")));
+    // Nobody else reads what it says.
+    std::thread::spawn(move || lines.for_each(drop));
+    (shop, watching)
+}
+
+fn read(shop: &Shop, path: &str) -> String {
+    shop.compose(&["exec", "-T", "a", "cat", path]).out
+}
+
+#[test]
+fn files_are_copied_and_removed_but_not_those_that_are_ignored() {
+    let (shop, _watching) = watched(
+        "sync",
+        "    develop:\n      watch:\n        - {path: src, action: sync, target: /app, ignore: ['*.log'], initial_sync: true}\n",
+    );
+    assert_eq!(read(&shop, "/app/old"), "old");
+    assert_eq!(shop.compose(&["exec", "-T", "a", "test", "-e", "/app/noise.log"]).code, 1);
+    shop.write("src/noise.log", "more");
+    shop.write("src/deep/new", "new");
+    eventually("the file is there", || read(&shop, "/app/deep/new") == "new");
+    fs::create_dir(shop.engine.path("shop/src/later")).unwrap();
+    shop.write("src/later/too", "too");
+    eventually("one of a new directory is too", || read(&shop, "/app/later/too") == "too");
+    fs::remove_file(shop.engine.path("shop/src/old")).unwrap();
+    eventually("the file has gone", || shop.compose(&["exec", "-T", "a", "test", "-e", "/app/old"]).code == 1);
+    assert_eq!(shop.compose(&["exec", "-T", "a", "test", "-e", "/app/noise.log"]).code, 1);
+}
+
+#[test]
+fn containers_are_restarted_told_or_made_anew() {
+    let (shop, _watching) = watched(
+        "redo",
+        "    build: .\n    pull_policy: build\n    develop:\n      watch:\n        - {path: src/page, action: rebuild}\n        - {path: src/conf, action: sync+restart, target: /conf}\n        - {path: src/told, action: sync+exec, target: /told, exec: {command: cp /told /heard}}\n",
+    );
+    let seen = || {
+        let container = shop.engine.inspect(&shop.container("a"));
+        (container["Id"].to_string(), container["State"]["StartedAt"].to_string())
+    };
+    let first = seen();
+    shop.write("src/told", "two");
+    eventually("the command has run", || read(&shop, "/heard") == "two");
+    assert_eq!(seen(), first);
+    shop.write("src/conf", "two");
+    eventually("it is started again", || seen().1 != first.1 && read(&shop, "/conf") == "two");
+    assert_eq!(seen().0, first.0);
+    assert_eq!(read(&shop, "/page"), "one");
+    shop.write("src/page", "two");
+    eventually("it is made anew of another image", || read(&shop, "/page") == "two");
+    assert_ne!(seen().0, first.0);
+}
+
+#[test]
+fn what_cannot_be_watched_is_refused() {
+    let shop = Shop::new(env!("CARGO_BIN_EXE_mini-docker"), "blind", "services:\n  a: {image: bb, command: 'true'}\n");
+    assert!(shop.compose(&["watch"]).refused(1).contains("none of the selected services is configured for watch"));
+    shop.describe("services:\n  a:\n    image: bb\n    develop: {watch: [{path: nosuch, action: restart}]}\n");
+    let error = shop.compose(&["watch"]).refused(1);
+    assert!(error.contains("compose.yaml:4:15: services.a.develop.watch: ") && error.contains("nosuch"), "{error}");
+}

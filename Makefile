@@ -24,7 +24,7 @@ TEST_PACKAGES := $(DEMO_PACKAGES) shellcheck binutils xz-utils util-linux uidmap
 PROGRAMS_PACKAGES := $(DEMO_PACKAGES) mmdebstrap
 BUILDS_PACKAGES := $(DEMO_PACKAGES) mmdebstrap
 EXAMPLES_PACKAGES := $(DEMO_PACKAGES) mmdebstrap
-PEERS_PACKAGES := runc podman docker.io iptables qemu-system-x86 util-linux
+PEERS_PACKAGES := runc podman docker.io docker-compose docker-registry curl iptables qemu-system-x86 util-linux
 BENCH_PACKAGES := $(DEMO_PACKAGES) bubblewrap crun hyperfine jq
 
 .PHONY: bench-setup bench-report packages-peers book check demo test test-programs test-builds test-examples test-v2 build lint bench soak packages-demo packages-test packages-programs packages-builds packages-examples packages-bench

@@ -1,9 +1,13 @@
-//! Output for those who take their time.
+//! Output for those who take their time, and for what is no file.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::Read,
-    os::fd::{AsFd, OwnedFd},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::fs::{FileTypeExt, symlink},
+    },
+    path::Path,
     process::Stdio,
 };
 
@@ -50,4 +54,28 @@ fn too_few_words_are_told_in_dockers_words() {
     let engine = Engine::new(env!("CARGO_BIN_EXE_mini-docker"));
     let said = engine.run(&["exec", "c1"]).refused(1);
     assert!(said.contains("requires at least 2 arguments: <CONTAINER> <COMMAND>...; see"), "{said}");
+}
+
+#[test]
+fn a_device_that_is_written_to_stays_one() {
+    let engine = Engine::new(env!("CARGO_BIN_EXE_mini-docker"));
+    engine.run(&["create", "--name", "c1", "bb", "true"]).ok();
+    let (null, link, file) = (engine.path("null"), engine.path("link"), engine.path("file"));
+    let mode = nix::sys::stat::Mode::from_bits_truncate(0o666);
+    nix::sys::stat::mknod(&null, nix::sys::stat::SFlag::S_IFCHR, mode, libc::makedev(1, 3)).unwrap();
+    fs::write(&file, "old").unwrap();
+    symlink("file", &link).unwrap();
+    for command in [["save", "bb"], ["export", "c1"]] {
+        let write = |path: &Path| engine.run(&[command[0], "-o", path.to_str().unwrap(), command[1]]);
+        write(&null).ok();
+        assert!(fs::symlink_metadata(&null).unwrap().file_type().is_char_device(), "{command:?}");
+        write(&link).ok();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink(), "{command:?}");
+        assert!(fs::metadata(&file).unwrap().len() > 500_000, "{command:?}");
+        assert!(write(file.parent().unwrap()).refused(1).contains("cannot write to a directory"));
+        assert!(write(&engine.path("nosuch/file")).refused(1).contains("nosuch/file"));
+    }
+    let left = fs::read_dir(file.parent().unwrap()).unwrap().flatten();
+    let left: Vec<_> = left.filter(|entry| entry.file_name().to_string_lossy().starts_with(".file")).collect();
+    assert!(left.is_empty(), "{left:?}");
 }

@@ -1,15 +1,22 @@
-//! Standard output and standard error, written to the end: whoever shares the file may have made it one that does not block
+//! Where output goes. Files are written whole or not at all; standard output and standard error to the end: whoever shares the file may have made it one that does not block
 //! (`O_NONBLOCK` belongs to the open file, not to the process), and then a slow reader is no error.
 
 use std::{
-    io::{self, Write},
+    fs::{self, File},
+    io::{self, BufWriter, IsTerminal, Write},
     os::fd::{AsFd, BorrowedFd},
+    path::Path,
 };
 
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
     unistd::write,
+};
+
+use crate::engine::{
+    Error,
+    error::{Context, Result},
 };
 
 /// Standard output, without a buffer.
@@ -58,4 +65,40 @@ pub(crate) fn write_through(to: BorrowedFd, mut bytes: &[u8]) -> nix::Result<()>
         }
     }
     Ok(())
+}
+
+/// Has an archive written to a file, or to standard output where there is none, which a terminal is not for.
+///
+/// Another file of that name stays until this one is complete; what is no file, such as a device, is written to as it is.
+pub(crate) fn archive(path: Option<&Path>, act: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
+    let Some(path) = path else {
+        if io::stdout().is_terminal() {
+            return Err(Error::invalid(
+                "cowardly refusing to write an archive to a terminal: name a file with -o, or redirect",
+            ));
+        }
+        return act(&mut Stdout);
+    };
+    if path.is_dir() {
+        return Err(Error::invalid(format!("cannot write to a directory: {} is one", path.display())));
+    }
+    let finish = |file: File| -> Result<()> {
+        let mut file = BufWriter::new(file);
+        act(&mut file)?;
+        file.flush().doing("write", path)
+    };
+    // Where links lead, so that they stay.
+    let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        return finish(File::options().write(true).open(path).doing("open", path)?);
+    }
+    let name = target.file_name().ok_or_else(|| Error::invalid(format!("{} names no file", path.display())))?;
+    let temporary = target.with_file_name(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
+    let written = finish(File::create(&temporary).doing("create", path)?);
+    let written = written.and_then(|()| fs::rename(&temporary, &target).doing("write", path));
+    if written.is_err() {
+        // The error says more than one of this.
+        let _ = fs::remove_file(&temporary);
+    }
+    written
 }

@@ -1,13 +1,13 @@
 //! `--output`: where what was built goes.
 
 use std::{
-    fs::{self, File},
-    io::{self, IsTerminal, Write},
+    fs::{self},
+    io::Write,
     path::{Path, PathBuf},
 };
 
 use crate::{
-    cli::out::Stdout,
+    cli::out,
     engine::{
         Engine, Error,
         error::{Context as _, Result},
@@ -85,22 +85,7 @@ impl Output {
     }
 }
 
-/// Writes a file whole or not at all, or standard output.
+/// Writes a file, or `-`, standard output.
 pub(super) fn to(path: &Path, act: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
-    if path == Path::new(STDOUT) {
-        if io::stdout().is_terminal() {
-            return Err(Error::invalid("dest file is required for an archive: refusing to write to the terminal"));
-        }
-        return act(&mut Stdout);
-    }
-    // Whole or not at all.
-    let name = path.file_name().ok_or_else(|| Error::invalid(format!("{} names no file", path.display())))?;
-    let temporary = path.with_file_name(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
-    let mut file = File::create(&temporary).doing("create", path)?;
-    let written = act(&mut file).and_then(|()| fs::rename(&temporary, path).doing("write", path));
-    if written.is_err() {
-        // The error says more than one of this.
-        let _ = fs::remove_file(&temporary);
-    }
-    written
+    out::archive(Some(path).filter(|path| *path != Path::new(STDOUT)), act)
 }

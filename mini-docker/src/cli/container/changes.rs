@@ -1,16 +1,12 @@
 //! `diff` and `export`: what a container has made of its image.
 
-use std::{
-    fs::File,
-    io::{self, BufWriter, IsTerminal, Write},
-    path::PathBuf,
-};
+use std::path::PathBuf;
 
 use clap::Args;
 
 use crate::{
-    cli::{Outcome, out::Stdout, print},
-    engine::{Engine, Error, changes::Change, error::Context},
+    cli::{Outcome, out, print},
+    engine::{Engine, changes::Change},
 };
 
 #[derive(Debug, Args)]
@@ -45,20 +41,6 @@ pub(crate) struct Export {
 impl Export {
     pub(crate) fn run(self, engine: &Engine) -> Outcome {
         let container = engine.container(&self.container)?;
-        let Some(path) = self.output else {
-            if io::stdout().is_terminal() {
-                return Err(Error::invalid("cowardly refusing to save to a terminal: use the -o flag or redirect"));
-            }
-            return engine.export(&container, Stdout).map(|()| 0);
-        };
-        // Whole or not at all: another file of that name stays until this one is complete.
-        let part = path.with_extension(format!("part-{}", std::process::id()));
-        let mut file = BufWriter::new(File::create(&part).doing("create", &part)?);
-        let written = engine.export(&container, &mut file).and_then(|()| file.flush().doing("write", &part));
-        let done = written.and_then(|()| std::fs::rename(&part, &path).doing("create", &path));
-        if done.is_err() {
-            let _ = std::fs::remove_file(&part);
-        }
-        done.map(|()| 0)
+        out::archive(self.output.as_deref(), |writer| engine.export(&container, writer)).map(|()| 0)
     }
 }

@@ -1,8 +1,8 @@
 //! `save` and `load`.
 
 use std::{
-    fs::{self, File},
-    io::{self, IsTerminal, Write},
+    fs::File,
+    io::{self, IsTerminal},
     os::fd::AsFd,
     path::PathBuf,
 };
@@ -10,7 +10,7 @@ use std::{
 use clap::Args;
 
 use crate::{
-    cli::{Outcome, out::Stdout, print},
+    cli::{Outcome, out, print},
     engine::{
         Engine, Error,
         error::{Context, Result},
@@ -30,24 +30,7 @@ pub(crate) struct Save {
 
 impl Save {
     pub(crate) fn run(self, engine: &Engine) -> Outcome {
-        let Some(path) = &self.output else {
-            if io::stdout().is_terminal() {
-                return Err(Error::invalid("cowardly refusing to save to a terminal. Use the -o flag or redirect"));
-            }
-            engine.save(&self.images, Stdout)?;
-            return Ok(0);
-        };
-        // Whole or not at all.
-        let name = path.file_name().ok_or_else(|| Error::invalid(format!("{} names no file", path.display())))?;
-        let temporary = path.with_file_name(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
-        let mut file = File::create(&temporary).doing("create", path)?;
-        let saved = engine.save(&self.images, &mut file).and_then(|()| file.flush().doing("write", path));
-        let saved = saved.and_then(|()| fs::rename(&temporary, path).doing("write", path));
-        if saved.is_err() {
-            // The error says more than one of this.
-            let _ = fs::remove_file(&temporary);
-        }
-        saved.map(|()| 0)
+        out::archive(self.output.as_deref(), |writer| engine.save(&self.images, writer)).map(|()| 0)
     }
 }
 

@@ -4,6 +4,7 @@ mod drivers;
 mod firewall;
 mod killed;
 mod manage;
+mod matrix;
 mod names;
 mod plugin;
 mod relay;

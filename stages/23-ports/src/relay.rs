@@ -106,8 +106,8 @@ impl Pair {
     }
 }
 
-/// Where the container is now: its addresses.
-pub type Target = Box<dyn Fn() -> Vec<IpAddr>>;
+/// Where to lead one who comes from there: the container's addresses as they are now, or none, if he is to reach nobody.
+pub type Target = Box<dyn Fn(IpAddr) -> Vec<IpAddr>>;
 
 /// Holds ports of the host, and passes on what comes to those of IPv6.
 pub struct Relay {
@@ -164,15 +164,15 @@ impl Relay {
 
     fn accept(&mut self, number: usize) -> Result<(), Errno> {
         let (listener, port) = &self.listeners[number];
-        let client = match listener.accept() {
-            Ok((client, _)) => client,
+        let (client, from) = match listener.accept() {
+            Ok(accepted) => accepted,
             // Until one of the connections ends.
             Err(e) if [Some(nix::libc::EMFILE), Some(nix::libc::ENFILE)].contains(&e.raw_os_error()) => {
                 return self.pause(true);
             }
             Err(_) => return Ok(()),
         };
-        let targets = (self.target)();
+        let targets = (self.target)(from.ip());
         // Who has come by IPv6 is led to IPv6, where there is some.
         let target = targets.iter().find(|to| to.is_ipv6()).or(targets.first());
         // Where there is nowhere to lead it to it is closed.

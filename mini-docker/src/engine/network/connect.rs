@@ -223,6 +223,18 @@ impl Engine {
             .map_err(|refusal| Error::system("lead ports to the container", &refusal.errno.into()))
     }
 
+    /// Whether one who comes from that address has no way out of his network: what is passed on goes past the walls. By an
+    /// address of a link alone nobody can tell where he comes from.
+    pub(super) fn is_cut_off(&self, from: std::net::IpAddr) -> bool {
+        let of_link = matches!(from, std::net::IpAddr::V6(address) if address.is_unicast_link_local());
+        let is_his = |network: &Config| network.pools.iter().any(|pool| pool.subnet.contains(from));
+        let inside = || match self.other_networks() {
+            Ok(networks) => networks.iter().any(|network| network.internal && is_his(network)),
+            Err(_) => true,
+        };
+        of_link || !from.is_loopback() && inside()
+    }
+
     /// Where connections that are passed on lead to: none where that cannot be told.
     pub(super) fn leading_addresses(&self, id: &str) -> Vec<std::net::IpAddr> {
         let config = read_json(&self.container_file(id, "config.json")).ok().flatten();

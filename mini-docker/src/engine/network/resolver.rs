@@ -82,7 +82,7 @@ impl Engine {
     fn relay(&self, config: &Config, held: Vec<Held>) -> Result<Option<Relay>> {
         let (engine, id) = (self.clone(), config.id.clone());
         // It may be on another network by then.
-        let target = move || engine.leading_addresses(&id);
+        let target = move |from| if engine.is_cut_off(from) { Vec::new() } else { engine.leading_addresses(&id) };
         Relay::new(held, Box::new(target)).map_err(|errno| Error::system("pass connections on", &errno.into()))
     }
 

@@ -10,7 +10,7 @@ use std::{
 };
 
 use nix::{sys::signal::Signal, unistd::Pid};
-use tests::{engine::Engine, machine::Machine};
+use tests::{compose::Shop, engine::Engine, machine::Machine};
 
 /// Calls of command, monitor, the container's first process and its program together, from start to end. There were 784
 /// when this was written; what comes on top of each start has to be worth it.
@@ -151,4 +151,28 @@ fn an_answer_of_the_resolver_takes_three_system_calls() {
     assert!((2 * QUESTIONS..=3 * QUESTIONS + 150).contains(&calls), "{calls} calls for {QUESTIONS} answers:\n{table}");
     engine.run(&["rm", "-f", "web", "asker"]).ok();
     engine.run(&["network", "rm", "blue"]).ok();
+}
+
+/// Calls that an `up` with nothing to do may make for each service more: its container's files, read twice.
+const EACH_SERVICE: u64 = 60;
+
+#[test]
+fn an_up_with_nothing_to_do_costs_little_for_each_service() {
+    const SERVICES: u64 = 20;
+    let service =
+        |number: u64| format!("  s{number}:\n    image: bb\n    command: sleep 1000\n    stop_signal: KILL\n");
+    let file = |count: u64| format!("services:\n{}", (0..count).map(service).collect::<String>());
+    let shop = Shop::new(env!("CARGO_BIN_EXE_mini-docker"), "idle", &file(SERVICES));
+    let up = |count: u64| {
+        shop.describe(&file(count));
+        shop.compose(&["up", "-d", "--remove-orphans"]).ok();
+        let words = shop.arguments(&["up", "-d"]);
+        let table =
+            traced(&shop.engine, &["-c", "-U", "calls,name"], &words.iter().map(String::as_str).collect::<Vec<_>>());
+        assert!(!table.lines().any(|line| line.trim().ends_with(" clone3")), "something was started:\n{table}");
+        calls(&table)
+    };
+    let (many, one) = (up(SERVICES), up(1));
+    println!("{many} system calls for {SERVICES} services, {one} for one");
+    assert!(one > 100 && many <= one + (SERVICES - 1) * EACH_SERVICE, "{many} system calls, for one service {one}");
 }

@@ -137,6 +137,19 @@ fn a_memory_hog_is_killed() {
 }
 
 #[test]
+fn capabilities_are_shown_by_their_whole_names() {
+    let engine = Engine::new(env!("CARGO_BIN_EXE_mini-docker"));
+    let flags = ["--cap-add", "net_admin", "--cap-add", "CAP_SYS_TIME", "--cap-drop", "all", "--label", "a"];
+    engine.run(&[&["create", "--name", "c1"], &flags[..], &["bb", "true"]].concat()).ok();
+    let shown = engine.run(&["inspect", "-f", "{{json .HostConfig.CapAdd}} {{json .HostConfig.CapDrop}}", "c1"]).ok();
+    assert_eq!(shown, "[\"CAP_NET_ADMIN\",\"CAP_SYS_TIME\"] [\"ALL\"]\n");
+    for label in ["=x", ""] {
+        let said = engine.run(&["run", "--label", label, "bb", "true"]).refused(125);
+        assert!(said.contains(&format!("invalid label '{label}': empty name")), "{said}");
+    }
+}
+
+#[test]
 fn system_calls_are_filtered() {
     let engine = engine();
     assert_eq!(status(&engine, &[], "Seccomp"), "2");

@@ -53,8 +53,8 @@ impl Engine {
                 "NetworkMode": config.network.mode,
                 "AutoRemove": config.auto_remove,
                 "Init": config.init,
-                "CapAdd": or_null(&config.rights.cap_add),
-                "CapDrop": or_null(&config.rights.cap_drop),
+                "CapAdd": or_null(&capabilities(&config.rights.cap_add)),
+                "CapDrop": or_null(&capabilities(&config.rights.cap_drop)),
                 "Ulimits": config.rights.ulimits.iter().map(|text| ulimit(text)).collect::<Vec<_>>(),
                 "CgroupParent": config.cgroup_parent,
                 "Annotations": config.annotations,
@@ -168,6 +168,15 @@ fn hidden(config: &Config, paths: &[&str]) -> Value {
         (_, true) => json!([]),
         _ => json!(paths),
     }
+}
+
+/// Names as Docker shows them, however they were given: `CAP_NET_ADMIN`, and `ALL`.
+fn capabilities(names: &[String]) -> Vec<String> {
+    let whole = |name: &String| match name.to_uppercase() {
+        name if name == "ALL" || name.starts_with("CAP_") => name,
+        name => format!("CAP_{name}"),
+    };
+    names.iter().map(whole).collect()
 }
 
 /// Docker has null for an empty list.

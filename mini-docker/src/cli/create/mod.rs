@@ -81,6 +81,11 @@ impl Flags {
             labels.extend(env::label_file(path)?);
         }
         labels.extend(self.label.iter().cloned());
+        if let Some(label) =
+            labels.iter().chain(&self.annotation).find(|label| label.is_empty() || label.starts_with('='))
+        {
+            return Err(Error::invalid(format!("invalid label '{label}': empty name")));
+        }
         let label = |text: &String| {
             let (key, value) = text.split_once('=').unwrap_or((text, ""));
             (key.to_owned(), value.to_owned())

@@ -296,5 +296,5 @@ fn may_connect(network: &Config, config: &ContainerConfig, endpoint: &Endpoint) 
             config.name, network.name
         )));
     }
-    super::join::check_addresses(network, endpoint)
+    super::choose::check_addresses(network, endpoint)
 }

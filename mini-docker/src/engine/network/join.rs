@@ -8,9 +8,10 @@ use process::netlink::Prefix;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Config, Driver, address,
+    Config, Driver,
+    choose::{check_addresses, choose, names},
     files::Facts,
-    state::{Host, Places},
+    state::Host,
 };
 use crate::{
     engine::{
@@ -269,47 +270,6 @@ impl Engine {
         }
         Ok(lines)
     }
-
-    /// Gives back all that a container has of its networks. What leads to its ports is removed later, by
-    /// [`Engine::sweep_ports`]. Nothing there is success.
-    pub(in crate::engine) fn leave_networks(&self, id: &str) -> Result<()> {
-        let Some(presence) = self.presence(id)? else { return Ok(()) };
-        if self.store.run(id).join("ports.json").exists() || self.may_publish(id) {
-            self.discard_ports(id, &presence.owner)?;
-        }
-        self.leave_all(&presence, id)
-    }
-
-    /// The same for what never had ports.
-    pub(in crate::engine) fn leave_networks_without_ports(&self, id: &str) -> Result<()> {
-        self.presence(id)?.map_or(Ok(()), |presence| self.leave_all(&presence, id))
-    }
-
-    fn leave_all(&self, presence: &Presence, id: &str) -> Result<()> {
-        presence.networks.iter().try_for_each(|network| self.leave_network(network, id))
-    }
-
-    /// Whether it may have ports of which nothing is written down yet.
-    fn may_publish(&self, id: &str) -> bool {
-        let config: Result<Option<ContainerConfig>> = read_json(&self.container_file(id, "config.json"));
-        config.ok().flatten().is_none_or(|config| !config.network.publish.is_empty() || config.network.publish_all)
-    }
-
-    /// Gives back a container's place in one network.
-    pub(super) fn leave_network(&self, network: &str, id: &str) -> Result<()> {
-        let Some(network) = read_json::<Config>(&self.network_file(network))? else { return Ok(()) };
-        self.tear_down(&network, id)?;
-        let _lock = match self.lock_network(&network) {
-            Err(e) if e.kind == Kind::NotFound => return Ok(()),
-            lock => lock?,
-        };
-        let was_there = self.places(&network.id)?.keep(|other| other != id)?;
-        self.tell_resolvers()?;
-        if was_there {
-            self.emit_network(&network, "disconnect", Some(id));
-        }
-        Ok(())
-    }
 }
 
 impl Config {
@@ -340,77 +300,4 @@ pub(super) fn gateway_place(places: &[Place], endpoints: &[Endpoint]) -> Option<
         let priority = endpoints.get(number).map_or(0, |endpoint| endpoint.gateway_priority);
         (std::cmp::Reverse(priority), places[number].network.name.clone())
     })
-}
-
-/// Refuses an address of the user's choice where the network's own were not chosen, in Docker's words.
-pub(super) fn check_addresses(network: &Config, endpoint: &Endpoint) -> Result<()> {
-    for wanted in [endpoint.ip, endpoint.ip6].into_iter().flatten() {
-        if network.is_predefined() {
-            return Err(Error::invalid("user specified IP address is supported on user defined networks only"));
-        }
-        let chosen = |pool: &super::Pool| pool.chosen && pool.subnet.address.is_ipv4() == wanted.is_ipv4();
-        if !network.pools.iter().any(chosen) {
-            return Err(Error::invalid(
-                "user specified IP address is supported only when connecting to networks with user configured subnets: make the network with --subnet",
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// An address in each of the network's families.
-fn choose(network: &Config, endpoint: &Endpoint, places: &Places) -> Result<Vec<Prefix>> {
-    let mut addresses = Vec::new();
-    for v4 in [true, false] {
-        let wanted = if v4 { endpoint.ip } else { endpoint.ip6 };
-        let mut pools = network.pools.iter().filter(|pool| pool.subnet.address.is_ipv4() == v4).peekable();
-        if pools.peek().is_none() {
-            if let Some(wanted) = wanted {
-                return Err(Error::invalid(format!(
-                    "invalid address {wanted}: network {} has none of that family",
-                    network.name
-                )));
-            }
-            continue;
-        }
-        // Of several subnets the one that has the address, or the first with a free one.
-        let mut last = None;
-        for pool in
-            pools.filter(|pool| wanted.is_none_or(|wanted| pool.subnet.contains(wanted)) || network.pools.len() == 1)
-        {
-            match address::pick(pool, wanted, |address| places.has(address), &network.name) {
-                Ok(prefix) => {
-                    addresses.push(prefix);
-                    last = None;
-                    break;
-                }
-                Err(e) => last = Some(e),
-            }
-        }
-        if let Some(e) = last {
-            return Err(e);
-        }
-        if let Some(wanted) = wanted
-            && !addresses.iter().any(|prefix| prefix.address == wanted)
-        {
-            return Err(Error::invalid(format!(
-                "invalid address {wanted}: it does not belong to any of the subnets of network {}",
-                network.name
-            )));
-        }
-    }
-    Ok(addresses)
-}
-
-/// The container's name, its aliases, its short id and its host name, each once.
-fn names(container: &ContainerConfig, endpoint: &Endpoint) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    let own = [container.name.as_str()].into_iter();
-    let all = own.chain(endpoint.aliases.iter().map(String::as_str)).chain([short(&container.id), &container.hostname]);
-    for name in all.map(str::to_ascii_lowercase) {
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    names
 }

@@ -14,6 +14,7 @@
 
 mod address;
 mod beside_docker;
+mod choose;
 mod config;
 mod connect;
 mod create;
@@ -22,7 +23,9 @@ mod files;
 mod inspect;
 mod join;
 mod leaks;
+mod leave;
 mod parent;
+mod pools;
 mod ports;
 mod remove;
 mod resolver;

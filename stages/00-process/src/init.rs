@@ -14,6 +14,9 @@ use crate::{
 /// No descriptor that we opened is higher: they are few, and the kernel gives out the lowest.
 const HIGHEST: i32 = 4095;
 
+/// A terminal sends these to its whole foreground group, and where this process is in that, the program is too.
+const OF_TERMINAL: [i32; 4] = [libc::SIGINT, libc::SIGQUIT, libc::SIGTSTP, libc::SIGWINCH];
+
 /// Runs as process 1, in the child: starts the program as process 2 and looks after it. Allocates nothing.
 pub(crate) fn run(program: &Program, inside: &Inside) -> ! {
     // Before the program exists: a signal that comes early must wait, not kill.
@@ -62,7 +65,7 @@ pub(crate) fn leave(program: &Program, inside: &Inside) -> ! {
 fn look_after(program: Pid) -> ! {
     loop {
         match sys::wait_signal() {
-            Ok(libc::SIGCHLD) => {
+            Ok((libc::SIGCHLD, _)) => {
                 while let Ok(Some((pid, code))) = sys::reap_any() {
                     if pid == program {
                         sys::exit_now(code);
@@ -70,8 +73,10 @@ fn look_after(program: Pid) -> ! {
                 }
             }
             // ESRCH: the program has ended, with its SIGCHLD still to come.
-            Ok(signal) => drop(sys::kill(program, signal)),
-            Err(_) => {}
+            Ok((signal, of_kernel)) if !(of_kernel && OF_TERMINAL.contains(&signal)) => {
+                let _ = sys::kill(program, signal);
+            }
+            _ => {}
         }
     }
 }

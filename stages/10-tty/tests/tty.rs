@@ -9,10 +9,13 @@ use std::{
 };
 
 use mount::{Mounts, default_table};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::{
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::wait::{WaitPidFlag, waitpid},
+};
 use pid::PidNamespace;
 use process::{Child, Container, Host, Journal, Process, spawn, sys};
-use tests::container::{List, image, run, script_as_nobody, script_as_root, shell, start};
+use tests::container::{List, image, run, script_as_nobody, script_as_root, shell, start, with_init};
 use tty::{Session, Terminal};
 
 const STAGE: &str = env!("CARGO_BIN_EXE_stage-10-tty");
@@ -30,7 +33,11 @@ struct OnTerminal {
 
 impl OnTerminal {
     fn start(root: &Path, size: Option<(u16, u16)>, script: &str) -> Self {
-        let mut process = Process { primitives: vec![Box::new(Terminal { size, console: true })], ..shell(script) };
+        Self::start_process(root, size, shell(script))
+    }
+
+    fn start_process(root: &Path, size: Option<(u16, u16)>, process: Process) -> Self {
+        let mut process = Process { primitives: vec![Box::new(Terminal { size, console: true })], ..process };
         let mut host = Host::new(Journal::in_memory());
         let mut child = spawn(&mut Container(list(root)), &mut process, &mut host).unwrap();
         let controller: OwnedFd = child.take_descriptor(process::TERMINAL).expect("a terminal");
@@ -99,6 +106,26 @@ fn the_interrupt_key_is_a_signal_inside() {
     running.controller.write_all(b"\x03").unwrap();
     let (said, code) = running.finish();
     assert!(code == 5 && said.ends_with("caught\n"), "{said:?} {code}");
+}
+
+/// The terminal signals init and the program; init passes on only what it alone was sent.
+#[test]
+fn a_key_is_one_signal_with_an_init_too() {
+    let image = image();
+    let script = "n=0; trap 'n=$((n+1)); echo got $n' INT; trap 'echo $n in all; exit' USR1; echo ready; \
+                  sleep 20 & while :; do wait; done";
+    let mut running = OnTerminal::start_process(image.path(), None, with_init(shell(script)));
+    running.wait_for("ready");
+    // Until the program has taken the signal init stands still: two that wait are one.
+    sys::pidfd_send_signal(running.child.pidfd.as_fd(), nix::libc::SIGSTOP).unwrap();
+    waitpid(running.child.pid, Some(WaitPidFlag::WUNTRACED)).unwrap();
+    running.controller.write_all(b"\x03").unwrap();
+    running.wait_for("got 1");
+    sys::pidfd_send_signal(running.child.pidfd.as_fd(), nix::libc::SIGCONT).unwrap();
+    // Init takes signals in the order of their numbers: a key's comes before this one.
+    sys::pidfd_send_signal(running.child.pidfd.as_fd(), nix::libc::SIGUSR1).unwrap();
+    let (said, _) = running.finish();
+    assert!(said.ends_with("1 in all\n"), "{said:?}");
 }
 
 #[test]

@@ -155,14 +155,14 @@ pub fn block_signals() -> Result<(), Errno> {
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), None)
 }
 
-/// Waits for one of the blocked signals and returns its number; real-time signals too, which nix has no names for.
-pub fn wait_signal() -> Result<i32, Errno> {
-    let mut number = 0;
-    // SAFETY: sigwait reads the set and writes one int.
-    match unsafe { libc::sigwait(SigSet::all().as_ref(), &raw mut number) } {
-        0 => Ok(number),
-        error => Err(Errno::from_raw(error)),
-    }
+/// Waits for one of the blocked signals and returns its number, and whether the kernel sent it of itself, as it does for a
+/// terminal's keys; real-time signals too, which nix has no names for.
+pub fn wait_signal() -> Result<(i32, bool), Errno> {
+    // SAFETY: siginfo_t is integers and a union of them, for which all zeros is a value.
+    let mut info: libc::siginfo_t = unsafe { mem::zeroed() };
+    // SAFETY: sigwaitinfo reads the set and writes one siginfo_t.
+    let number = check(unsafe { libc::sigwaitinfo(SigSet::all().as_ref(), &raw mut info) }.into())?;
+    Ok((number as i32, info.si_code > 0))
 }
 
 /// kill(2) with a signal number. For children that are not reaped yet; for others there is [`pidfd_send_signal`].

@@ -113,6 +113,18 @@ fn devices_are_opened_as_far_as_they_are_allowed() {
     assert_eq!(tried(&["--device-cgroup-rule", "b 240:* rw"], "/n"), [false, false]);
     assert_eq!(tried(&["--device-cgroup-rule", "a *:* rwm"], "/n"), [true, true]);
     assert_eq!(tried(&["--privileged"], "/n"), [true, true]);
+    // Without any of that no program is asked, and what an image brings does nothing.
+    engine.run(&["create", "--name", "maker", "--cap-add", "MKNOD", "bb", "mknod", "/null", "c", "1", "3"]).ok();
+    engine.run(&["start", "-a", "maker"]).ok();
+    engine.run(&["commit", "maker", "with-null"]).ok();
+    let opens = ["sh", "-c", "echo x > /null && echo opened; echo x > /dev/null && echo own"];
+    let said = engine.run(&[&["run", "--rm", "with-null"], &opens[..]].concat());
+    assert!(said.out == "own\n" && said.err.contains("ermission denied"), "{said:?}");
+    assert_eq!(
+        engine.run(&[&["run", "--rm", "--cap-add", "MKNOD", "with-null"], &opens[..]].concat()).out,
+        "opened\nown\n"
+    );
+    engine.run(&["rm", "maker"]).ok();
     // Who comes later is no freer.
     engine.run(&["run", "-d", "--name", "c1", "-v", &bound, "bb", "sleep", "999"]).ok();
     let later = engine.run(&["exec", "--privileged", "c1", "sh", "-c", ": < /dev/x"]);

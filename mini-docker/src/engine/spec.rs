@@ -7,13 +7,15 @@ use nix::unistd::Pid;
 
 use super::{
     Engine,
-    container::{Container, devices, namespaces::other},
+    container::{Config, Container, devices, namespaces::other},
     error::{Error, Result},
     image::short,
     lifecycle::first_process,
 };
 use crate::runtime::{Namespace, Namespaces, ProcessSpec, Shm, Spec, View};
 
+/// `CAP_MKNOD` of linux/capability.h.
+const MKNOD: u32 = 27;
 /// Docker's /dev/shm, in bytes.
 pub(super) const SHM_SIZE: u64 = 64 << 20;
 
@@ -23,6 +25,8 @@ impl Engine {
     pub(super) fn spec(&self, container: &Container) -> Result<Spec> {
         let config = &container.config;
         let (view, access) = view(container)?;
+        // Then it has a program of the kernel's asked, which takes a tenth of a millisecond to load.
+        let meets_devices = brings_devices(config)?;
         Ok(Spec {
             lower: self.lower(config)?,
             base: self.store.container(&config.id),
@@ -33,7 +37,8 @@ impl Engine {
             process: Self::process_spec(container)?,
             init: config.init,
             cgroup: self.cgroup_path(config),
-            limits: Limits { access, ..config.limits.clone() },
+            no_devices: !meets_devices && !config.rights.privileged,
+            limits: Limits { access: access.filter(|_| meets_devices), ..config.limits.clone() },
             mounts: self.mounts(config)?,
             shm: self.shm(container)?,
             namespaces: self.namespaces(container)?,
@@ -109,6 +114,13 @@ impl Engine {
             _ => Shm::Own(size),
         })
     }
+}
+
+/// Whether a container can come by device files that work, other than its own in /dev: given, mounted, or made.
+fn brings_devices(config: &Config) -> Result<bool> {
+    let rights = &config.rights;
+    let given = !rights.devices.is_empty() || !rights.device_rules.is_empty() || !config.storage.is_plain();
+    Ok(given || rights.capabilities()?.contains(MKNOD))
 }
 
 /// What of the kernel it sees, and which devices it may open: all, where there is no list.

@@ -37,6 +37,8 @@ pub struct Spec {
     pub base: PathBuf,
     /// Whether the writable layer goes with the container.
     pub volatile: bool,
+    /// Whether device files of the layers and of what it writes do nothing.
+    pub no_devices: bool,
     /// The host name.
     pub hostname: String,
     /// The domain name that uname(2) reports beside it; empty: the host's.
@@ -130,6 +132,7 @@ pub struct Started {
 pub fn start(spec: &Spec, stdio: [Option<OwnedFd>; 3], host: &mut Host) -> Result<Started> {
     let mut overlay = overlay::Overlay::new(spec.lower.clone(), spec.base.clone());
     overlay.volatile = spec.volatile;
+    overlay.attr = if spec.no_devices { MountAttr::NO_DEV } else { MountAttr::default() };
     // The root comes first: it says who the user is.
     host.prepare(&mut overlay)?;
     let root = host.root.as_ref().ok_or_else(|| Error::new("overlay", "find the root", Errno::ENOENT))?;

@@ -44,6 +44,8 @@ pub struct Overlay {
     /// Whether the upper directory vanishes with the container: then fsync in it, and the sync of its whole
     /// filesystem when the container ends, are left out.
     pub volatile: bool,
+    /// The mount's attributes.
+    pub attr: MountAttr,
     /// Takes the way of kernels before 6.15 to idmapped layers: for tests.
     #[doc(hidden)]
     pub attach_layers: bool,
@@ -54,6 +56,7 @@ pub struct Overlay {
 /// What the mount needs, opened and spelt out before the clone.
 #[derive(Debug)]
 struct Prepared {
+    attr: MountAttr,
     flags: Vec<&'static CStr>,
     upper: CString,
     work: CString,
@@ -86,7 +89,7 @@ impl Overlay {
         if lower.is_empty() {
             lower.push(base.join(EMPTY));
         }
-        Self { lower, base, volatile: false, attach_layers: false, prepared: None }
+        Self { lower, base, volatile: false, attr: MountAttr::default(), attach_layers: false, prepared: None }
     }
 
     /// Makes the directories. The upper one shows as the container's `/`, so that it takes mode and owner of the
@@ -168,7 +171,7 @@ impl Overlay {
         // In a user namespace the kernel's own marks go to user.* attributes; trusted.* belongs to the host.
         let flags = [(self.volatile, c"volatile"), (user_xattr, c"userxattr")].into_iter().filter(|f| f.0).map(|f| f.1);
         let joined = CString::new(numbers.join(":")).map_err(|_| Errno::EINVAL)?;
-        Ok(Prepared { flags: flags.collect(), upper, work, lower, joined, pinned })
+        Ok(Prepared { attr: self.attr, flags: flags.collect(), upper, work, lower, joined, pinned })
     }
 }
 
@@ -194,7 +197,7 @@ impl Prepared {
         add_lower(context.as_fd(), &self.lower, &self.joined)?;
         sys::fsconfig_string(context.as_fd(), c"upperdir", &self.upper)?;
         sys::fsconfig_string(context.as_fd(), c"workdir", &self.work)?;
-        finish(context.as_fd(), &self.flags, MountAttr::default())
+        finish(context.as_fd(), &self.flags, self.attr)
     }
     // ANCHOR_END: mount
 }

@@ -8,6 +8,8 @@ use std::{
     process::Command,
 };
 
+use crate::calls::Calls;
+
 /// What each chapter of a stage has, in this order.
 pub const PARTS: [&str; 11] = [
     "What you will have",
@@ -68,6 +70,7 @@ impl Book {
             self.parts_missing(),
             self.exercises_incomplete(),
             self.diffs_old(),
+            self.map_old(),
         ]
         .concat()
     }
@@ -261,6 +264,20 @@ impl Book {
             (self.repository.join(format!("book/src/generated/{}.diff", name(to))), text)
         };
         stages.windows(2).map(between).collect()
+    }
+
+    /// The map of system calls and the page that it is on, where the book has one.
+    pub fn map(&self) -> Option<(PathBuf, Calls)> {
+        Some((self.repository.join("book/src/calls.md"), Calls::read(&self.repository)?))
+    }
+
+    fn map_old(&self) -> Vec<String> {
+        let old = |(path, map): (PathBuf, Calls)| {
+            let differs = fs::read_to_string(&path).unwrap_or_default() != map.page();
+            let how = "UPDATE_BOOK=1 cargo test -p tests --test book";
+            differs.then(|| format!("{}: the sources make other calls: {how}", self.short(&path)))
+        };
+        self.map().and_then(old).into_iter().collect()
     }
 
     fn diffs_old(&self) -> Vec<String> {

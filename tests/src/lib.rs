@@ -3,6 +3,7 @@
 
 pub mod book;
 pub mod breakout;
+pub mod calls;
 pub mod cgroups;
 pub mod compose;
 pub mod container;

@@ -21,6 +21,9 @@ fn the_book_is_whole() {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, diff).unwrap();
         }
+        if let Some((path, map)) = book.map() {
+            fs::write(path, map.page()).unwrap();
+        }
     }
     let problems = book.problems();
     assert!(problems.is_empty(), "\n{}", problems.join("\n"));
@@ -130,7 +133,10 @@ impl Small {
 #[test]
 fn each_thing_that_can_be_wrong_is_found() {
     type Break = fn(&Small);
-    let cases: [(&str, Break); 15] = [
+    let cases: [(&str, Break); 16] = [
+        ("the sources make other calls", |book| {
+            book.write("book/calls.txt", "## Some\nchroot | chroot( | moves\n");
+        }),
         ("SUMMARY.md does not lead here", |book| {
             book.write("book/src/lost.md", "# Lost\n");
         }),

@@ -57,6 +57,19 @@ fn no_link_of_a_container_leads_to_the_hosts_files() {
 }
 
 #[test]
+fn a_device_of_the_hosts_is_not_replaced_by_a_file() {
+    use std::os::unix::fs::FileTypeExt;
+    let engine = engine();
+    engine.run(&["create", "--name", "c1", "bb", "true"]).ok();
+    let null = engine.path("null");
+    let made = Command::new("mknod").arg(&null).args(["c", "1", "3"]).status().unwrap();
+    assert!(made.success());
+    let said = engine.run(&["cp", "c1:/etc/passwd", null.to_str().unwrap()]).refused(1);
+    assert!(said.contains("must be a directory or a regular file: got a device"), "{said}");
+    assert!(fs::metadata(&null).unwrap().file_type().is_char_device());
+}
+
+#[test]
 fn changes_are_told_and_all_is_exported() {
     let engine = engine();
     let script = "echo x > /new; rm /bin/true; mkdir -p /d/e; echo y > /d/e/f; echo 1.2.3.4 x >> /etc/hosts";

@@ -1,6 +1,11 @@
 //! `cp`: files between a container and the host.
 
-use std::io::{self, IsTerminal};
+use std::{
+    fs,
+    io::{self, IsTerminal},
+    os::unix::fs::FileTypeExt,
+    path::Path,
+};
 
 use clap::Args;
 
@@ -56,6 +61,9 @@ impl Cp {
             cp::copy_out(&from, Stdout, how)?;
             return self.tell(engine).map(|()| 0);
         }
+        if split(&self.destination).is_none() {
+            no_device(Path::new(&self.destination))?;
+        }
         let bytes =
             if self.source == "-" { cp::copy_in(io::stdin().lock(), &to, how) } else { cp::copy(&from, &to, how) }?;
         self.tell(engine)?;
@@ -73,6 +81,17 @@ impl Cp {
         }
         Ok(())
     }
+}
+
+/// Refuses, in Docker's words, to put a file in the place of a device of the host's, /dev/null for instance.
+fn no_device(path: &Path) -> Result<()> {
+    let is_device = |found: fs::Metadata| found.file_type().is_char_device() || found.file_type().is_block_device();
+    if fs::metadata(path).is_ok_and(is_device) {
+        let path = path.display();
+        let what = format!("invalid output path: \"{path}\" must be a directory or a regular file: got a device");
+        return Err(Error::invalid(what));
+    }
+    Ok(())
 }
 
 fn tree(engine: &Engine, text: &str) -> Result<Tree> {

@@ -13,7 +13,7 @@ mini=${MINI_DOCKER:-$PWD/target/release/mini-docker}
 work=$(mktemp -d)
 export MINI_DOCKER_ROOT=$work/store DOCKER_BUILDKIT=${DOCKER_BUILDKIT:-0}
 podman=(podman --root "$work/podman" --runroot "$work/podman-run")
-trap 'docker rmi -f bench-base bench-built >/dev/null 2>&1 || true; rm -rf "$work"' EXIT
+trap '"$mini" network prune -f >/dev/null 2>&1 || true; docker rmi -f bench-base bench-built >/dev/null 2>&1 || true; rm -rf "$work"' EXIT
 
 mkdir -p "$work/root/bin" "$work/root/tmp" "$work/root/etc" "$work/context/files"
 cp "$(command -v busybox)" "$work/root/bin/busybox"

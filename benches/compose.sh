@@ -11,6 +11,7 @@ work=$(mktemp -d)
 export MINI_DOCKER_ROOT=$work/store
 clean() {
     for number in 10 50; do "$mini" compose -f "$work/$number.yml" down -t 0 >/dev/null 2>&1 || true; done
+    "$mini" network prune -f >/dev/null 2>&1 || true
     docker rmi -f bench-compose >/dev/null 2>&1 || true
     rm -rf "$work"
 }

@@ -78,6 +78,8 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let _ = said_all(&self.engine(&["rm", "-f", &format!("{NAME}-exec")]));
+        // The default bridge, which only this store knows of.
+        let _ = said_all(&self.engine(&["network", "prune", "-f"]));
     }
 }
 

@@ -6,6 +6,7 @@ use std::{
 };
 
 use nix::{
+    fcntl::{FcntlArg, OFlag, fcntl},
     poll::{PollFd, PollFlags, PollTimeout, poll},
     unistd::{read, write},
 };
@@ -31,27 +32,44 @@ pub fn relay(child: &Child, signals: &Signals) -> Result<i32, Errno> {
     let controller = child.terminal().ok_or(Errno::ENOTTY)?;
     let (stdin, stdout) = (io::stdin(), io::stdout());
     resize(stdin.as_fd(), controller);
+    // What is typed waits here for a program that reads, and holds nothing up.
+    fcntl(controller, FcntlArg::F_SETFL(OFlag::O_NONBLOCK))?;
+    let mut typed = Vec::new();
     let mut listen = true;
     loop {
-        let input = if listen { PollFlags::POLLIN } else { PollFlags::empty() };
+        let wanted = |want: bool, flag| if want { flag } else { PollFlags::empty() };
         let mut ready = [
-            PollFd::new(controller, PollFlags::POLLIN),
+            PollFd::new(controller, PollFlags::POLLIN | wanted(!typed.is_empty(), PollFlags::POLLOUT)),
             PollFd::new(signals.as_fd(), PollFlags::POLLIN),
-            PollFd::new(stdin.as_fd(), input),
+            PollFd::new(stdin.as_fd(), wanted(listen && typed.is_empty(), PollFlags::POLLIN)),
         ];
         match poll(&mut ready, PollTimeout::NONE) {
             Err(Errno::EINTR) => continue,
             polled => polled?,
         };
+        let [terminal, signalled, input] = ready.map(|fd| fd.revents().unwrap_or(PollFlags::empty()));
         // EIO, or nothing: the last process with the terminal open has gone.
-        if ready[0].any().unwrap_or(false) && copy(controller, stdout.as_fd()).unwrap_or(0) == 0 {
-            return sys::wait_exit(child.pidfd.as_fd());
+        if terminal.intersects(!PollFlags::POLLOUT) {
+            match copy(controller, stdout.as_fd()) {
+                Err(Errno::EAGAIN) | Ok(1..) => {}
+                Ok(0) | Err(_) => return sys::wait_exit(child.pidfd.as_fd()),
+            }
         }
-        if ready[1].any().unwrap_or(false) && signals.forward(child)? {
+        if terminal.contains(PollFlags::POLLOUT) {
+            match write(controller, &typed) {
+                Ok(written) => drop(typed.drain(..written)),
+                Err(Errno::EAGAIN) => {}
+                Err(_) => typed.clear(),
+            }
+        }
+        if !signalled.is_empty() && signals.forward(child)? {
             resize(stdin.as_fd(), controller);
         }
-        if listen && ready[2].any().unwrap_or(false) {
-            listen = copy(stdin.as_fd(), controller).unwrap_or(0) > 0;
+        if !input.is_empty() {
+            let mut buffer = [0; 8192];
+            let length = read(stdin.as_fd(), &mut buffer).unwrap_or(0);
+            typed.extend_from_slice(&buffer[..length]);
+            listen = length > 0;
         }
     }
 }

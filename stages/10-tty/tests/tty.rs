@@ -182,3 +182,21 @@ fn all_output_arrives_before_the_exit_code() {
     assert_eq!(ran.out.lines().count(), 20000);
     assert!(ran.out.ends_with("\n20000\r\n"));
 }
+
+#[test]
+fn what_nobody_reads_holds_nothing_up() {
+    let image = image();
+    // More than a terminal keeps, and an end at once.
+    let lines = image.path().join("lines");
+    fs::write(&lines, "x\n".repeat(100_000)).unwrap();
+    let much = File::open(&lines).unwrap();
+    let mut command = std::process::Command::new("timeout");
+    let status = command
+        .args(["--kill-after=5", "60", STAGE])
+        .arg(image.path())
+        .args(["sh", "-c", "exit 5"])
+        .stdin(much)
+        .status()
+        .unwrap();
+    assert_eq!(status.code(), Some(5), "124: it hung");
+}

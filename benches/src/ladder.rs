@@ -3,6 +3,7 @@
 use std::{
     net::{IpAddr, Ipv4Addr},
     path::Path,
+    time::{Duration, Instant},
 };
 
 use bridge::{Bridge, Veth};
@@ -154,6 +155,15 @@ fn mounts(place: &Place, rung: &Rung) -> Box<dyn Primitive> {
     Box::new(Mounts::new(at, default_table(64 << 20)).expect("a path"))
 }
 
+/// How long a container took.
+#[derive(Debug, Clone, Copy)]
+pub struct Took {
+    /// Until its program has ended.
+    pub end: Duration,
+    /// Until all was taken back.
+    pub undone: Duration,
+}
+
 /// A container of the stages up to one.
 #[derive(Debug, Clone, Copy)]
 pub struct Rung {
@@ -190,8 +200,9 @@ impl Rung {
     ///
     /// # Errors
     /// Why there is no container.
-    pub fn run(self, place: &Place) -> process::Result<()> {
+    pub fn run(self, place: &Place) -> process::Result<Took> {
         use std::os::fd::AsFd;
+        let start = Instant::now();
         let name = if self.upto < "02" || (self.upto < "08" && self.upto != "02") {
             place.rootfs.join("true").into_os_string()
         } else {
@@ -207,11 +218,12 @@ impl Rung {
         let child = spawn(&mut container, &mut process, &mut host)?;
         let failed = |errno| process::Error::new("bench", "wait for the program", errno);
         let code = sys::wait_exit(child.pidfd.as_fd()).map_err(failed)?;
+        let end = start.elapsed();
         host.root = None;
         host.idmap = None;
         host.journal.undo_to(0).map_err(|e| process::Error::from_io("bench", "clean up", &e))?;
         if code == 0 {
-            Ok(())
+            Ok(Took { end, undone: start.elapsed() })
         } else {
             Err(process::Error::new("bench", format!("true: exit code {code}"), nix::Error::EIO))
         }

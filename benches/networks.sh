@@ -99,7 +99,7 @@ one answer, µs'
     printf 'one more start, ms\na new connection to a published port, µs\n' | paste -d'|' - "$work/few" "$work/many" |
         awk -F'|' '{ printf "| %s | %s | %s | %.2f |\n", $1, $2, $3, $3 / $2 }'
     echo
-    echo "Medians of $runs starts on $(date -u +%F); Linux $(uname -r), $(nproc) processors, $(docker --version)."
+    echo "Medians of $runs starts on $(date -u +%F); Linux $(uname -r), $(nproc) processors, docker $(docker version --format "{{.Server.Version}}")."
 } >"$work/table"
 cat "$work/table"
 sed -i -e "/<!-- networks -->/,/<!-- end -->/{//!d}" -e "/<!-- networks -->/r $work/table" benches/README.md

@@ -281,7 +281,12 @@ fn peer(place: &Place, engine: &str) -> Result<Vec<Contestant>> {
     // Its own are higher than some machines let anybody raise them.
     let limits: &[&str] =
         if engine == "podman" { &["--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1000:1000"] } else { &[] };
-    let version = said(engine, &["--version"])?;
+    // A client may be of another version than the daemon that does the work.
+    let version = if engine == "docker" {
+        format!("docker {}", said(engine, &["version", "--format", "{{.Server.Version}}"])?)
+    } else {
+        said(engine, &["--version"])?
+    };
     said_all(&with(&["import", &place.text("root.tar"), NAME]).command)?;
     let port = free_port()?;
     let at = format!("127.0.0.1:{port}");

@@ -20,6 +20,22 @@ begin() {
     exit "$code"
 }
 
+# neighbour DEVICE: in a network namespace that stands for the host, a cable to another machine: 192.0.2.1 at DEVICE here, and
+# 192.0.2.2 there, whose first process is world.
+neighbour() {
+    busybox ip link set lo up
+    busybox unshare -n sleep 60 &
+    world=$!
+    here=$(readlink /proc/self/ns/net)
+    until [ "$(readlink "/proc/$world/ns/net")" != "$here" ]; do sleep 0.05; done
+    busybox ip link add "$1" type veth
+    busybox ip link set veth0 netns "$world"
+    busybox ip addr add 192.0.2.1/24 dev "$1"
+    busybox ip link set "$1" up
+    nsenter -t "$world" -n busybox ip addr add 192.0.2.2/24 dev veth0
+    nsenter -t "$world" -n busybox ip link set veth0 up
+}
+
 # status FIELD: what /proc/PID/status says of the container's first process.
 status() {
     sed -n "s/^$1:[[:space:]]*//p" "/proc/$child/status"

@@ -2,23 +2,10 @@
 # Looks at two containers on one wire: PROGRAM ROOTFS COMMAND…, with ADDRESS in the environment.
 # In a network namespace of its own, which stands for the host and takes everything with it at its end.
 [ -n "$CHECK_IN_NAMESPACE" ] || CHECK_IN_NAMESPACE=1 exec unshare -n sh "$0"
-missing() {
-    echo "missing: $1"
-    code=1
-}
-code=0
+# shellcheck source=book/check/container.sh
+. "$(dirname "$0")/../../check/container.sh"
 # The wire, with another machine at its other end: 192.0.2.2.
-busybox ip link set lo up
-busybox unshare -n sleep 60 &
-world=$!
-here=$(readlink /proc/self/ns/net)
-until [ "$(readlink "/proc/$world/ns/net")" != "$here" ]; do sleep 0.05; done
-busybox ip link add wire type veth
-busybox ip link set veth0 netns "$world"
-busybox ip addr add 192.0.2.1/24 dev wire
-busybox ip link set wire up
-nsenter -t "$world" -n busybox ip addr add 192.0.2.2/24 dev veth0
-nsenter -t "$world" -n busybox ip link set veth0 up
+neighbour wire
 # Starts a container with the address 192.0.2.$1, whose process is then $child.
 start() {
     ADDRESS=192.0.2.$1/24 "$PROGRAM" "$ROOTFS" sleep 30 2>/dev/null &

@@ -26,7 +26,7 @@ use process::{
     sys::{self, Cloned, MountAttr, OpenTree},
 };
 
-use crate::{Overlay, Prepared, add_lower, finish, root_of};
+use crate::{Overlay, Prepared, create, finish, join, root_of};
 
 /// The superblock is the host's, so that device files of an image would work: /dev is a mount of its own.
 const ROOT: MountAttr = MountAttr::NO_DEV;
@@ -108,7 +108,7 @@ impl Layers {
         }
         sys::fsconfig_fd(context.as_fd(), c"upperdir", upper.as_fd())?;
         sys::fsconfig_fd(context.as_fd(), c"workdir", work.as_fd())?;
-        finish(context.as_fd(), &prepared.flags, ROOT)
+        create(context.as_fd(), &prepared.flags, ROOT)
     }
 
     /// The same with the copies attached, as older kernels want their layers: in a mount namespace of a process of its
@@ -117,8 +117,8 @@ impl Layers {
         let number = |fd: &OwnedFd| CString::new(fd.as_raw_fd().to_string()).map_err(|_| Errno::EINVAL);
         let (lower, upper, work) = self.split();
         let numbers = lower.iter().map(number).collect::<Result<Vec<_>, _>>()?;
-        let joined = CString::new(numbers.iter().map(CString::as_bytes).collect::<Vec<_>>().join(&b':'));
-        let (joined, upper, work) = (joined.map_err(|_| Errno::EINVAL)?, number(upper)?, number(work)?);
+        let joined = join(&lower.iter().map(|fd| fd.as_raw_fd().to_string()).collect::<Vec<_>>())?;
+        let (upper, work) = (number(upper)?, number(work)?);
         // System calls only, as between clone and exec.
         let make = || -> Result<OwnedFd, Errno> {
             mount(None::<&str>, c"/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)?;
@@ -127,10 +127,9 @@ impl Layers {
             }
             chdir(c"/proc/self/fd")?;
             let context = sys::fsopen(c"overlay")?;
-            add_lower(context.as_fd(), &numbers, &joined)?;
             sys::fsconfig_string(context.as_fd(), c"upperdir", &upper)?;
             sys::fsconfig_string(context.as_fd(), c"workdir", &work)?;
-            finish(context.as_fd(), &prepared.flags, ROOT)
+            finish(context.as_fd(), &numbers, &joined, &prepared.flags, ROOT)
         };
         let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
         match sys::clone3(libc::CLONE_NEWNS as u64, None)? {

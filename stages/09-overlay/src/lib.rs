@@ -18,11 +18,13 @@ use std::{
         },
     },
     path::{Path, PathBuf},
+    sync::OnceLock,
 };
 
 use nix::{
     fcntl::{OFlag, open},
     sys::stat::{Mode, mode_t},
+    sys::utsname::uname,
     unistd::{chdir, fchdir, mkdir},
 };
 use process::{
@@ -152,10 +154,10 @@ impl Overlay {
             let fd = open(path, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
             let number = fd.as_raw_fd();
             pinned.push((CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)?, fd));
-            let name = if path.as_os_str().len() > LONGEST_VALUE {
-                format!("/proc/self/fd/{number}").into_bytes()
-            } else {
+            let name = if is_value(path.as_os_str().as_bytes()) {
                 path.as_os_str().as_bytes().to_owned()
+            } else {
+                format!("/proc/self/fd/{number}").into_bytes()
             };
             Ok((CString::new(name).map_err(|_| Errno::EINVAL)?, number))
         };
@@ -170,9 +172,15 @@ impl Overlay {
         let (work, _) = spell(&self.base.join("work"))?;
         // In a user namespace the kernel's own marks go to user.* attributes; trusted.* belongs to the host.
         let flags = [(self.volatile, c"volatile"), (user_xattr, c"userxattr")].into_iter().filter(|f| f.0).map(|f| f.1);
-        let joined = CString::new(numbers.join(":")).map_err(|_| Errno::EINVAL)?;
+        let joined = join(&numbers)?;
         Ok(Prepared { attr: self.attr, flags: flags.collect(), upper, work, lower, joined, pinned })
     }
+}
+
+/// Whether the kernel takes a path as it is: not too long, and where options are still one line of text, without what
+/// parts them.
+fn is_value(path: &[u8]) -> bool {
+    path.len() <= LONGEST_VALUE && (takes_each() || !path.iter().any(|byte| b",:\\".contains(byte)))
 }
 
 /// The host's ids of the container's root.
@@ -194,10 +202,9 @@ impl Prepared {
     /// Makes the mount, attached nowhere.
     fn mount(&self) -> Result<OwnedFd, Errno> {
         let context = sys::fsopen(c"overlay")?;
-        add_lower(context.as_fd(), &self.lower, &self.joined)?;
         sys::fsconfig_string(context.as_fd(), c"upperdir", &self.upper)?;
         sys::fsconfig_string(context.as_fd(), c"workdir", &self.work)?;
-        finish(context.as_fd(), &self.flags, self.attr)
+        finish(context.as_fd(), &self.lower, &self.joined, &self.flags, self.attr)
     }
     // ANCHOR_END: mount
 }
@@ -221,13 +228,53 @@ pub fn merged(lower: &[PathBuf]) -> Result<OwnedFd, Errno> {
     let numbers: Vec<_> = pinned.iter().map(|fd| fd.as_raw_fd().to_string()).collect();
     let names = numbers.iter().map(|number| CString::new(format!("/proc/self/fd/{number}")));
     let names = names.collect::<Result<Vec<_>, _>>().map_err(|_| Errno::EINVAL)?;
-    let joined = CString::new(numbers.join(":")).map_err(|_| Errno::EINVAL)?;
+    let joined = join(&numbers)?;
     let context = sys::fsopen(c"overlay")?;
-    add_lower(context.as_fd(), &names, &joined)?;
-    finish(context.as_fd(), &[], MountAttr::READ_ONLY)
+    finish(context.as_fd(), &names, &joined, &[], MountAttr::READ_ONLY)
 }
 
-fn finish(context: BorrowedFd, flags: &[&CStr], attr: MountAttr) -> Result<OwnedFd, Errno> {
+/// All lower directories as one option.
+fn join(numbers: &[String]) -> Result<CString, Errno> {
+    let joined = CString::new(numbers.join(":")).map_err(|_| Errno::EINVAL)?;
+    if takes_each() || joined.count_bytes() <= LONGEST_VALUE { Ok(joined) } else { Err(Errno::E2BIG) }
+}
+
+/// Whether the kernel takes an option for each lower directory: Linux 6.7. It cannot be asked: before 6.5 it takes every
+/// option, and then refuses the mount.
+fn takes_each() -> bool {
+    // Known before the clone: the child waits for nobody.
+    static KNOWN: OnceLock<bool> = OnceLock::new();
+    *KNOWN.get_or_init(|| {
+        let version = uname().ok().and_then(|names| {
+            let mut numbers = names.release().as_bytes().split(|byte| !byte.is_ascii_digit());
+            let mut number = || std::str::from_utf8(numbers.next()?).ok()?.parse::<u32>().ok();
+            Some((number()?, number()?))
+        });
+        version >= Some((6, 7))
+    })
+}
+
+/// Adds the lower directories, and makes the mount. Where they are one option, of 255 bytes, they are named by descriptor
+/// (`joined`), so that some 80 fit; the kernel looks for them when it makes the mount.
+fn finish(
+    context: BorrowedFd,
+    lower: &[CString],
+    joined: &CStr,
+    flags: &[&CStr],
+    attr: MountAttr,
+) -> Result<OwnedFd, Errno> {
+    if takes_each() {
+        lower.iter().try_for_each(|lower| sys::fsconfig_string(context, c"lowerdir+", lower))?;
+        return create(context, flags, attr);
+    }
+    let here = open(c".", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
+    chdir(c"/proc/self/fd")?;
+    let made = sys::fsconfig_string(context, c"lowerdir", joined).and_then(|()| create(context, flags, attr));
+    fchdir(here)?;
+    made
+}
+
+fn create(context: BorrowedFd, flags: &[&CStr], attr: MountAttr) -> Result<OwnedFd, Errno> {
     for (key, value) in OPTIONS {
         sys::fsconfig_string(context, key, value)?;
     }
@@ -236,24 +283,6 @@ fn finish(context: BorrowedFd, flags: &[&CStr], attr: MountAttr) -> Result<Owned
     }
     sys::fsconfig_create(context)?;
     sys::fsmount(context, attr)
-}
-
-/// One option a directory; before Linux 6.7 one for all, of 255 bytes: there they are named by descriptor, so that
-/// some 80 fit.
-fn add_lower(context: BorrowedFd, lower: &[CString], joined: &CStr) -> Result<(), Errno> {
-    for (number, lower) in lower.iter().enumerate() {
-        match sys::fsconfig_string(context, c"lowerdir+", lower) {
-            Err(Errno::EINVAL) if number == 0 => {
-                let here = open(c".", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
-                chdir(c"/proc/self/fd")?;
-                let added = sys::fsconfig_string(context, c"lowerdir", joined);
-                fchdir(here)?;
-                return added;
-            }
-            added => added?,
-        }
-    }
-    Ok(())
 }
 
 impl Primitive for Overlay {
@@ -309,6 +338,7 @@ impl Primitive for Overlay {
 fn advice(errno: Errno) -> Option<&'static str> {
     match errno {
         Errno::EPERM => Some("overlay in a user namespace needs Linux 5.11; without one, root"),
+        Errno::E2BIG => Some("before Linux 6.7 some 80 layers are the most: a newer kernel, or an image of fewer"),
         Errno::ENODEV => Some("the kernel has no overlayfs: modprobe overlay"),
         Errno::EINVAL => {
             Some("the container's directory must be outside its layers, on a filesystem with xattrs; see `dmesg`")

@@ -6,12 +6,16 @@ use super::template::substitute;
 /// What looks a variable up that the file itself has not set.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
+/// Bytes that all variables may have: lines of `A=$A$A` would fill any memory.
+const MOST: usize = 64 << 20;
+
 /// Reads variables, adding to `variables`: a later line may use those of an earlier one.
 ///
 /// # Errors
 /// The line and what is wrong with it.
 pub fn parse(text: &str, variables: &mut Vec<(String, String)>, lookup: Lookup) -> Result<(), String> {
     let mut reader = Reader { rest: text.strip_prefix('\u{feff}').unwrap_or(text), line: 1 };
+    let mut bytes = 0;
     while reader.next_statement() {
         let (key, is_set) = reader.key()?;
         if key.contains(' ') {
@@ -19,6 +23,10 @@ pub fn parse(text: &str, variables: &mut Vec<(String, String)>, lookup: Lookup) 
         }
         let value = if is_set { Some(reader.value(variables, lookup)?) } else { lookup(&key) };
         if let Some(value) = value {
+            bytes += value.len();
+            if bytes > MOST {
+                return Err(reader.wrong(&format!("all values come to more than {} MiB", MOST >> 20)));
+            }
             set(variables, key, value);
         }
     }

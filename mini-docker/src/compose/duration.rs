@@ -14,7 +14,7 @@ const UNITS: [(&str, i128); 9] = [
 ];
 
 /// Nanoseconds of `1h30m`, `1.5s`, `2d`; `None` for what is no duration.
-pub(super) fn parse(text: &str) -> Option<i64> {
+pub(crate) fn parse(text: &str) -> Option<i64> {
     let (negative, mut rest) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
         None => (false, text.strip_prefix('+').unwrap_or(text)),
@@ -49,7 +49,7 @@ pub(super) fn parse(text: &str) -> Option<i64> {
 }
 
 /// As Go's `Duration.String`: `1h30m0s`, `1.5s`, `100ms`, `0s`.
-pub(super) fn format(nanoseconds: i64) -> String {
+pub(crate) fn format(nanoseconds: i64) -> String {
     let sign = if nanoseconds < 0 { "-" } else { "" };
     let total = nanoseconds.unsigned_abs();
     let decimal = |value: u64, unit: u64, name: &str| {

@@ -64,20 +64,27 @@ const CASTS: &[(&str, Cast)] = &[
     ("configs.*.external", Boolean),
 ];
 
+/// Bytes that variables may bring into one document.
+const MOST: usize = 64 << 20;
+
 /// Fills in the variables of all values; keys have none.
 pub(super) fn interpolate(model: &mut Mapping, lookup: &dyn Fn(&str) -> Option<String>) -> Result<()> {
+    let mut left = MOST;
     for (key, value) in model {
-        walk(value, &Path::default().next(key), lookup)?;
+        walk(value, &Path::default().next(key), lookup, &mut left)?;
     }
     Ok(())
 }
 
-fn walk(value: &mut Value, path: &Path, lookup: &dyn Fn(&str) -> Option<String>) -> Result<()> {
+/// `left`: bytes that variables may still bring in.
+fn walk(value: &mut Value, path: &Path, lookup: &dyn Fn(&str) -> Option<String>, left: &mut usize) -> Result<()> {
     match value {
         Value::String(text) => {
             let failed =
                 |why: String| Error::invalid(format!("error while interpolating {path}: {why}")).about(path.keys());
             let filled = substitute(text, lookup).map_err(|e| failed(e.to_string()))?;
+            let brought = left.checked_sub(filled.len().saturating_sub(text.len()));
+            *left = brought.ok_or_else(|| failed(format!("all values come to more than {} MiB", MOST >> 20)))?;
             *value = match path.find(CASTS) {
                 Some(cast) => cast_to(&filled, *cast)
                     .ok_or_else(|| failed(format!("{filled:?} is no {}", format!("{cast:?}").to_lowercase())))?,
@@ -85,10 +92,10 @@ fn walk(value: &mut Value, path: &Path, lookup: &dyn Fn(&str) -> Option<String>)
             };
         }
         Value::Array(items) => {
-            items.iter_mut().enumerate().try_for_each(|(at, item)| walk(item, &path.element(at), lookup))?;
+            items.iter_mut().enumerate().try_for_each(|(at, item)| walk(item, &path.element(at), lookup, left))?;
         }
         Value::Object(below) => {
-            below.iter_mut().try_for_each(|(key, value)| walk(value, &path.next(key), lookup))?;
+            below.iter_mut().try_for_each(|(key, value)| walk(value, &path.next(key), lookup, left))?;
         }
         _ => {}
     }

@@ -31,10 +31,10 @@ impl Environment {
 
 /// A file, as it was read.
 #[derive(Debug, Clone)]
-pub(super) struct Source {
+pub(crate) struct Source {
     /// Absolute; `-` for standard input.
-    pub(super) path: PathBuf,
-    pub(super) text: String,
+    pub(crate) path: PathBuf,
+    pub(crate) text: String,
 }
 
 impl Source {

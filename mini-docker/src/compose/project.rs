@@ -80,19 +80,29 @@ impl Project {
         } else {
             options.env_files.iter().map(|file| here.join(file)).collect()
         };
-        let mut environment = with_files(&process, &env_files)?;
+        let environment = with_files(&process, &env_files)?;
         let files = find_files(options, &environment, &here)?;
         let directory = directory
             .or_else(|| files.iter().find(|f| f.as_os_str() != "-")?.parent().map(FilePath::to_owned))
             .unwrap_or(here);
         let directory = PathBuf::from(absolute(&directory.to_string_lossy(), FilePath::new("/")));
         let sources = files.iter().map(|file| read(file)).collect::<Result<Vec<_>>>()?;
+        Self::of(sources, directory, environment, options)
+    }
+
+    /// What files that have been read describe, in an absolute `directory`.
+    pub(crate) fn of(
+        sources: Vec<Source>,
+        directory: PathBuf,
+        mut environment: Environment,
+        options: &Options,
+    ) -> Result<Self> {
         let name = project_name(options, &environment, &sources, &directory)?;
         environment.0.insert("COMPOSE_PROJECT_NAME".to_owned(), name.clone());
         let context = Context { directory, environment, interpolate: !options.no_interpolate };
         let model = load(&sources, &context, &[])?;
         if model.is_empty() {
-            let names: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
+            let names: Vec<_> = sources.iter().map(|source| source.path.display().to_string()).collect();
             return Err(Error::invalid(format!("empty compose file: {}", names.join(", "))));
         }
         let kept = sources.clone();

@@ -6,6 +6,9 @@ pub enum TemplateError {
     /// `${` is not followed by what may follow it.
     #[error("invalid interpolation format: {0:?}; you may need to escape any $ with another $")]
     Invalid(String),
+    /// It becomes too long.
+    #[error("the values of its variables come to more than {} MiB", MOST >> 20)]
+    TooLong,
     /// `${NAME:?why}` of a variable without a value.
     #[error("required variable {name} is missing a value{}{why}", if why.is_empty() { "" } else { ": " })]
     Required {
@@ -18,6 +21,8 @@ pub enum TemplateError {
 
 /// Deeper nesting is no template of a person.
 const DEEPEST: usize = 50;
+/// Bytes that a text may have, beside those that were written: a line of `$A` a thousand times would fill any memory.
+const MOST: usize = 1 << 20;
 
 /// Fills in the variables of `text`; `$$` is a dollar. A variable that is not set is empty.
 pub fn substitute(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<String, TemplateError> {
@@ -33,6 +38,9 @@ fn fill(text: &str, lookup: &dyn Fn(&str) -> Option<String>, depth: usize) -> Re
     let mut rest = text;
     while let Some(at) = rest.find('$') {
         filled.push_str(&rest[..at]);
+        if filled.len() > text.len() + MOST {
+            return Err(TemplateError::TooLong);
+        }
         let after = &rest[at + 1..];
         let name = name(after);
         if let Some(after) = after.strip_prefix('$') {
@@ -51,7 +59,7 @@ fn fill(text: &str, lookup: &dyn Fn(&str) -> Option<String>, depth: usize) -> Re
         }
     }
     filled.push_str(rest);
-    Ok(filled)
+    if filled.len() > text.len() + MOST { Err(TemplateError::TooLong) } else { Ok(filled) }
 }
 
 /// A variable, as a text names it.
@@ -111,18 +119,17 @@ fn name(text: &str) -> &str {
 
 /// What is between `{` and its `}`, and what comes after.
 fn braced(text: &str) -> Option<(&str, &str)> {
-    let line = text.split('\n').next().unwrap_or_default();
-    let last = line.rfind('}')?;
-    let mut open = 0usize;
-    for (at, byte) in line.bytes().enumerate() {
+    let (mut open, mut last) = (0usize, None);
+    for (at, byte) in text.bytes().enumerate().take_while(|(_, byte)| *byte != b'\n') {
         match byte {
             b'{' => open += 1,
             b'}' if open == 1 => return Some((&text[1..at], &text[at + 1..])),
-            b'}' => open = open.saturating_sub(1),
+            b'}' => (open, last) = (open.saturating_sub(1), Some(at)),
             _ => {}
         }
     }
     // More braces were opened than closed: then the last one ends it.
+    let last = last?;
     Some((&text[1..last], &text[last + 1..]))
 }
 

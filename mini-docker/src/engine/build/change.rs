@@ -17,10 +17,11 @@ pub fn change(config: &mut RunConfig, instructions: &[String]) -> Result<()> {
     let (commands, escape) = dockerfile::changes(&instructions.join("\n"))
         .map_err(|e| Error::invalid(format!("invalid change: {}", e.message)))?;
     let mut command_set = false;
+    let expander = dockerfile::Expander::new(escape);
     for command in commands {
         let invalid = |e: Error| Error::invalid(format!("invalid change {:?}: {e}", command.source));
         let lookup = |name: &str| scope::get(config.env.as_deref().unwrap_or_default(), name);
-        let instruction = expand(&command.instruction, lookup, escape).map_err(invalid)?;
+        let instruction = expand(&command.instruction, lookup, &expander).map_err(invalid)?;
         configure::apply(config, &instruction, &mut command_set).map_err(invalid)?;
     }
     Ok(())

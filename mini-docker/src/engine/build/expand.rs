@@ -4,12 +4,11 @@ use super::dockerfile::{Arg, Expander, Instruction, Pair, ParseError, Quotes};
 use crate::engine::error::{Error, Result};
 
 /// The instruction with its variables expanded, as far as it is one that has them expanded.
-pub(super) fn expand(
+pub(crate) fn expand(
     instruction: &Instruction,
     lookup: impl Fn(&str) -> Option<String>,
-    escape: char,
+    expander: &Expander,
 ) -> Result<Instruction> {
-    let expander = Expander::new(escape);
     let invalid = |e: ParseError| Error::invalid(e.to_string());
     let word = |text: &String| expander.word(text, &lookup).map_err(invalid);
     let words = |list: &[String]| list.iter().map(word).collect::<Result<Vec<_>>>();

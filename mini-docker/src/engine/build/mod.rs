@@ -12,18 +12,18 @@ pub mod context;
 mod copy;
 pub mod dockerfile;
 mod epoch;
-mod expand;
+pub(crate) mod expand;
 mod export;
 mod images;
 mod inline;
 pub mod lint;
 mod mounts;
 mod onto;
-mod plan;
+pub(crate) mod plan;
 mod prune;
 pub mod remote;
 mod run;
-mod scope;
+pub(crate) mod scope;
 mod stage;
 mod step;
 mod workers;
@@ -43,7 +43,7 @@ use super::{
 };
 pub use change::change;
 use context::Context;
-use dockerfile::{Dockerfile, Lines};
+use dockerfile::{Dockerfile, Expander, Lines};
 pub use images::{Get, Place, Pull};
 use plan::Plan;
 pub use prune::Entry;
@@ -142,7 +142,7 @@ struct Builder<'a> {
     engine: &'a Engine,
     request: &'a Request,
     plan: Plan,
-    escape: char,
+    expander: Expander,
     intake: Intake<'a>,
     progress: &'a mut Progress<'a>,
     /// Stages that are built, by their numbers.
@@ -167,7 +167,7 @@ impl Engine {
             let lines = e.line.map(|line| Lines { start: line, end: line });
             Failure { error: Error::invalid(e.to_string()), lines, step: None, before: None }
         })?;
-        let escape = file.directives.escape;
+        let expander = Expander::new(file.directives.escape);
         let epoch = epoch::of(&request.args)?;
         let plan = Plan::new(file, &request.args, request.target.as_deref())?;
         self.clear_abandoned_steps()?;
@@ -176,7 +176,7 @@ impl Engine {
             engine: self,
             request,
             plan,
-            escape,
+            expander,
             intake: self.intake()?,
             progress,
             built: BTreeMap::new(),

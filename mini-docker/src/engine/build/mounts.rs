@@ -17,7 +17,7 @@ use table::{Source, Target};
 use super::{
     Builder, Failure, cache,
     configure::below,
-    dockerfile::{self, Expander, Mount, MountKind, ParseError, Run, Sharing},
+    dockerfile::{self, Mount, MountKind, ParseError, Run, Sharing},
     prune::lock_of,
     stage::Stage,
 };
@@ -48,7 +48,7 @@ impl Builder<'_> {
         // Every container has one, for its hosts and resolv.conf.
         mounts.add(Path::new("/etc"), Source::Directory, Target::Directory, false)?;
         let lookup = |name: &str| stage.variable(name);
-        let expander = Expander::new(self.escape);
+        let expander = self.expander.clone();
         for text in &run.mounts {
             let mount = Mount::parse(text, |value| expander.word(value, &lookup));
             let mount = mount.map_err(|e: ParseError| Error::invalid(e.to_string()))?;

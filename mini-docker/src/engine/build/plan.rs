@@ -11,7 +11,7 @@ use crate::engine::error::Error;
 
 /// Where a stage begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Base {
+pub(crate) enum Base {
     /// Nothing.
     Scratch,
     /// An earlier stage.
@@ -22,8 +22,8 @@ pub(super) enum Base {
 
 /// The stages with their bases.
 #[derive(Debug, Clone)]
-pub(super) struct Plan {
-    pub(super) stages: Vec<(Stage, Base)>,
+pub(crate) struct Plan {
+    pub(crate) stages: Vec<(Stage, Base)>,
     /// The stage that becomes the image.
     pub(super) target: usize,
     /// Variables of the whole file.
@@ -31,7 +31,7 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn new(
+    pub(crate) fn new(
         file: Dockerfile,
         args: &BTreeMap<String, String>,
         target: Option<&str>,

@@ -63,7 +63,7 @@ pub fn check_platform(platform: &str) -> Result<()> {
 }
 
 /// Sets a variable in a list of `KEY=value`, in the place that it has or at the end.
-pub(super) fn set(env: &mut Vec<String>, key: &str, value: &str) {
+pub(crate) fn set(env: &mut Vec<String>, key: &str, value: &str) {
     let variable = format!("{key}={value}");
     match env.iter_mut().find(|other| other.split('=').next() == Some(key)) {
         Some(other) => *other = variable,
@@ -72,7 +72,7 @@ pub(super) fn set(env: &mut Vec<String>, key: &str, value: &str) {
 }
 
 /// A variable's value in a list of `KEY=value`.
-pub(super) fn get(env: &[String], key: &str) -> Option<String> {
+pub(crate) fn get(env: &[String], key: &str) -> Option<String> {
     let mut pairs = env.iter().filter_map(|variable| variable.split_once('='));
     pairs.find(|(name, _)| *name == key).map(|(_, value)| value.to_owned())
 }

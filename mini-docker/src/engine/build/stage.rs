@@ -109,7 +109,7 @@ impl Builder<'_> {
     }
 
     fn command(&mut self, stage: &mut Stage, command: &Command) -> Result<(), Failure> {
-        let instruction = expand(&command.instruction, |name| stage.variable(name), self.escape)?;
+        let instruction = expand(&command.instruction, |name| stage.variable(name), &self.expander)?;
         match &instruction {
             Instruction::Arg(args) => {
                 for arg in args {

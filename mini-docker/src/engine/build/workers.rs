@@ -185,7 +185,7 @@ impl Builder<'_> {
                     engine: self.engine,
                     request: self.request,
                     plan: self.plan.clone(),
-                    escape: self.escape,
+                    expander: self.expander.clone(),
                     intake,
                     progress: &mut tell,
                     built: self.built.clone(),

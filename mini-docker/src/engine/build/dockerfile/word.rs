@@ -1,5 +1,7 @@
 //! Words of a Dockerfile as a shell reads them: quotes, escapes, `$NAME` and `${NAME…}` with all modifiers.
 
+use std::{cell::Cell, rc::Rc};
+
 use super::{
     error::{ParseError, Result},
     pattern::Pattern,
@@ -28,7 +30,12 @@ pub struct Expander {
     pub raw_escapes: bool,
     /// Whether variables without a value stay as they are written.
     pub keep_unset: bool,
+    /// Bytes that variables may still bring in, here and in all clones.
+    pub(in crate::engine::build) left: Rc<Cell<usize>>,
 }
+
+/// Bytes that the variables of one Dockerfile may bring in: 30 lines of `ENV A=$A$A` would fill any memory.
+const MOST: usize = 16 << 20;
 
 /// Gives a variable's value, `None` where it has none.
 pub type Variables<'a> = dyn Fn(&str) -> Option<String> + 'a;
@@ -36,7 +43,19 @@ pub type Variables<'a> = dyn Fn(&str) -> Option<String> + 'a;
 impl Expander {
     /// As instructions are expanded, with this escape character.
     pub fn new(escape: char) -> Self {
-        Self { escape, quotes: Quotes::Remove, raw_escapes: false, keep_unset: false }
+        let left = Rc::new(Cell::new(MOST));
+        Self { escape, quotes: Quotes::Remove, raw_escapes: false, keep_unset: false, left }
+    }
+
+    /// Counts what a variable brings in.
+    fn count(&self, bytes: usize) -> Result<()> {
+        let left = self.left.get().checked_sub(bytes);
+        self.left.set(
+            left.ok_or_else(|| {
+                ParseError::new(format!("the values of variables come to more than {} MiB", MOST >> 20))
+            })?,
+        );
+        Ok(())
     }
 
     /// Expands `text` as one word.
@@ -82,6 +101,16 @@ impl Output {
         }
     }
 
+    fn letters(&mut self, text: &str) {
+        self.text.push_str(text);
+        for (number, part) in text.split(char::is_whitespace).enumerate() {
+            if number > 0 && !self.word.is_empty() {
+                self.words.push(std::mem::take(&mut self.word));
+            }
+            self.word.push_str(part);
+        }
+    }
+
     fn finish(mut self) -> Vec<String> {
         if !self.word.is_empty() {
             self.words.push(self.word);
@@ -119,7 +148,7 @@ impl Scan<'_> {
         while let Some(c) = self.next() {
             match c {
                 c if Some(c) == end => return Ok(output),
-                '$' => self.dollar()?.chars().for_each(|c| output.letter(c)),
+                '$' => output.letters(&self.dollar()?),
                 '<' => output.solid(&self.less()),
                 '\'' if quotes => output.solid(&self.single()?),
                 '"' if quotes => output.solid(&self.double(raw_escapes)?),
@@ -184,6 +213,12 @@ impl Scan<'_> {
         }
     }
 
+    fn value(&self, name: &str) -> Result<Option<String>> {
+        let value = (self.variables)(name);
+        self.expander.count(value.as_ref().map_or(0, String::len))?;
+        Ok(value)
+    }
+
     /// After the dollar sign.
     fn dollar(&mut self) -> Result<String> {
         if self.peek() == Some('{') {
@@ -200,7 +235,7 @@ impl Scan<'_> {
         if name.is_empty() {
             return Ok("$".to_owned());
         }
-        match (self.variables)(&name) {
+        match self.value(&name)? {
             Some(value) => Ok(value),
             None if self.expander.keep_unset => Ok(format!("${name}")),
             None => Ok(String::new()),
@@ -230,7 +265,7 @@ impl Scan<'_> {
             Some(_) => {}
         }
         let name = self.name();
-        let value = (self.variables)(&name);
+        let value = self.value(&name)?;
         match self.next() {
             Some('}') => match value {
                 None if self.expander.keep_unset => Ok(format!("${{{name}}}")),
@@ -276,9 +311,9 @@ impl Scan<'_> {
                 let (longest, text) = word.strip_prefix(operator).map_or((false, word.as_str()), |text| (true, text));
                 let pattern = pattern(text)?;
                 let left = if operator == '#' {
-                    pattern.without_prefix(&value, longest)
+                    pattern.without_prefix(&value, longest)?
                 } else {
-                    pattern.without_suffix(&value, longest)
+                    pattern.without_suffix(&value, longest)?
                 };
                 Ok(left.to_owned())
             }
@@ -299,7 +334,12 @@ impl Scan<'_> {
         let replacement = self.inner('}', true)?;
         match value {
             None if self.expander.keep_unset => Ok(format!("${{{name}/{text}/{replacement}}}")),
-            value => Ok(pattern(&text)?.replace(&value.unwrap_or_default(), &replacement, all)),
+            value => {
+                let (value, most) = (value.unwrap_or_default(), self.expander.left.get());
+                let replaced = pattern(&text)?.replace(&value, &replacement, all, most)?;
+                self.expander.count(replaced.len())?;
+                Ok(replaced)
+            }
         }
     }
 

@@ -23,7 +23,7 @@ use super::{
         supervision::{HealthCheck, Supervision},
     },
     error::{Context, Error, Result},
-    files::{Lock, Locking, read_json, write_json},
+    files::{Lock, Locking, write_json},
     image::{Healthcheck, Image, RunConfig, short},
     mounts, names,
     store::{Garbage, make_directory, random_id},
@@ -250,7 +250,7 @@ impl Engine {
     /// Whether the name that `taker` wants is that of the container `id`: by its configuration, or soon, since it is
     /// being made or renamed.
     fn has_name(&self, id: &str, taker: &Config) -> Result<bool> {
-        let config: Option<Config> = read_json(&self.container_file(id, "config.json"))?;
+        let config = self.read_config(id)?;
         if config.is_some_and(|config| config.name == taker.name) {
             return Ok(true);
         }

@@ -227,7 +227,7 @@ impl Engine {
         if self.is_monitored(id).unwrap_or(true) {
             return true;
         }
-        let config = super::files::read_json(&self.container_file(id, "config.json"));
+        let config = self.read_config(id);
         let (Ok(Some(config)), Ok(status)) = (config, self.read_status(id)) else { return false };
         status.boot == self.store.boot() && first_process(&Container { config, status }).is_some()
     }

@@ -84,10 +84,21 @@ impl Engine {
         Ok(container)
     }
 
+    /// What a container is; `None` where there is none.
+    pub(super) fn read_config(&self, id: &str) -> Result<Option<Config>> {
+        let path = self.container_file(id, "config.json");
+        let config = read_json(&path)?;
+        // It leads to files: those of the container that it is kept with, or of none.
+        if config.as_ref().is_some_and(|config: &Config| config.id != id) {
+            return Err(Error::invalid(format!("read {}: the file is damaged: its id is another's", path.display())));
+        }
+        Ok(config)
+    }
+
     /// As [`Engine::load`], as it is.
     pub(super) fn read(&self, id: &str) -> Result<Container> {
-        let config = read_json(&self.container_file(id, "config.json"))?
-            .ok_or_else(|| Error::not_found(format!("no such container: {}", short(id))))?;
+        let config =
+            self.read_config(id)?.ok_or_else(|| Error::not_found(format!("no such container: {}", short(id))))?;
         Ok(Container { config, status: self.read_status(id)? })
     }
 

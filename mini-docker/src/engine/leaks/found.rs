@@ -13,7 +13,6 @@ use crate::engine::{
     Engine,
     container::storage::From,
     error::{Context, Result},
-    files::read_json,
 };
 
 impl Engine {
@@ -46,7 +45,7 @@ impl Engine {
         let Ok(below) = at.strip_prefix(self.store.volume("")) else { return Ok(false) };
         let volume = below.iter().next();
         for id in owners {
-            let config: Option<crate::engine::container::Config> = read_json(&self.container_file(id, "config.json"))?;
+            let config = self.read_config(id)?;
             let points = config.map(|config| config.storage.points).unwrap_or_default();
             if points
                 .iter()

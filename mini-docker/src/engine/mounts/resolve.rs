@@ -14,7 +14,6 @@ use crate::engine::{
         storage::{Access, DriverConfig, From, Point, Storage},
     },
     error::{Error, Result},
-    files::read_json,
     store::random_id,
     volume::NewVolume,
 };
@@ -71,7 +70,7 @@ impl Engine {
             let (other, read_only) = parse_volumes_from(text)?;
             // Read as it stands: what would be settled about it waits for the lock that the caller has.
             let id = self.container_id(other)?;
-            let config = read_json::<Config>(&self.container_file(&id, "config.json"))?.ok_or_else(|| removed(&id))?;
+            let config = self.read_config(&id)?.ok_or_else(|| removed(&id))?;
             for mut point in config.storage.points {
                 if read_only && point.access == Access::Write {
                     point.access = Access::Read;

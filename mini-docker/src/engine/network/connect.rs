@@ -86,7 +86,7 @@ impl Engine {
 
     /// The container as it is, for one who holds its lock.
     fn load_locked(&self, id: &str) -> Result<Container> {
-        let config = read_json(&self.container_file(id, "config.json"))?;
+        let config = self.read_config(id)?;
         let config = config.ok_or_else(|| Error::not_found(format!("no such container: {id}")))?;
         let status = self.read_status(id)?;
         let mut container = Container { config, status };
@@ -237,7 +237,7 @@ impl Engine {
 
     /// Where connections that are passed on lead to: none where that cannot be told.
     pub(super) fn leading_addresses(&self, id: &str) -> Vec<std::net::IpAddr> {
-        let config = read_json(&self.container_file(id, "config.json")).ok().flatten();
+        let config = self.read_config(id).ok().flatten();
         let leading = config.and_then(|config| self.leading(&config).ok().flatten());
         leading.map(|(_, host)| host.addresses).unwrap_or_default()
     }

@@ -126,7 +126,7 @@ impl Engine {
     /// may be gone for long.
     pub(super) fn tear_down(&self, network: &Config, id: &str) -> Result<()> {
         let Driver::External(name) = &network.driver else { return Ok(()) };
-        let config = crate::engine::files::read_json::<ContainerConfig>(&self.container_file(id, "config.json"))?;
+        let config = self.read_config(id)?;
         let host = self.host_on(network, id)?;
         let (Some(host), Some(config), Ok(plugin)) = (host, config, find(name)) else { return Ok(()) };
         let _ = call(&plugin, &self.driver_request(network, "teardown", Some((&host, &config))));

@@ -30,7 +30,7 @@ impl Engine {
 
     /// Whether it may have ports of which nothing is written down yet.
     fn may_publish(&self, id: &str) -> bool {
-        let config: Result<Option<ContainerConfig>> = read_json(&self.container_file(id, "config.json"));
+        let config: Result<Option<ContainerConfig>> = self.read_config(id);
         config.ok().flatten().is_none_or(|config| !config.network.publish.is_empty() || config.network.publish_all)
     }
 

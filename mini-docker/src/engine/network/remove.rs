@@ -157,7 +157,7 @@ impl Engine {
             }
             for host in &hosts {
                 // One that ends just now has no ports any more.
-                let config = read_json(&self.container_file(&host.container, "config.json"))?;
+                let config = self.read_config(&host.container)?;
                 config.map_or(Ok(()), |config| self.lead_ports(&config))?;
             }
         }

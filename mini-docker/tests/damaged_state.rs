@@ -1,0 +1,134 @@
+//! A file of the store that is damaged is named by what needs it, and nothing panics.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use serde_json::{Value, json};
+use tests::engine::{Engine, Said};
+
+/// What reads files and changes none.
+const LOOKS: [&[&str]; 10] = [
+    &["ps", "-a"],
+    &["inspect", "one"],
+    &["logs", "one"],
+    &["images"],
+    &["history", "bb:latest"],
+    &["network", "inspect", "net"],
+    &["network", "ls"],
+    &["volume", "inspect", "vol"],
+    &["system", "df", "-v"],
+    &["check"],
+];
+
+fn engine() -> Engine {
+    let engine = Engine::new(env!("CARGO_BIN_EXE_mini-docker"));
+    engine.run(&["network", "create", "net"]).ok();
+    let run = ["run", "--name", "one", "--network", "net", "-v", "vol:/v", "-p", "80", "--label", "a=b", "bb:latest"];
+    engine.run(&[&run[..], &["sh", "-c", "echo said; exit 3"]].concat()).code.eq(&3).then_some(()).unwrap();
+    engine
+}
+
+/// The files of the store's own: not those of layers, volumes and containers.
+fn state(directory: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(directory).unwrap().flatten() {
+        let (path, name) = (entry.path(), entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            if !["fs", "upper", "work", "_data"].iter().any(|other| name == *other) {
+                state(&path, found);
+            }
+        } else if entry.metadata().unwrap().len() > 0 && fs::read(&path).unwrap().starts_with(b"{") {
+            found.push(path);
+        }
+    }
+}
+
+/// Fails in words of its own, or not at all.
+#[track_caller]
+fn is_calm(said: &Said, about: &dyn std::fmt::Display) {
+    assert!([0, 1].contains(&said.code), "{about}: {said:?}");
+    assert!(
+        said.err.lines().all(|line| line.starts_with("mini-docker: ") || !line.contains("panicked")),
+        "{about}: {said:?}"
+    );
+}
+
+#[test]
+fn what_needs_a_damaged_file_names_it() {
+    let engine = engine();
+    let mut files = Vec::new();
+    state(&engine.root(), &mut files);
+    assert!(files.len() >= 5, "{files:?}");
+    for path in &files {
+        let whole = fs::read(path).unwrap();
+        for damage in [&b""[..], b"\xff{", &whole[..whole.len() / 2], b"null", &b"[".repeat(4096)] {
+            fs::write(path, damage).unwrap();
+            let said: Vec<Said> = LOOKS.iter().map(|look| engine.run(look)).collect();
+            for said in &said {
+                is_calm(said, &path.display());
+            }
+            let name = path.file_name().unwrap().to_str().unwrap();
+            // A network's file has two names.
+            let named = said.iter().any(|said| [&said.err, &said.out].iter().any(|text| text.contains("damaged")));
+            // A log leaves out what is no line of its own; what is noted beside an image is not needed.
+            let quiet =
+                ["log.json", "events.json"].contains(&name) || path.extension().is_some_and(|kind| kind == "notes");
+            assert!(named || quiet, "{} with {damage:?}: {said:#?}", path.display());
+        }
+        fs::write(path, whole).unwrap();
+    }
+    for look in LOOKS {
+        engine.run(look).ok();
+    }
+}
+
+/// Each value of a document in turn, by another of its kind that makes no sense.
+fn senseless(document: &Value) -> Vec<Value> {
+    fn walk(value: &Value, path: &str, found: &mut Vec<(String, Value)>) {
+        match value {
+            Value::Object(map) => map.iter().for_each(|(key, value)| {
+                walk(value, &format!("{path}/{}", key.replace('~', "~0").replace('/', "~1")), found);
+            }),
+            Value::Array(list) => {
+                list.iter().enumerate().for_each(|(at, value)| walk(value, &format!("{path}/{at}"), found));
+                found.push((path.to_owned(), json!([])));
+            }
+            Value::String(_) => found.extend(["é", "../../é"].map(|text| (path.to_owned(), json!(text)))),
+            Value::Number(_) => found.extend([json!(-1), json!(u32::MAX)].map(|n| (path.to_owned(), n))),
+            Value::Bool(_) | Value::Null => {}
+        }
+    }
+    let mut found = Vec::new();
+    walk(document, "", &mut found);
+    let changed = found.into_iter().map(|(path, value)| {
+        let mut changed = document.clone();
+        *changed.pointer_mut(&path).unwrap() = value;
+        changed
+    });
+    changed.collect()
+}
+
+#[test]
+fn values_that_make_no_sense_panic_nowhere() {
+    let engine = engine();
+    let mut files = Vec::new();
+    state(&engine.root(), &mut files);
+    for path in &files {
+        let whole = fs::read(path).unwrap();
+        let Ok(document) = serde_json::from_slice::<Value>(&whole) else { continue };
+        let of = |directory: &str| path.starts_with(engine.root().join(directory));
+        let looks: &[&str] = match () {
+            () if of("containers") => &["ps", "inspect"],
+            () if of("networks") => &["network"],
+            () => &["images", "history"],
+        };
+        for changed in senseless(&document) {
+            fs::write(path, changed.to_string()).unwrap();
+            for look in LOOKS.iter().filter(|look| looks.contains(&look[0])) {
+                is_calm(&engine.run(look), &format_args!("{} as {changed}", path.display()));
+            }
+        }
+        fs::write(path, whole).unwrap();
+    }
+}

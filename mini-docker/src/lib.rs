@@ -6,4 +6,6 @@
 pub mod cli;
 pub mod compose;
 pub mod engine;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod runtime;

@@ -18,8 +18,8 @@ mod leaks;
 mod network;
 mod out;
 mod system;
-mod table;
-mod template;
+pub(crate) mod table;
+pub(crate) mod template;
 mod units;
 mod volume;
 
@@ -239,6 +239,15 @@ impl Command {
         }
     }
 
+    /// Reads what the flags of `run` and `create` ask for; nothing of other commands.
+    fn request(&self) -> Result<(), Error> {
+        match self {
+            Self::Run(command) => command.request().map(drop),
+            Self::Create(command) => command.request().map(drop),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether errors have the exit codes of `run`: 125, 126, 127.
     fn runs(&self) -> bool {
         match self {
@@ -247,6 +256,13 @@ impl Command {
             _ => false,
         }
     }
+}
+
+/// Reads the words of a command line, and does nothing.
+pub(crate) fn read(words: &[String]) -> Result<(), String> {
+    let words = ["mini-docker"].into_iter().chain(words.iter().map(String::as_str));
+    let arguments = Arguments::try_parse_from(words).map_err(|e| e.to_string())?;
+    arguments.command.request().map_err(|e| e.to_string())
 }
 
 /// A command's end: an exit code, or the one line that says why not.

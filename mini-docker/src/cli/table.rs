@@ -8,7 +8,7 @@ const PADDING: usize = 3;
 const LEAST: usize = 10;
 
 /// Lays lines out whose cells end in tabs: a column is what follows one another, line by line.
-pub(super) fn align(text: &str) -> String {
+pub(crate) fn align(text: &str) -> String {
     align_to(text, LEAST)
 }
 

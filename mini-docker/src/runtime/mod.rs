@@ -7,7 +7,7 @@ mod namespaces;
 mod network;
 mod plug;
 mod plugin;
-mod user;
+pub(crate) mod user;
 
 use std::{
     ffi::{CStr, CString, NulError},

@@ -15,10 +15,10 @@ use process::{Errno, Error, Result};
 
 /// A user of the container.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct User {
-    pub(super) ids: Ids,
+pub(crate) struct User {
+    pub(crate) ids: Ids,
     /// From /etc/passwd, or `/`.
-    pub(super) home: String,
+    pub(crate) home: String,
 }
 
 /// setgroups(2) takes no more, and a hostile file may name a million.
@@ -44,7 +44,7 @@ fn group_id(group: &str, name: &str) -> Result<u32> {
     found.or_else(|| number(name)).ok_or_else(|| missing("group", name, "group"))
 }
 
-fn resolve(passwd: &str, group: &str, text: &str) -> Result<User> {
+pub(crate) fn resolve(passwd: &str, group: &str, text: &str) -> Result<User> {
     let (user, given_group) = match text.split_once(':') {
         Some((user, group)) => (user, Some(group)),
         None => (text, None),

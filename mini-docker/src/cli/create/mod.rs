@@ -128,8 +128,13 @@ pub(super) struct Create {
 }
 
 impl Create {
+    /// What its flags ask the engine for.
+    pub(super) fn request(&self) -> Result<Request> {
+        self.flags.request()
+    }
+
     pub(super) fn run(self, engine: &Engine) -> Outcome {
-        let mut request = self.flags.request()?;
+        let mut request = self.request()?;
         // Whoever attaches to it later may bring its input.
         request.stdin_once = request.open_stdin;
         let container = self.flags.create(engine, &request)?;

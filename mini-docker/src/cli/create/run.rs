@@ -13,7 +13,7 @@ use crate::{
         print,
     },
     engine::{
-        Engine, Error,
+        Engine, Error, Request, Result,
         container::Container,
         monitor::{
             Options,
@@ -41,6 +41,11 @@ pub(crate) struct Run {
 }
 
 impl Run {
+    /// What its flags ask the engine for.
+    pub(crate) fn request(&self) -> Result<Request> {
+        self.flags.request()
+    }
+
     pub(crate) fn run(self, engine: &Engine) -> Outcome {
         let process = &self.flags.process;
         if process.tty && process.interactive && !self.detach && !io::stdin().is_terminal() {
@@ -48,7 +53,7 @@ impl Run {
             complain(&Error::invalid("the input device is not a TTY: leave -t out to pipe input into the container"));
             return Ok(1);
         }
-        let mut request = self.flags.request()?;
+        let mut request = self.request()?;
         let process = &self.flags.process;
         if self.detach && request.supervision.attach != 0 {
             return Err(Error::invalid("conflicting options: cannot specify both --attach and --detach"));

@@ -8,7 +8,7 @@ use super::credentials::Credentials;
 
 /// What a registry asks for in `WWW-Authenticate`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Challenge {
+pub(crate) enum Challenge {
     /// Name and password with each request.
     Basic,
     /// A token from somewhere else.
@@ -24,7 +24,7 @@ pub(super) enum Challenge {
 
 /// What a token server answers.
 #[derive(Debug, Deserialize)]
-pub(super) struct TokenAnswer {
+pub(crate) struct TokenAnswer {
     #[serde(default)]
     token: String,
     #[serde(default)]
@@ -33,7 +33,7 @@ pub(super) struct TokenAnswer {
 
 impl TokenAnswer {
     /// The token, by either of its names.
-    pub(super) fn token(self) -> Option<String> {
+    pub(crate) fn token(self) -> Option<String> {
         [self.token, self.access_token].into_iter().find(|token| is_plain(token))
     }
 }
@@ -45,7 +45,7 @@ fn is_plain(text: &str) -> bool {
 
 impl Challenge {
     /// Reads a header; `None` for a scheme that is not known.
-    pub(super) fn parse(header: &str) -> Option<Self> {
+    pub(crate) fn parse(header: &str) -> Option<Self> {
         let (scheme, rest) = header.trim().split_once(' ').unwrap_or((header.trim(), ""));
         if scheme.eq_ignore_ascii_case("basic") {
             return Some(Self::Basic);

@@ -10,7 +10,7 @@
 //! | `pull`, `push` | whole images |
 //! | `search` | repositories by words |
 
-mod auth;
+pub(crate) mod auth;
 mod blob;
 mod client;
 pub mod config;

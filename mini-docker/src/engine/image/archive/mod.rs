@@ -4,7 +4,7 @@
 //! and beside it the `manifest.json` by which older programs find the same blobs.
 
 mod load;
-mod place;
+pub(crate) mod place;
 mod save;
 
 use serde::{Deserialize, Serialize};
@@ -14,12 +14,12 @@ pub use load::Loaded;
 /// An entry of `manifest.json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Entry {
-    config: String,
+pub(crate) struct Entry {
+    pub(crate) config: String,
     #[serde(default)]
     repo_tags: Option<Vec<String>>,
     #[serde(default)]
-    layers: Option<Vec<String>>,
+    pub(crate) layers: Option<Vec<String>>,
 }
 
 /// The full name of an image, as containerd notes it.

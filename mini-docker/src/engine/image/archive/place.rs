@@ -18,7 +18,7 @@ const MOST_ENTRIES: usize = 100_000;
 const MOST_LINKS: usize = 4;
 
 /// An archive, uncompressed and in a file.
-pub(super) struct Places {
+pub(crate) struct Places {
     file: File,
     places: BTreeMap<String, Place>,
 }
@@ -34,7 +34,7 @@ enum Place {
 
 impl Places {
     /// Finds all parts. What cannot be read twice, or is compressed, is first written to `scratch`.
-    pub(super) fn find(mut archive: File, scratch: &Path) -> Result<Self> {
+    pub(crate) fn find(mut archive: File, scratch: &Path) -> Result<Self> {
         let mut start = [0; 512];
         let plain = archive.stream_position().is_ok()
             && archive.read_exact_at(&mut start, 0).is_ok()
@@ -51,7 +51,7 @@ impl Places {
     }
 
     /// A part by its name.
-    pub(super) fn open(&self, name: &str) -> Option<Part<'_>> {
+    pub(crate) fn open(&self, name: &str) -> Option<Part<'_>> {
         let mut name = normalise(name);
         for _ in 0..MOST_LINKS {
             match self.places.get(&name)? {
@@ -63,7 +63,7 @@ impl Places {
     }
 
     /// All of a small part.
-    pub(super) fn read(&self, name: &str, most: u64) -> Result<Option<Vec<u8>>> {
+    pub(crate) fn read(&self, name: &str, most: u64) -> Result<Option<Vec<u8>>> {
         let Some(mut part) = self.open(name) else { return Ok(None) };
         if part.left > most {
             return Err(Error::invalid(format!(
@@ -78,7 +78,7 @@ impl Places {
 }
 
 /// One file of an archive.
-pub(super) struct Part<'a> {
+pub(crate) struct Part<'a> {
     file: &'a File,
     offset: u64,
     left: u64,

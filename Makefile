@@ -5,7 +5,8 @@
 #   make bench    start-up time beside bubblewrap and crun; writes benches/README.md's table
 #   make bench-setup   installs the peers: runc, podman, docker, QEMU
 #   make bench-report  process, containers and machines beside each other: REPORT=--quick ends in two minutes
-#   make test-v2  the tests of cgroups in guests with cgroup v2, and v1, alone: QEMU without acceleration, a minute
+#   make test-vm  stages, cgroups, networks and the engine on Debian's kernel with cgroup v2 alone: QEMU without acceleration, long
+#   make fuzz     each fuzz target for TIME=60 seconds, or one: make fuzz TIME=3600 TARGET=dockerfile
 #   make test-programs  PostgreSQL, redis and nginx from Debian's packages keep their data in volumes: minutes, and a network
 #   make test-builds  Dockerfiles on Debian: apt, a server in Python, a static program: minutes, and a network
 #   make book     builds the book to target/book; `make book BOOK=serve` shows it at http://localhost:3000
@@ -20,14 +21,15 @@ APT := DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommend
 # A C compiler links; a static busybox is the tests' root filesystem.
 BUILD_PACKAGES := gcc libc6-dev
 DEMO_PACKAGES := $(BUILD_PACKAGES) busybox-static
-TEST_PACKAGES := $(DEMO_PACKAGES) shellcheck binutils xz-utils util-linux uidmap strace docker-registry skopeo umoci jq iproute2 nftables
+TEST_PACKAGES := $(DEMO_PACKAGES) shellcheck binutils xz-utils util-linux e2fsprogs uidmap strace docker-registry skopeo umoci jq iproute2 nftables
 PROGRAMS_PACKAGES := $(DEMO_PACKAGES) mmdebstrap
 BUILDS_PACKAGES := $(DEMO_PACKAGES) mmdebstrap
 EXAMPLES_PACKAGES := $(DEMO_PACKAGES) mmdebstrap
 PEERS_PACKAGES := runc podman docker.io docker-compose docker-registry curl iptables qemu-system-x86 util-linux
+FUZZ_PACKAGES := $(DEMO_PACKAGES) g++
 BENCH_PACKAGES := $(DEMO_PACKAGES) bubblewrap crun hyperfine jq
 
-.PHONY: bench-setup bench-report packages-peers book check demo test test-programs test-builds test-examples test-v2 build lint bench soak packages-demo packages-test packages-programs packages-builds packages-examples packages-bench
+.PHONY: bench-setup bench-report packages-peers book check demo test test-programs test-builds test-examples test-vm test-vm-short fuzz fuzz-program packages-fuzz build lint bench soak packages-demo packages-test packages-programs packages-builds packages-examples packages-bench
 
 demo: packages-demo
 	@$(MAKE) --no-print-directory build
@@ -42,8 +44,32 @@ test: packages-test
 	$(CARGO) build --workspace --locked
 	$(CARGO) test --workspace --locked
 
-test-v2: packages-test
-	tests/vm/run.sh
+# What of it fits into `make test`; there, a machine without Debian's packages is no failure.
+test-vm-short: packages-test
+	tests/vm/run.sh short
+
+test-vm: packages-test
+	tests/vm/run.sh long
+
+TIME ?= 60
+TARGETS := $(notdir $(wildcard tests/fuzz/corpus/*))
+FUZZ_DICTIONARY = $(wildcard tests/fuzz/dictionaries/$*)
+
+# cargo-fuzz wants the compiler's unstable flags, which a stable one has too. What is found in new inputs stays in target;
+# an input that fails is kept in tests/fuzz/regressions.
+fuzz: packages-fuzz $(addprefix fuzz-,$(or $(TARGET),$(TARGETS)))
+
+fuzz-%: fuzz-program
+	mkdir -p target/fuzz/corpus/$* tests/fuzz/regressions/$*
+	MINI_DOCKER_FUZZ=$* nice -n 19 target/fuzz/x86_64-unknown-linux-gnu/release/target target/fuzz/corpus/$* \
+	    tests/fuzz/corpus/$* tests/fuzz/regressions/$* -artifact_prefix=tests/fuzz/regressions/$*/ \
+	    $(addprefix -dict=,$(FUZZ_DICTIONARY)) -max_total_time=$(TIME) -timeout=10 -rss_limit_mb=2048 -print_final_stats=1
+
+fuzz-program:
+	command -v cargo-fuzz || $(CARGO) install --locked cargo-fuzz
+	cp Cargo.lock tests/fuzz/libfuzzer/Cargo.lock
+	cd tests/fuzz/libfuzzer && RUSTC_BOOTSTRAP=1 CARGO_BUILD_RUSTC_WORKSPACE_WRAPPER= CARGO_TARGET_DIR=$(abspath target/fuzz) \
+	    $(CARGO) fuzz build --fuzz-dir . --sanitizer none
 
 # Kept where it is: remove it for newer packages.
 PROGRAMS := target/programs.tar
@@ -105,7 +131,7 @@ soak: packages-test
 
 # Asks apt only for what is missing, so that a prepared machine needs no network. Named one by one: make looks for no
 # pattern rule for a phony target.
-packages-demo packages-test packages-programs packages-builds packages-examples packages-bench packages-peers: packages-%:
+packages-demo packages-test packages-programs packages-builds packages-examples packages-bench packages-peers packages-fuzz: packages-%:
 	@missing=$$(for p in $($(shell echo $* | tr a-z A-Z)_PACKAGES); do \
 	    dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
 	if [ -n "$$missing" ]; then \

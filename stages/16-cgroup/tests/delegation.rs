@@ -21,7 +21,7 @@ const PLACE: &str = "MINI_DOCKER_TEST_DELEGATED";
 fn v2() -> Option<PathBuf> {
     let hierarchies = Hierarchies::find().unwrap();
     let Some(found) = hierarchies.of(Controller::Pids).filter(|found| found.version == Version::V2) else {
-        eprintln!("skipped: the controller pids is not one of v2 here; make test-v2 runs it where it is");
+        eprintln!("skipped: the controller pids is not one of v2 here; make test-vm runs it where it is");
         return None;
     };
     fs::write(found.mount.join("cgroup.subtree_control"), "+pids").unwrap();

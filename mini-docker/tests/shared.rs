@@ -185,7 +185,7 @@ fn settings_are_the_containers_own() {
         ["--runtime", "kata"],
         ["--isolation", "hyperv"],
         ["--gpus", "all"],
-        ["--userns", "private"],
+        ["--userns", "nosuch"],
     ] {
         refused(&engine, &flags);
     }

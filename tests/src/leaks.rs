@@ -35,11 +35,25 @@ pub fn of(root: &Path) -> Vec<String> {
             .flat_map(|run| entries(&run).flat_map(used).collect::<Vec<_>>())
             .map(|path| format!("file {}", path.display())),
     );
+    leaks.extend(id_ranges(root).map(|path| format!("ids {}", path.display())));
     leaks
+}
+
+/// The ranges of ids that containers of the store have taken: links to what they have in its volatile directory.
+pub fn id_ranges(root: &Path) -> impl Iterator<Item = PathBuf> {
+    let is_ids = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("ids-"));
+    let all = entries(Path::new("/run/mini-docker")).filter(is_ids);
+    let links = all.flat_map(|path| entries(&path).chain(entries(&path.join("shared"))).collect::<Vec<_>>());
+    let key = format!("/{}-", key(root));
+    links.filter(move |link| fs::read_link(link).is_ok_and(|owner| owner.to_string_lossy().contains(&key)))
 }
 
 /// A directory of networks is a leak as far as somebody has an address in one, or ports in nftables that nobody uses.
 fn used(path: PathBuf) -> Vec<PathBuf> {
+    if path.file_name().is_some_and(|name| name == "user-namespaces") {
+        // Whether the kernel can stays true.
+        return Vec::new();
+    }
     if path.file_name().is_none_or(|name| name != "networks") {
         return vec![path];
     }

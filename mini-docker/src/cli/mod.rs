@@ -341,6 +341,11 @@ fn complain(error: &Error) {
     let _ = writeln!(io::stderr(), "mini-docker: {error}");
 }
 
+/// Says what is no error.
+fn warn(text: &str) {
+    let _ = writeln!(io::stderr(), "WARNING: {text}");
+}
+
 /// Does one thing to each of several objects, as Docker does: all are tried, each that succeeds is printed.
 fn each(names: &[String], mut act: impl FnMut(&str) -> Result<(), Error>) -> Outcome {
     each_that(names, |name| act(name).map(|()| true))

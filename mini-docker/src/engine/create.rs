@@ -27,6 +27,7 @@ use super::{
     image::{Healthcheck, Image, RunConfig, short},
     mounts, names,
     store::{Garbage, make_directory, random_id},
+    user_namespace,
 };
 
 /// What the user asks for, over what the image says.
@@ -112,6 +113,7 @@ impl Engine {
         let mut config = configure(&random_id()?, request, &image)?;
         self.resolve_namespaces(&mut config.namespaces)?;
         self.resolve_network(&mut config, request.hostname.is_some())?;
+        user_namespace::check(&config)?;
         config.network.expose(image.config.config.exposed_ports.keys());
         let directory = self.store.container(&config.id);
         make_directory(&directory, 0o711)?;

@@ -42,6 +42,7 @@ pub mod store;
 pub mod tree;
 mod update;
 pub mod usage;
+mod user_namespace;
 pub mod volume;
 
 use std::path::Path;

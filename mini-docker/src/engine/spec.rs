@@ -41,6 +41,7 @@ impl Engine {
             limits: Limits { access: access.filter(|_| meets_devices), ..config.limits.clone() },
             mounts: self.mounts(config)?,
             shm: self.shm(container)?,
+            user_namespace: self.user_namespace(container)?,
             namespaces: self.namespaces(container)?,
             sysctls: config.rights.sysctls.iter().map(|(name, value)| (name.clone(), value.clone())).collect(),
             view,
@@ -84,7 +85,7 @@ impl Engine {
     }
 
     /// The first process of another container, which runs.
-    fn namespace_of(&self, id: &str, kind: &str) -> Result<(Pid, Arc<OwnedFd>)> {
+    pub(super) fn namespace_of(&self, id: &str, kind: &str) -> Result<(Pid, Arc<OwnedFd>)> {
         let other = self.load(id)?;
         let first = first_process(&other).ok_or_else(|| {
             Error::conflict(format!(

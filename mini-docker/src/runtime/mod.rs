@@ -8,6 +8,7 @@ mod network;
 mod plug;
 mod plugin;
 pub(crate) mod user;
+mod user_namespace;
 
 use std::{
     ffi::{CStr, CString, NulError},
@@ -15,7 +16,7 @@ use std::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::ffi::OsStrExt,
     },
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 use capabilities::{Capabilities, CapabilitySet};
@@ -43,6 +44,8 @@ pub struct Spec {
     pub hostname: String,
     /// The domain name that uname(2) reports beside it; empty: the host's.
     pub domain_name: String,
+    /// Which ids its users are outside.
+    pub user_namespace: UserNamespace,
     /// Namespaces that it shares.
     pub namespaces: Namespaces,
     /// Settings of its namespaces: name and value.
@@ -118,6 +121,7 @@ pub use namespaces::{Namespace, Namespaces, Shm};
 pub use network::{Interface, Network, PublishedPorts};
 pub use plug::Link;
 pub use plugin::Plugin;
+pub use user_namespace::{Ranges, UserNamespace, try_user_namespace};
 
 /// A container that has just been started.
 #[derive(Debug)]
@@ -133,12 +137,14 @@ pub fn start(spec: &Spec, stdio: [Option<OwnedFd>; 3], host: &mut Host) -> Resul
     let mut overlay = overlay::Overlay::new(spec.lower.clone(), spec.base.clone());
     overlay.volatile = spec.volatile;
     overlay.attr = if spec.no_devices { MountAttr::NO_DEV } else { MountAttr::default() };
-    // The root comes first: it says who the user is.
+    let owner = spec.user_namespace.primitives(host)?;
+    // The root comes before the process: it says who the user is.
     host.prepare(&mut overlay)?;
     let root = host.root.as_ref().ok_or_else(|| Error::new("overlay", "find the root", Errno::ENOENT))?;
     let user = user::find(root.as_fd(), &spec.process.user, &spec.process.groups)?;
+    user_namespace::check(host.maps.as_ref(), &user.ids)?;
     let (connection, ports) = network::primitives(&spec.network)?;
-    let mut container = container(spec, overlay, connection)?;
+    let mut container = container(spec, owner, overlay, connection)?;
     let mut process = Process {
         init: spec.init,
         die_with_parent: spec.die_with_parent,
@@ -146,8 +152,8 @@ pub fn start(spec: &Spec, stdio: [Option<OwnedFd>; 3], host: &mut Host) -> Resul
     };
     process.primitives = process_list(&spec.process, user.ids, Place::First)?;
     let child = spawn(&mut container, &mut process, host);
-    // The container has its own; this one would keep the mount alive.
-    host.root = None;
+    // The container has its own; these would keep the mount alive, and the namespace.
+    (host.root, host.idmap) = (None, None);
     let child = child.map_err(|e| explain_exec(e, &spec.process))?;
     // The lists are done with; what holds the ports is not.
     drop(container);
@@ -178,14 +184,24 @@ pub fn owner(root: BorrowedFd, text: &str) -> Result<(u32, u32)> {
 
 // ANCHOR: order
 /// What lives as long as the container, in the order in which the child enters it.
-fn container(spec: &Spec, overlay: overlay::Overlay, connection: Vec<Box<dyn Primitive>>) -> Result<Container> {
-    let cgroup = Cgroup::new(&spec.cgroup, spec.limits.clone(), &[Controller::Pids])?;
-    let table = table(spec, cgroup_mounts(&cgroup, &spec.view)).map_err(|_| null_byte("a path"))?;
-    let mounts = mount::Mounts::new(&spec.base, table).map_err(|_| null_byte("the store's path"))?;
+fn container(
+    spec: &Spec,
+    owner: Vec<Box<dyn Primitive>>,
+    overlay: overlay::Overlay,
+    connection: Vec<Box<dyn Primitive>>,
+) -> Result<Container> {
+    let mut cgroup = Cgroup::new(&spec.cgroup, spec.limits.clone(), &[Controller::Pids])?;
+    cgroup.delegated = spec.view.writable_cgroup;
+    let own_cgroups = matches!(spec.namespaces.cgroup, Namespace::Own);
+    let table = table(spec, cgroup_mounts(&cgroup, &spec.view, own_cgroups)).map_err(|_| null_byte("a path"))?;
+    // Not in the store, which only root of the host may enter.
+    let mounts = mount::Mounts::new(Path::new("/"), table).map_err(|_| null_byte("a path"))?;
     let mut list: Vec<Box<dyn Primitive>> = vec![
         // First: limited before anything can be used up.
         Box::new(cgroup),
     ];
+    // Before all other namespaces, which belong to it: so its root has rights over them, and over nothing else.
+    list.extend(owner);
     // Before the mounts, which show them.
     list.extend(namespaces::primitives(spec)?);
     // and a /sys its network namespace.
@@ -291,15 +307,17 @@ fn show(table: &mut Vec<Mount>, spec: &Spec) -> Result<(), NulError> {
     Ok(())
 }
 
-/// What shows the container its cgroup.
-fn cgroup_mounts(cgroup: &Cgroup, view: &View) -> Vec<Mount> {
+/// What shows the container its cgroup, in a namespace of its own or in the host's.
+fn cgroup_mounts(cgroup: &Cgroup, view: &View, own: bool) -> Vec<Mount> {
     let (v1, v2): (Vec<_>, Vec<_>) = cgroup.hierarchies().partition(|hierarchy| hierarchy.version == Version::V1);
     let controllers: Vec<_> = v1.into_iter().map(|hierarchy| hierarchy.controllers.clone()).collect();
     let mut table = mount::cgroup_table(&controllers, !v2.is_empty());
-    if view.writable_cgroup {
-        for mount in &mut table {
+    for mount in &mut table {
+        if view.writable_cgroup {
             mount.attr = mount.attr.without(MountAttr::READ_ONLY);
         }
+        let kind = |kind: &CStr| matches!(&mount.source, Source::Filesystem(its, _) if *its == kind);
+        mount.by_parent = !own && (kind(c"cgroup") || kind(c"cgroup2"));
     }
     table
 }

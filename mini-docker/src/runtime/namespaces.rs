@@ -132,7 +132,13 @@ impl Primitive for Sysctls {
 
     fn hint(&self, _: u16, errno: Errno) -> Option<String> {
         match errno {
-            Errno::ENOENT => Some("this kernel has no such setting, or it is not of a namespace".to_owned()),
+            Errno::ENOENT => Some(
+                "this kernel has no such setting, or it is not of a namespace, or none that a user namespace has: --userns=host"
+                    .to_owned(),
+            ),
+            Errno::EACCES | Errno::EPERM => {
+                Some("this kernel lets no root of a user namespace set it: --userns=host".to_owned())
+            }
             Errno::EINVAL | Errno::ERANGE => Some("the kernel does not take this value".to_owned()),
             _ => None,
         }
@@ -176,7 +182,9 @@ impl Primitive for SharedMemory {
         }
         host.undo(Undo::Unmount(self.path.clone()))?;
         let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-        let options = format!("mode=1777,size={}", self.size);
+        let owner = host.maps.as_ref().and_then(|maps| maps.outside_user(0).zip(maps.outside_group(0)));
+        let (uid, gid) = owner.unwrap_or((0, 0));
+        let options = format!("mode=1777,size={},uid={uid},gid={gid}", self.size);
         host.act(
             || format!("mount tmpfs at {}", self.path.display()),
             || {

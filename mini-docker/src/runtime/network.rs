@@ -133,7 +133,7 @@ pub(super) fn primitives(network: &Network) -> Result<(List, Option<Shared<Ports
     };
     list.push(Box::new(::network::Network));
     // Its own network, its own rules: before programs that count on them.
-    list.push(Box::new(::network::Unprivileged));
+    list.push(Box::new(::network::Unprivileged::default()));
     for interface in interfaces {
         let (walls, plug) = interface.plug();
         list.extend(walls.map(|nat| Box::new(nat) as Box<dyn Primitive>));

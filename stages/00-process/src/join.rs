@@ -13,6 +13,7 @@ use std::{
 
 use nix::{
     errno::Errno,
+    poll::{PollFd, PollFlags, PollTimeout, poll},
     sched::{CloneFlags, setns},
     sys::prctl,
     unistd::Pid,
@@ -20,7 +21,9 @@ use nix::{
 
 use crate::{
     error::{Error, Result},
+    maps::IdMaps,
     primitive::{CloneArgs, Host, Inside, Primitive},
+    sys,
 };
 
 /// Namespaces of another process, joined by its pidfd (setns(2), Linux 5.8).
@@ -29,10 +32,90 @@ pub struct Join {
     pid: Pid,
     pidfd: OwnedFd,
     wanted: CloneFlags,
+    /// The namespace itself, where it is one alone: to join by pidfd takes the right to trace the process, which who is in
+    /// its user namespace already may not have.
+    one: Option<OwnedFd>,
     /// What of `wanted` is not ours already; setns(2) refuses one's own user namespace.
     flags: CloneFlags,
     /// A copy of the pidfd for the clone, where the pid namespace is among them.
     birthplace: RefCell<Option<OwnedFd>>,
+}
+
+/// The user namespace of another process, for a container that shares others of its namespaces: only who is in the
+/// namespace that they belong to has rights over them. First in the list, as it stands for a user namespace of its own.
+#[derive(Debug)]
+pub struct JoinUser {
+    pid: Pid,
+    pidfd: OwnedFd,
+    /// `None` where it is ours.
+    namespace: RefCell<Option<OwnedFd>>,
+    found: bool,
+}
+
+impl JoinUser {
+    /// That of the process behind `pidfd`, `pid` being its number here.
+    pub fn new(pid: Pid, pidfd: OwnedFd) -> Self {
+        Self { pid, pidfd, namespace: RefCell::new(None), found: false }
+    }
+}
+
+/// Whether the process is a zombie or gone.
+fn is_gone(pidfd: &OwnedFd) -> bool {
+    poll(&mut [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO) != Ok(0)
+}
+
+impl Primitive for JoinUser {
+    fn name(&self) -> &'static str {
+        "join"
+    }
+
+    /// A second call does nothing.
+    fn prepare(&mut self, host: &mut Host) -> Result<()> {
+        if self.found {
+            return Ok(());
+        }
+        let path = format!("/proc/{}/ns/user", self.pid);
+        let failed = |e: std::io::Error| Error::from_io("join", format!("open {path}"), &e);
+        let namespace = fs::File::open(&path).map_err(failed)?;
+        let there = namespace.metadata().map_err(failed)?.ino();
+        let maps = IdMaps::of(self.pid)?;
+        // The pid may have been another process's by then; alive now, it was its own.
+        if is_gone(&self.pidfd) {
+            return Err(Error::new("join", format!("open {path}"), Errno::ESRCH).hint("the process has ended"));
+        }
+        self.found = true;
+        if fs::metadata("/proc/self/ns/user").map_err(failed)?.ino() == there {
+            return Ok(());
+        }
+        host.unprivileged = true;
+        host.maps = Some(maps);
+        host.idmap = Some(namespace.try_clone().map_err(failed)?.into());
+        self.namespace = RefCell::new(Some(namespace.into()));
+        // See `Join`.
+        host.act(|| "prctl(PR_SET_DUMPABLE, 0)".to_owned(), || prctl::set_dumpable(false))
+    }
+
+    fn clone_args(&self, args: &mut CloneArgs) {
+        args.user_namespace = self.namespace.take();
+    }
+
+    fn enter(&self, inside: &Inside) -> Result<(), Errno> {
+        inside.at(0);
+        become_root()
+    }
+
+    fn step(&self, _: u16) -> String {
+        BECOME_ROOT.to_owned()
+    }
+}
+
+const BECOME_ROOT: &str = "setgroups([]), setresgid(0, 0, 0), setresuid(0, 0, 0)";
+
+/// In a user namespace where the caller is nobody yet.
+fn become_root() -> Result<(), Errno> {
+    sys::set_groups(&[])?;
+    sys::set_gid(0)?;
+    sys::set_uid(0)
 }
 
 /// The flag of each namespace, and its name in /proc/PID/ns.
@@ -47,14 +130,25 @@ const ALL: [(CloneFlags, &str); 7] = [
 ];
 
 impl Join {
-    /// Those of `wanted` that the process behind `pidfd` has, `pid` being its number here.
+    /// The one namespace `wanted` that the process behind `pidfd` has, `pid` being its number here.
     pub fn new(pid: Pid, pidfd: OwnedFd, wanted: CloneFlags) -> Self {
-        Self { pid, pidfd, wanted, flags: CloneFlags::empty(), birthplace: RefCell::new(None) }
+        Self { pid, pidfd, wanted, one: None, flags: CloneFlags::empty(), birthplace: RefCell::new(None) }
     }
 
     /// All of them.
     pub fn all(pid: Pid, pidfd: OwnedFd) -> Self {
         Self::new(pid, pidfd, ALL.iter().fold(CloneFlags::empty(), |all, (flag, _)| all | *flag))
+    }
+
+    /// Opens the one namespace that is wanted. The pid may have been another process's by then; alive after it, it was its own.
+    fn open(&mut self, name: &str) -> Result<()> {
+        let path = format!("/proc/{}/ns/{name}", self.pid);
+        let opened = fs::File::open(&path).map_err(|e| Error::from_io("join", format!("open {path}"), &e))?;
+        if is_gone(&self.pidfd) {
+            return Err(Error::new("join", format!("open {path}"), Errno::ESRCH).hint("the process has ended"));
+        }
+        self.one = Some(opened.into());
+        Ok(())
     }
 }
 
@@ -66,13 +160,17 @@ impl Primitive for Join {
     /// A name in /proc/PID/ns may be another process's by now; then the wrong flags go to the right pidfd, which is dead.
     fn prepare(&mut self, host: &mut Host) -> Result<()> {
         let inode = |path: String| fs::metadata(path).map(|found| found.ino());
-        for (flag, name) in ALL.into_iter().filter(|(flag, _)| self.wanted.contains(*flag)) {
+        let wanted = self.wanted;
+        for (flag, name) in ALL.into_iter().filter(|(flag, _)| wanted.contains(*flag)) {
             let (here, there) =
                 (inode(format!("/proc/self/ns/{name}")), inode(format!("/proc/{}/ns/{name}", self.pid)));
             let there = there.map_err(|e| Error::from_io("join", format!("open /proc/{}/ns/{name}", self.pid), &e))?;
             // A kernel without such namespaces has no file here either.
             if here.is_ok_and(|here| here != there) {
                 self.flags |= flag;
+                if wanted == flag && flag != CloneFlags::CLONE_NEWPID {
+                    self.open(name)?;
+                }
             }
         }
         if self.flags.contains(CloneFlags::CLONE_NEWPID) {
@@ -94,12 +192,27 @@ impl Primitive for Join {
     fn enter(&self, inside: &Inside) -> Result<(), Errno> {
         inside.at(0);
         let rest = self.flags & !CloneFlags::CLONE_NEWPID;
-        if rest.is_empty() { Ok(()) } else { setns(self.pidfd.as_fd(), rest) }
+        if !rest.is_empty() {
+            setns(self.one.as_ref().unwrap_or(&self.pidfd), rest)?;
+        }
+        if rest.contains(CloneFlags::CLONE_NEWUSER) {
+            inside.at(1);
+            become_root()?;
+        }
+        Ok(())
     }
 
-    fn step(&self, _: u16) -> String {
+    fn step(&self, step: u16) -> String {
+        if step > 0 {
+            return BECOME_ROOT.to_owned();
+        }
         let names: Vec<_> = ALL.iter().filter(|(flag, _)| self.flags.contains(*flag)).map(|(_, name)| *name).collect();
-        format!("setns(pidfd of {}, {})", self.pid, names.join("|"))
+        format!(
+            "setns({} of {}, {})",
+            if self.one.is_some() { "namespace" } else { "pidfd" },
+            self.pid,
+            names.join("|")
+        )
     }
 
     fn hint(&self, _: u16, errno: Errno) -> Option<String> {

@@ -41,7 +41,7 @@ mod visit;
 pub use directory::WorkingDirectory;
 pub use error::{EXEC, Error, Result};
 pub use exec::{DEFAULT_PATH, Program};
-pub use join::Join;
+pub use join::{Join, JoinUser};
 pub use maps::{IdMaps, IdRange, may_map_any_id};
 pub use nix::errno::Errno;
 pub use primitive::{Child, CloneArgs, Host, Inside, Primitive, TERMINAL};

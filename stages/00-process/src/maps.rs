@@ -42,6 +42,16 @@ pub struct IdMaps {
 }
 
 impl IdMaps {
+    /// Those of the user namespace of a process, as seen from the caller's.
+    pub fn of(pid: Pid) -> Result<Self> {
+        let read = |name: &str| {
+            let path = format!("/proc/{pid}/{name}");
+            let text = fs::read_to_string(&path).map_err(|e| Error::from_io("user", format!("read {path}"), &e))?;
+            Ok(parse(&text))
+        };
+        Ok(Self { uids: read("uid_map")?, gids: read("gid_map")? })
+    }
+
     /// What the user `inside` is outside.
     pub fn outside_user(&self, inside: u32) -> Option<u32> {
         outside(&self.uids, inside)
@@ -120,6 +130,14 @@ fn outside(ranges: &[IdRange], id: u32) -> Option<u32> {
     range.outside.checked_add(id - range.inside)
 }
 
+fn parse(text: &str) -> Vec<IdRange> {
+    let range = |line: &str| {
+        let mut numbers = line.split_ascii_whitespace().map_while(|number| number.parse().ok());
+        Some(IdRange { inside: numbers.next()?, outside: numbers.next()?, count: numbers.next()? })
+    };
+    text.lines().filter_map(range).collect()
+}
+
 fn lines(ranges: &[IdRange]) -> String {
     let line = |r: &IdRange| format!("{} {} {}\n", r.inside, r.outside, r.count);
     ranges.iter().map(line).collect()
@@ -172,5 +190,6 @@ mod tests {
         let all = [0, 1, 10, 11, 4_000_000_000, 4_000_000_001].map(|id| outside(&ranges, id));
         assert_eq!(all, [Some(1000), Some(100_000), Some(100_009), None, Some(u32::MAX), None]);
         assert_eq!(lines(&ranges[..2]), "0 1000 1\n1 100000 10\n");
+        assert_eq!(parse("         0       1000          1\n         1     100000         10\n"), ranges[..2]);
     }
 }

@@ -67,6 +67,8 @@ pub struct CloneArgs {
     pub cgroup: Option<OwnedFd>,
     /// A pidfd of a process whose pid namespace the child is born in: the one namespace that nobody can join alive.
     pub pid_namespace: Option<OwnedFd>,
+    /// A user namespace that the child is born in, so that its other namespaces belong to that.
+    pub user_namespace: Option<OwnedFd>,
 }
 
 impl CloneArgs {
@@ -117,6 +119,8 @@ pub struct Host {
     /// A user namespace with these maps: what is mounted for the container can be idmapped by it (mount_setattr(2)), and
     /// then belongs to the container's ids without a change on disk.
     pub idmap: Option<OwnedFd>,
+    /// What has come out otherwise than the user may expect, each in a sentence.
+    pub warnings: Vec<String>,
     pub(crate) trace: Trace,
     pub(crate) primitive: &'static str,
 }
@@ -125,7 +129,16 @@ impl Host {
     /// A host side that writes its undo steps to `journal`.
     pub fn new(journal: Journal) -> Self {
         let unprivileged = !nix::unistd::geteuid().is_root();
-        Self { journal, root: None, unprivileged, maps: None, idmap: None, trace: Trace::default(), primitive: "" }
+        Self {
+            journal,
+            root: None,
+            unprivileged,
+            maps: None,
+            idmap: None,
+            warnings: Vec::new(),
+            trace: Trace::default(),
+            primitive: "",
+        }
     }
 
     /// Keeps a record of every act from here on, for `--explain`.

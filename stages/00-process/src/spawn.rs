@@ -1,7 +1,7 @@
 //! From two lists of primitives to a running program.
 
 use std::{
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     time::Duration,
 };
 
@@ -12,8 +12,10 @@ use nix::{
     sys::{
         prctl,
         signal::Signal,
+        socket::{AddressFamily, SockFlag, SockType, socketpair},
         stat::{Mode, umask},
     },
+    unistd::Pid,
 };
 
 use crate::{
@@ -120,6 +122,9 @@ fn make(container: &mut Container, process: &mut Process, host: &mut Host) -> Re
 /// Clones, in another pid namespace if that is asked for: setns(2) with `CLONE_NEWPID` moves not the caller but the
 /// children that it gets from then on, and is taken back at once.
 fn clone(args: &CloneArgs, cgroup: Option<BorrowedFd>) -> Result<Cloned, Errno> {
+    if let Some(there) = &args.user_namespace {
+        return clone_in(there, args, cgroup);
+    }
     let Some(there) = &args.pid_namespace else { return sys::clone3(args.flags, cgroup) };
     let here = open(c"/proc/self/ns/pid", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
     setns(there, CloneFlags::CLONE_NEWPID)?;
@@ -128,6 +133,41 @@ fn clone(args: &CloneArgs, cgroup: Option<BorrowedFd>) -> Result<Cloned, Errno> 
         setns(here, CloneFlags::CLONE_NEWPID)?;
     }
     cloned
+}
+
+/// Clones in another user namespace. From there is no way back, so that a process between goes: what it clones with
+/// `CLONE_PARENT` is our child, and belongs to the namespace with all the namespaces that it gets.
+fn clone_in(there: &OwnedFd, args: &CloneArgs, cgroup: Option<BorrowedFd>) -> Result<Cloned, Errno> {
+    let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
+    let between = match sys::clone3(0, None)? {
+        Cloned::Parent(_, between) => between.ok_or(Errno::EBADF)?,
+        Cloned::Child => {
+            let go = || {
+                if let Some(there) = &args.pid_namespace {
+                    setns(there, CloneFlags::CLONE_NEWPID)?;
+                }
+                setns(there, CloneFlags::CLONE_NEWUSER)?;
+                match sys::clone3(args.flags | libc::CLONE_PARENT as u64, cgroup)? {
+                    Cloned::Child => Ok(true),
+                    Cloned::Parent(pid, pidfd) => {
+                        let pidfd = pidfd.ok_or(Errno::EBADF)?;
+                        sys::send_fd(theirs.as_fd(), &pid.as_raw().to_ne_bytes(), pidfd.as_fd()).map(|()| false)
+                    }
+                }
+            };
+            match go() {
+                Ok(true) => return Ok(Cloned::Child),
+                gone => sys::exit_now(gone.map_or_else(|errno| errno as i32, |_| 0)),
+            }
+        }
+    };
+    drop(theirs);
+    let mut pid = [0; size_of::<libc::pid_t>()];
+    let received = sys::receive_fd(ours.as_fd(), &mut pid);
+    match sys::wait_exit(between.as_fd())? {
+        0 => Ok(Cloned::Parent(Pid::from_raw(libc::pid_t::from_ne_bytes(pid)), received?.1)),
+        code => Err(Errno::from_raw(code)),
+    }
 }
 
 /// In the parent: attaches, opens the gate, and listens until the program runs or something failed.

@@ -31,6 +31,13 @@ use crate::{
 pub enum Undo {
     /// Removes a file, socket or link.
     RemoveFile(PathBuf),
+    /// Removes a symbolic link that leads to `target`; another of its name is somebody else's.
+    RemoveLink {
+        /// The link.
+        path: PathBuf,
+        /// What it has to say.
+        target: PathBuf,
+    },
     /// Removes a directory and all that it holds, following no link.
     RemoveTree(PathBuf),
     /// The same for a tree of which a part belongs to ids that are the caller's in a user namespace only.
@@ -76,6 +83,11 @@ impl Undo {
     pub fn perform(&self) -> io::Result<()> {
         let done = match self {
             Self::RemoveFile(path) => fs::remove_file(path),
+            Self::RemoveLink { path, target } => match fs::read_link(path) {
+                Ok(found) if found == *target => fs::remove_file(path),
+                Ok(_) => Ok(()),
+                Err(e) => Err(e),
+            },
             Self::RemoveTree(path) => remove_tree(path),
             Self::RemoveMappedTree { path, maps } => match remove_tree(path) {
                 Err(e) if e.kind() == io::ErrorKind::PermissionDenied => as_root_of(maps, || remove_tree(path)),

@@ -5,12 +5,14 @@
 //! that is all the network that `--network none` has.
 #![forbid(unsafe_code)]
 
+use std::ffi::CStr;
+
 use nix::{
     fcntl::{OFlag, open},
     sys::stat::Mode,
     unistd::write,
 };
-use process::{CloneArgs, Errno, Inside, Primitive, sys};
+use process::{CloneArgs, Errno, Host, Inside, Primitive, Result, sys};
 
 // ANCHOR: network
 /// A network of the container's own, with a loopback interface.
@@ -41,19 +43,43 @@ impl Primitive for Network {
 /// Lets every program of the container ping, and bind ports below 1024: in a network of its own that harms nobody.
 ///
 /// As Docker does. Without it a program without `CAP_NET_RAW` could not even ping.
-#[derive(Debug, Default)]
-pub struct Unprivileged;
+#[derive(Debug)]
+pub struct Unprivileged {
+    /// The groups that may ping: all that there are.
+    groups: String,
+}
 
-const SETTINGS: [(&std::ffi::CStr, &str); 2] =
-    [(c"/proc/sys/net/ipv4/ping_group_range", "0 2147483647"), (c"/proc/sys/net/ipv4/ip_unprivileged_port_start", "0")];
+const SETTINGS: [&CStr; 2] = [c"/proc/sys/net/ipv4/ping_group_range", c"/proc/sys/net/ipv4/ip_unprivileged_port_start"];
+
+impl Default for Unprivileged {
+    fn default() -> Self {
+        Self { groups: "0 2147483647".to_owned() }
+    }
+}
+
+impl Unprivileged {
+    fn value(&self, setting: usize) -> &str {
+        if setting == 0 { &self.groups } else { "0" }
+    }
+}
 
 impl Primitive for Unprivileged {
     fn name(&self) -> &'static str {
         "network"
     }
 
+    fn prepare(&mut self, host: &mut Host) -> Result<()> {
+        // The kernel takes none that the user namespace has not.
+        let last = host.maps.iter().flat_map(|maps| &maps.gids).map(|range| range.inside + (range.count - 1)).max();
+        if let Some(last) = last {
+            self.groups = format!("0 {last}");
+        }
+        Ok(())
+    }
+
     fn enter(&self, inside: &Inside) -> Result<(), Errno> {
-        for (number, (path, value)) in SETTINGS.iter().enumerate() {
+        for (number, path) in SETTINGS.iter().enumerate() {
+            let value = self.value(number);
             inside.at(number);
             match open(*path, OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty()) {
                 // A kernel that has no such setting.
@@ -65,7 +91,8 @@ impl Primitive for Unprivileged {
     }
 
     fn step(&self, step: u16) -> String {
-        let (path, value) = SETTINGS[usize::from(step).min(SETTINGS.len() - 1)];
+        let setting = usize::from(step).min(SETTINGS.len() - 1);
+        let (path, value) = (SETTINGS[setting], self.value(setting));
         format!("write({path:?}, {value:?})")
     }
 }

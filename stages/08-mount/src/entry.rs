@@ -25,6 +25,8 @@ pub enum Source {
     Filesystem(&'static CStr, Vec<(&'static CStr, CString)>),
     /// A file or directory of the host, without what is mounted below it.
     Bind(CString),
+    /// A file of the host that was made for this container alone: its root gets it.
+    Own(CString),
     /// A file or directory of the host with all that is mounted below it.
     BindAll(CString),
     /// A file or directory of the host that is open already, so that it is what was looked at.
@@ -74,7 +76,7 @@ pub struct Tree {
 impl Source {
     /// Whether it is made before it is put in its place.
     pub(crate) fn is_made(&self) -> bool {
-        matches!(self, Self::Filesystem(..) | Self::Bind(_) | Self::BindAll(_) | Self::Open(_))
+        matches!(self, Self::Filesystem(..) | Self::Bind(_) | Self::Own(_) | Self::BindAll(_) | Self::Open(_))
     }
 
     /// Whether nobody has said what mode it is to have.
@@ -113,6 +115,8 @@ pub struct Mount {
     pub attr: MountAttr,
     /// Whether links of the image are followed to the place, which no path into /proc leads to.
     pub follows: bool,
+    /// Whether it is a filesystem that a container in a user namespace may not mount, because it shows what is the host's.
+    pub by_parent: bool,
     pub(crate) parents: Vec<CString>,
 }
 
@@ -126,7 +130,7 @@ impl Mount {
         let mut parents: Vec<_> = path.ancestors().skip(1).filter(|p| p.parent().is_some()).collect();
         parents.reverse();
         let parents = parents.into_iter().map(c_string).collect::<Result<_, _>>()?;
-        Ok(Self { path: c_string(path)?, target, source, attr, follows: false, parents })
+        Ok(Self { path: c_string(path)?, target, source, attr, follows: false, by_parent: false, parents })
     }
 
     /// At a place that the user names, who means what is behind the links of his image: /var/run, say.
@@ -176,7 +180,7 @@ impl Mount {
                 sys::fsconfig_create(context.as_fd())?;
                 sys::fsmount(context.as_fd(), self.attr)
             }
-            Source::Bind(path) => self.bind(path, OpenTree::Clone),
+            Source::Bind(path) | Source::Own(path) => self.bind(path, OpenTree::Clone),
             Source::BindAll(path) => self.bind(path, OpenTree::CloneAll),
             Source::Open(tree) => self.bind_open(tree),
             Source::Itself | Source::Seal | Source::Link(_) | Source::Directory | Source::Node(_) => Err(Errno::EINVAL),
@@ -217,7 +221,7 @@ impl Mount {
                     .collect();
                 format!("fsmount({}{}{})", kind.to_string_lossy(), comma(&options.join(",")), comma(&names(self.attr)))
             }
-            Source::Bind(path) | Source::BindAll(path) | Source::Open(Tree { path, .. }) => {
+            Source::Bind(path) | Source::Own(path) | Source::BindAll(path) | Source::Open(Tree { path, .. }) => {
                 format!("open_tree({path:?}{})", comma(&names(self.attr)))
             }
             Source::Itself | Source::Seal | Source::Link(_) | Source::Directory | Source::Node(_) => String::new(),

@@ -12,6 +12,7 @@
 
 mod attach;
 mod entry;
+mod parent;
 mod place;
 mod table;
 
@@ -32,7 +33,7 @@ use nix::{
     unistd::{chdir, fchdir, pivot_root},
 };
 use process::{
-    CloneArgs, Errno, Host, Inside, Primitive, Result,
+    CloneArgs, Errno, Error, Host, IdMaps, Inside, Primitive, Result,
     sys::{self, OpenTree},
 };
 pub use table::{MASKED, READ_ONLY, cgroup_table, default_table, devices, filesystems, masks};
@@ -71,10 +72,37 @@ impl Mounts {
     /// # Errors
     /// A path with a null byte in it.
     pub fn new(at: &Path, table: Vec<Mount>) -> Result<Self, NulError> {
-        let detached = table.iter().map(|_| Cell::new(None)).collect();
-        let twin = |(number, mount): (usize, &Mount)| table[..number].iter().position(|other| other.shows_same(mount));
-        let twins = table.iter().enumerate().map(twin).collect();
-        Ok(Self { at: CString::new(at.as_os_str().as_bytes())?, table, made: Vec::new(), twins, detached })
+        let at = CString::new(at.as_os_str().as_bytes())?;
+        Ok(Self { at, table, made: Vec::new(), twins: Vec::new(), detached: Vec::new() })
+    }
+
+    /// For a container in a user namespace whose ids can be shown: device files, and what is bound from the host.
+    fn make_for(&mut self, host: &mut Host, maps: &IdMaps) -> Result<()> {
+        self.table.iter_mut().for_each(Mount::own_device);
+        let is_node = |mount: &Mount| matches!(mount.source, Source::Node(_));
+        let (nodes, table): (Vec<_>, Vec<_>) = self.table.drain(..).partition(is_node);
+        self.table = table;
+        let (in_dev, elsewhere): (Vec<_>, Vec<_>) =
+            nodes.iter().partition(|node| node.path.to_bytes().starts_with(b"/dev/"));
+        for node in elsewhere {
+            let root = host.root.take().ok_or_else(|| Error::new("mount", node.attaching(), Errno::ENOENT))?;
+            let made = parent::device(host, root.as_fd(), node, maps);
+            host.root = Some(root);
+            made?;
+        }
+        for entry in &self.table {
+            self.made.push(match &entry.source {
+                Source::Filesystem(..) if *entry.path == *c"/dev" => Some(parent::devices(host, entry, &in_dev, maps)?),
+                Source::BindAll(path) | Source::Open(Tree { path, .. }) => Some(parent::bind(host, entry, path)?),
+                // It shows what belongs to the host.
+                Source::Filesystem(..) if entry.by_parent => Some(host.act(|| entry.making(), || entry.make())?),
+                Source::Own(path) => Some(parent::own(host, entry, path, maps)?),
+                // One of the kernel's own, or of several containers' with the same ids.
+                Source::Bind(_) => Some(host.act(|| entry.making(), || entry.make())?),
+                _ => None,
+            });
+        }
+        Ok(())
     }
 
     // ANCHOR: pivot
@@ -120,12 +148,19 @@ impl Primitive for Mounts {
             // A third of a bound one's cost. In a user namespace there is no mknod(2).
             self.table.iter_mut().for_each(Mount::own_device);
         }
-        // What is shared with the host has to be taken from the host's mounts themselves, and only the host's root may.
-        let early = !host.unprivileged;
-        for entry in &self.table {
-            let is_early = early && matches!(entry.source, Source::Open(_));
-            self.made.push(is_early.then(|| host.act(|| entry.making(), || entry.make())).transpose()?);
+        if let Some(maps) = host.maps.clone().filter(|_| host.idmap.is_some()) {
+            self.make_for(host, &maps)?;
+        } else {
+            // What is shared with the host has to be taken from the host's mounts themselves, and only the host's root may.
+            let early = !host.unprivileged;
+            for entry in &self.table {
+                let is_early = early && matches!(entry.source, Source::Open(_));
+                self.made.push(is_early.then(|| host.act(|| entry.making(), || entry.make())).transpose()?);
+            }
         }
+        let twin = |(number, mount)| self.table[..number].iter().position(|other| other.shows_same(mount));
+        self.twins = self.table.iter().enumerate().map(twin).collect();
+        self.detached = self.table.iter().map(|_| Cell::new(None)).collect();
         Ok(())
     }
 

@@ -23,13 +23,10 @@ use nix::{
 };
 use process::{
     Errno, Error, Host, Result,
-    sys::{self, Cloned, MountAttr, OpenTree},
+    sys::{self, Cloned, OpenTree},
 };
 
 use crate::{Overlay, Prepared, create, finish, join, root_of};
-
-/// The superblock is the host's, so that device files of an image would work: /dev is a mount of its own.
-const ROOT: MountAttr = MountAttr::NO_DEV;
 
 /// A mount of the host, copied whole and idmapped.
 struct Copy {
@@ -108,7 +105,7 @@ impl Layers {
         }
         sys::fsconfig_fd(context.as_fd(), c"upperdir", upper.as_fd())?;
         sys::fsconfig_fd(context.as_fd(), c"workdir", work.as_fd())?;
-        create(context.as_fd(), &prepared.flags, ROOT)
+        create(context.as_fd(), &prepared.flags, prepared.attr)
     }
 
     /// The same with the copies attached, as older kernels want their layers: in a mount namespace of a process of its
@@ -129,7 +126,7 @@ impl Layers {
             let context = sys::fsopen(c"overlay")?;
             sys::fsconfig_string(context.as_fd(), c"upperdir", &upper)?;
             sys::fsconfig_string(context.as_fd(), c"workdir", &work)?;
-            finish(context.as_fd(), &numbers, &joined, &prepared.flags, ROOT)
+            finish(context.as_fd(), &numbers, &joined, &prepared.flags, prepared.attr)
         };
         let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
         match sys::clone3(libc::CLONE_NEWNS as u64, None)? {
@@ -155,7 +152,7 @@ fn mount_id(path: &Path) -> Result<u64, Errno> {
 fn idmap(path: &Path, maps: BorrowedFd) -> Result<OwnedFd, Errno> {
     let path = CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::EINVAL)?;
     let tree = sys::open_tree(None, &path, OpenTree::Clone)?;
-    sys::mount_idmapped(tree.as_fd(), maps)?;
+    sys::mount_idmapped(tree.as_fd(), maps, false)?;
     Ok(tree)
 }
 

@@ -74,7 +74,9 @@ impl Primitive for Ids {
     }
 
     fn hint(&self, _: u16, errno: Errno) -> Option<String> {
-        (errno == Errno::EINVAL).then(|| "the id is not mapped in the container's user namespace".to_owned())
+        (errno == Errno::EINVAL).then(|| {
+            "the id is not mapped in the container's user namespace, which --userns=host would leave out".to_owned()
+        })
     }
 }
 // ANCHOR_END: ids

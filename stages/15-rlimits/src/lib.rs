@@ -7,7 +7,7 @@
 mod limit;
 
 pub use limit::{Limit, LimitError, Resource};
-use process::{Errno, Inside, Primitive, sys};
+use process::{Child, Errno, Host, Inside, Primitive, Result, sys};
 
 // ANCHOR: rlimits
 /// Sets limits of the process, in order; those that are not among them stay the caller's.
@@ -19,6 +19,26 @@ pub struct Limits(pub Vec<Limit>);
 impl Primitive for Limits {
     fn name(&self) -> &'static str {
         "rlimits"
+    }
+
+    /// In a user namespace nobody may raise a hard limit: what is to rise is raised from outside.
+    fn attach(&mut self, host: &mut Host, child: &Child) -> Result<()> {
+        for (at, limit) in self.0.iter().enumerate() {
+            let number = limit.resource.number();
+            // The parent's own, which is what the child has begun with.
+            let Ok((soft, hard)) = sys::limit(number) else { continue };
+            if limit.hard > hard {
+                let raised = host.act(
+                    || format!("prlimit({}, {limit})", child.pid),
+                    || sys::set_limit_of(child.pid, number, soft.min(limit.hard), limit.hard),
+                );
+                raised.map_err(|e| match self.hint(at as u16, e.errno) {
+                    Some(hint) => e.hint(hint),
+                    None => e,
+                })?;
+            }
+        }
+        Ok(())
     }
 
     fn enter(&self, inside: &Inside) -> Result<(), Errno> {

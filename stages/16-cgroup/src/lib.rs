@@ -46,6 +46,9 @@ pub struct Cgroup {
     path: PathBuf,
     limits: Limits,
     places: Vec<Place>,
+    /// Whether root of the container's user namespace, where it has one, may make cgroups below it and move processes
+    /// between them. Limits stay the host's to set.
+    pub delegated: bool,
     /// Whether it is to be made, or is another container's that this process joins.
     new: bool,
     /// v2: the directory to be born in.
@@ -68,7 +71,15 @@ impl Cgroup {
         let path = place::checked(path)?;
         limits.check(processors(), false)?;
         let places = place::plan(&place::find()?, &path, &limits, accounting)?;
-        Ok(Self { path, limits, places, new: true, birthplace: RefCell::new(None), tasks: Vec::new() })
+        Ok(Self {
+            path,
+            limits,
+            places,
+            delegated: false,
+            new: true,
+            birthplace: RefCell::new(None),
+            tasks: Vec::new(),
+        })
     }
 
     /// The cgroup of a running container, for another process to join. Nothing is made or undone.
@@ -82,6 +93,7 @@ impl Cgroup {
             path,
             limits: Limits::default(),
             places,
+            delegated: false,
             new: false,
             birthplace: RefCell::new(None),
             tasks: Vec::new(),
@@ -121,6 +133,10 @@ impl Primitive for Cgroup {
             if self.new {
                 place.make(host)?;
                 place.limit(host, &self.limits, Now::default())?;
+                let owner = host.maps.as_ref().and_then(|maps| maps.outside_user(0).zip(maps.outside_group(0)));
+                if let Some((uid, gid)) = owner.filter(|_| self.delegated) {
+                    place.give(host, uid, gid)?;
+                }
             }
             let (path, flags) = match place.hierarchy.version {
                 Version::V1 => (place.directory.join("tasks"), OFlag::O_WRONLY),

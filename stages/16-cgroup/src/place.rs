@@ -2,6 +2,7 @@
 
 use std::{
     fs, io,
+    os::unix::fs::chown,
     path::{Component, Path, PathBuf},
 };
 
@@ -152,6 +153,23 @@ impl Place {
             Errno::EAGAIN => e.hint("cgroup.max.descendants or cgroup.max.depth of a cgroup above is reached"),
             _ => advise(e, path),
         })
+    }
+
+    /// Gives somebody what the kernel's admin-guide/cgroup-v2 ("Model of Delegation") has him own: the directory, and the
+    /// files by which processes are moved, and v2's by which its children get controllers.
+    pub(crate) fn give(&self, host: &mut Host, uid: u32, gid: u32) -> Result<()> {
+        let files: &[&str] = match self.hierarchy.version {
+            Version::V1 => &["", "tasks", "cgroup.procs"],
+            Version::V2 => &["", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control"],
+        };
+        for file in files {
+            let path = self.directory.join(file);
+            host.act(
+                || format!("chown({:?}, {uid}, {gid})", path.display()),
+                || chown(&path, Some(uid), Some(gid)).map_err(|e| errno(&e)),
+            )?;
+        }
+        Ok(())
     }
 
     /// Cgroups above this one, from the root's children on.

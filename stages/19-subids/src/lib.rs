@@ -8,12 +8,14 @@
 #![forbid(unsafe_code)]
 
 mod pool;
+mod reserve;
 mod table;
 
-use std::fs;
+use std::{fs, path::PathBuf};
 
 pub use pool::{DEFAULT_POOL, RANGE, allocate, pool};
 use process::{Child, CloneArgs, Errno, Error, Host, IdMaps, IdRange, Inside, Primitive, Result, may_map_any_id, sys};
+pub use reserve::{in_use, reserve, share};
 pub use table::{Owner, SubRange, ranges};
 
 /// What gives users their subordinate ids; administrators edit them with usermod(8).
@@ -31,6 +33,8 @@ pub struct SubIds {
     maps: IdMaps,
     /// Whose ids they have to be; `None` where root says so.
     owner: Option<Owner>,
+    /// Where the maps are still to come from: a directory for [`reserve`], and their owner.
+    pool: Option<(PathBuf, PathBuf)>,
     /// Whether newuidmap and newgidmap write the maps.
     helpers: bool,
 }
@@ -47,6 +51,9 @@ impl Primitive for SubIds {
     /// Checks the maps before there is a process: the kernel says no more than EINVAL. A second call does no harm.
     fn prepare(&mut self, host: &mut Host) -> Result<()> {
         self.helpers = !may_map_any_id();
+        if let Some((directory, owner)) = self.pool.take() {
+            self.maps = own(reserve(&directory, &owner, host)?);
+        }
         check("uid_map", &self.maps.uids)?;
         check("gid_map", &self.maps.gids)?;
         if let Some(owner) = &self.owner {
@@ -88,13 +95,17 @@ impl SubIds {
     /// Any maps. Without `CAP_SETUID` and `CAP_SETGID` newuidmap and newgidmap write them, as far as /etc/subuid and
     /// /etc/subgid allow.
     pub fn new(maps: IdMaps) -> Self {
-        Self { maps, owner: None, helpers: false }
+        Self { maps, owner: None, pool: None, helpers: false }
     }
 
     /// A container's own [`RANGE`] of ids: 0 to 65535 are those from `first` on, of users and of groups.
     pub fn own(first: u32) -> Self {
-        let all = vec![IdRange { inside: 0, outside: first, count: RANGE }];
-        Self::new(IdMaps { uids: all.clone(), gids: all })
+        Self::new(own(first))
+    }
+
+    /// As [`SubIds::own`], with a range that nobody has: see [`reserve`].
+    pub fn reserved(directory: PathBuf, owner: PathBuf) -> Self {
+        Self { pool: Some((directory, owner)), ..Self::new(IdMaps::default()) }
     }
 
     /// An ordinary user's map: 0 is himself, and 1 and up are the ids that /etc/subuid and /etc/subgid give him.
@@ -117,6 +128,11 @@ impl SubIds {
     pub fn maps(&self) -> &IdMaps {
         &self.maps
     }
+}
+
+fn own(first: u32) -> IdMaps {
+    let all = vec![IdRange { inside: 0, outside: first, count: RANGE }];
+    IdMaps { uids: all.clone(), gids: all }
 }
 
 /// 0 is `id`, and the ranges follow one another from 1 on.

@@ -31,6 +31,27 @@ pub fn allocate(pool: &[SubRange], taken: &[SubRange]) -> Option<u32> {
 }
 // ANCHOR_END: allocate
 
+/// How many [`RANGE`]s there are in `pool`, one after the other.
+pub(crate) fn slots(pool: &[SubRange]) -> u64 {
+    pool.iter().map(|from| u64::from(from.count / RANGE)).sum()
+}
+
+/// The first id of one of them, by its number; `None` where some of it is `taken`.
+pub(crate) fn slot(pool: &[SubRange], taken: &[SubRange], mut number: u64) -> Option<u32> {
+    let from = pool.iter().find(|from| {
+        let here = u64::from(from.count / RANGE);
+        let is_here = number < here;
+        number -= if is_here { 0 } else { here };
+        is_here
+    })?;
+    let range = SubRange { first: from.first + RANGE * number as u32, count: RANGE };
+    let meets = |other: &SubRange| {
+        u64::from(other.first) < range.end() && u64::from(range.first) < other.end() && other.count > 0
+    };
+    // The last id of all is nobody's.
+    (range.end() <= u64::from(u32::MAX) && !taken.iter().any(meets)).then_some(range.first)
+}
+
 /// The pool of root's containers, and what of it is taken by others, from the texts of /etc/subuid and /etc/subgid: ids
 /// that both give to root, else [`DEFAULT_POOL`] without what they give to anybody.
 pub fn pool(users: &str, groups: &str) -> (Vec<SubRange>, Vec<SubRange>) {
@@ -81,6 +102,16 @@ mod tests {
         let taken = [range(3 * RANGE, 1), range(RANGE - 1, 1), range(5, 10)];
         assert_eq!(allocate(&pool, &taken), Some(RANGE));
         assert_eq!(allocate(&pool, &[taken[0], taken[1], taken[2], range(RANGE + 5, 1)]), Some(RANGE + 6));
+    }
+
+    #[test]
+    fn slots_are_the_pool_s_ranges_without_those_of_others() {
+        let pool = [range(100_000, 2 * RANGE + 5), range(7, RANGE - 1), range(u32::MAX - RANGE, RANGE)];
+        let all = |taken: &[SubRange]| (0..slots(&pool)).map(|n| slot(&pool, taken, n)).collect::<Vec<_>>();
+        assert_eq!(all(&[]), [Some(100_000), Some(100_000 + RANGE), Some(u32::MAX - RANGE)]);
+        assert_eq!(all(&[range(100_000 + RANGE - 1, 1)]), [None, Some(100_000 + RANGE), Some(u32::MAX - RANGE)]);
+        assert_eq!(all(&[range(0, 100_000), range(100_001, 0)])[0], Some(100_000));
+        assert_eq!(slot(&pool, &[], 3), None);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use mount::{Mounts, default_table};
 use network::Network;
 use overlay::Overlay;
 use pid::PidNamespace;
-use process::{Container, Primitive, stage};
+use process::{Container, Primitive, stage, sys::MountAttr};
 use subids::{SUBGID, SUBUID, SubIds, allocate, pool};
 use tty::Terminal;
 use uts::Uts;
@@ -37,6 +37,9 @@ fn main() -> ExitCode {
             let base = std::env::temp_dir().join(format!("stage-20-idmap-{}", std::process::id()));
             // Not at the base, which only root of the host may enter.
             let mounts = Mounts::new(Path::new("/"), default_table(64 << 20)).map_err(|e| format!("TMPDIR: {e}"))?;
+            let mut overlay = Overlay::new(vec![invocation.rootfs.clone()], base);
+            // Its superblock is the host's, so that device files of an image would work: /dev is a mount of its own.
+            overlay.attr = MountAttr::NO_DEV;
             let container: Vec<Box<dyn Primitive>> = vec![
                 Box::new(user_namespace()?),
                 Box::new(Idmap::default()),
@@ -44,7 +47,7 @@ fn main() -> ExitCode {
                 Box::new(PidNamespace),
                 Box::new(Ipc),
                 Box::new(Network),
-                Box::new(Overlay::new(vec![invocation.rootfs.clone()], base)),
+                Box::new(overlay),
                 Box::new(mounts),
             ];
             let mut process = invocation.process()?;

@@ -155,6 +155,9 @@ impl Listeners {
 
     /// What a [`Resolver`] among the child's primitives has sent; `None` where there was none.
     pub fn take(child: &mut Child) -> Option<Self> {
-        Some(Self { udp: child.take_descriptor(UDP)?, tcp: child.take_descriptor(TCP)? })
+        let udp = child.take_descriptor(UDP)?;
+        // In a user namespace its maker might not.
+        let _ = setsockopt(&udp, RcvBufForce, &QUEUE);
+        Some(Self { udp, tcp: child.take_descriptor(TCP)? })
     }
 }

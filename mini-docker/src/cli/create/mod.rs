@@ -22,7 +22,7 @@ use std::{
 
 use clap::Args;
 
-use super::{Outcome, print};
+use super::{Outcome, print, warn};
 use crate::engine::{Engine, Error, Request, Result, container::Container, error::Context};
 
 pub(super) use run::Run;
@@ -114,6 +114,9 @@ impl Flags {
     fn create(&self, engine: &Engine, request: &Request) -> Result<Container> {
         let cidfile = self.cidfile.as_deref().map(new_file).transpose()?;
         let container = self.source.create(engine, request)?;
+        if let Some(text) = engine.user_namespace_warning(&container.config) {
+            warn(&text);
+        }
         if let (Some(mut file), Some(path)) = (cidfile, &self.cidfile) {
             file.write_all(container.config.id.as_bytes()).doing("write", path)?;
         }

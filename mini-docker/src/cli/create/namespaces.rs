@@ -15,7 +15,7 @@ pub(super) struct NamespacesFlags {
     /// UTS namespace to use: host
     #[arg(long, value_name = "MODE")]
     uts: Option<String>,
-    /// User namespace to use: host, which is the default
+    /// User namespace to use: private, with ids that nobody else has, or host (the default)
     #[arg(long, value_name = "MODE")]
     userns: Option<String>,
     /// Cgroup namespace to use: private (the default) or host

@@ -10,7 +10,7 @@ use crate::{
         Outcome, complain,
         container::session::{Ended, Manner, stay},
         detach_keys::DetachKeys,
-        print,
+        print, warn,
     },
     engine::{
         Engine, Error, Request, Result,
@@ -75,6 +75,7 @@ impl Run {
             discard(engine, &container);
         }
         let started = started?;
+        started.warnings.iter().for_each(|text| warn(text));
         // With the program's own output after it.
         let _ = io::stderr().write_all(started.explanation.as_bytes());
         if attach & STREAMS == 0 {

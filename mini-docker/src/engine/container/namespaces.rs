@@ -17,7 +17,7 @@ pub struct Namespaces {
     pub pid: String,
     /// `host`.
     pub uts: String,
-    /// `host`.
+    /// `private` or `host`.
     pub user: String,
     /// `private` or `host`.
     pub cgroup: String,
@@ -38,7 +38,7 @@ impl Namespaces {
             ("IPC", &self.ipc, &["none", "private", "shareable", "host"][..], true),
             ("PID", &self.pid, &["host"][..], true),
             ("UTS", &self.uts, &["host"][..], false),
-            ("USER", &self.user, &["host"][..], false),
+            ("USER", &self.user, &["private", "host"][..], false),
             ("CGROUP", &self.cgroup, &["private", "host"][..], false),
         ];
         for (kind, mode, known, of_container) in all {

@@ -13,6 +13,7 @@ use crate::engine::{
     Engine,
     container::storage::From,
     error::{Context, Result},
+    user_namespace::VERDICT,
 };
 
 impl Engine {
@@ -87,13 +88,29 @@ impl Engine {
         }
     }
 
+    /// Ranges of ids that are a container's, which does not run. Those of owners of whom nothing is left go now.
+    pub(super) fn left_ids(&self, owners: &BTreeSet<String>) -> Result<Vec<Leak>> {
+        let ranges = self.store.id_ranges();
+        let mut left = Vec::new();
+        for (name, owner) in subids::in_use(&ranges).doing("read", &ranges)? {
+            let id = owner.strip_prefix(self.store.run("")).ok().and_then(|id| id.to_str());
+            if id.is_some_and(|id| !owners.contains(id)) {
+                let what = format!("{name}, of {}", owner.display());
+                let fix = format!("find {} -name {name} -delete", ranges.display());
+                left.push(Leak { kind: "ids", what, fix });
+            }
+        }
+        Ok(left)
+    }
+
     /// What the volatile directory has of containers that do not run.
     pub(super) fn left_files(&self, owners: &BTreeSet<String>) -> Result<Vec<Leak>> {
         let run = self.store.run("");
         let mut left = Vec::new();
         for entry in fs::read_dir(&run).into_iter().flatten().flatten() {
             let name = entry.file_name();
-            let is_owned = name == "networks" || name.to_str().is_some_and(|name| owners.contains(name));
+            let is_owned =
+                name == "networks" || name == VERDICT || name.to_str().is_some_and(|name| owners.contains(name));
             if !is_owned {
                 let what = entry.path().display().to_string();
                 left.push(Leak { kind: "file", fix: format!("rm -r {what}"), what });

@@ -14,7 +14,7 @@ use super::{Engine, error::Result, files::Lock};
 /// One thing that nobody owns.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Leak {
-    /// `mount`, `cgroup`, `link`, `nftables`, `process` or `file`.
+    /// `mount`, `cgroup`, `ids`, `link`, `nftables`, `process` or `file`.
     pub kind: &'static str,
     /// What it is.
     pub what: String,
@@ -56,6 +56,7 @@ impl Engine {
         leaks.extend(self.left_mounts(&owners)?);
         leaks.extend(self.left_cgroups(&owners));
         leaks.extend(self.left_files(&owners)?);
+        leaks.extend(self.left_ids(&owners)?);
         leaks.extend(self.left_processes(&owners)?);
         leaks.extend(self.left_of_networks(&owners)?);
         Ok(leaks)

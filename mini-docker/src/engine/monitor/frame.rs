@@ -27,6 +27,8 @@ pub enum Kind {
     Explain = 8,
     /// To the monitor: the status has changed, look at it; nothing.
     Look = 9,
+    /// What the user should know of a container that runs: a sentence.
+    Warning = 10,
 }
 
 /// Hello: send me standard output, or what the terminal shows.
@@ -56,6 +58,7 @@ impl Kind {
             Self::Failed,
             Self::Explain,
             Self::Look,
+            Self::Warning,
         ]
         .into_iter()
         .find(|kind| *kind as u8 == byte)

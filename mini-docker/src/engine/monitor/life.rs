@@ -68,10 +68,10 @@ impl Life {
 }
 
 impl Monitor<'_> {
-    /// Starts the program; then the container is running, and that is written down. `explain` is where `--explain`
-    /// goes. The caller holds the container's lock, and undoes what stays in the journal after a failure.
-    pub(super) fn live(&mut self, explain: Option<&UnixStream>, attached: bool) -> Result<Life> {
-        let Start { child, streams, network, mounts } = self.start(explain)?;
+    /// Starts the program; then the container is running, and that is written down. `line` is where warnings go, and the
+    /// explanation where one is wanted. The caller holds the container's lock, and undoes what stays in the journal after a failure.
+    pub(super) fn live(&mut self, line: Option<&UnixStream>, explain: bool, attached: bool) -> Result<Life> {
+        let Start { child, streams, network, mounts } = self.start(line, explain)?;
         self.status = running(self.engine, &self.status, &child, &streams);
         let config = &self.container.config;
         self.engine.write_status(config, &self.status)?;
@@ -85,21 +85,25 @@ impl Monitor<'_> {
         Ok(life)
     }
 
-    fn start(&mut self, explain: Option<&UnixStream>) -> Result<Start> {
+    fn start(&mut self, line: Option<&UnixStream>, explain: bool) -> Result<Start> {
         let config = &self.container.config;
         let run = self.engine.store.run(&config.id);
         let (stdio, mut streams) =
             pipes(config.tty, config.open_stdin).map_err(|e| Error::system("make pipes", &e.into()))?;
         let spec = self.engine.spec(&self.container)?;
         let mut host = Host::new(std::mem::take(&mut self.journal));
-        if explain.is_some() {
+        if explain {
             host.explain();
         }
         let started = runtime::start(&spec, stdio, &mut host);
-        if let Some(line) = explain {
-            let text = host.trace().to_string();
-            // Whoever wanted it may have gone.
-            let _ = frame::write(line, frame::Kind::Explain, text.as_bytes());
+        if let Some(line) = line {
+            // Whoever wanted them may have gone.
+            if explain {
+                let _ = frame::write(line, frame::Kind::Explain, host.trace().to_string().as_bytes());
+            }
+            for warning in &host.warnings {
+                let _ = frame::write(line, frame::Kind::Warning, warning.as_bytes());
+            }
         }
         self.journal = std::mem::take(&mut host.journal);
         let runtime::Started { mut child, ports } = started.map_err(|e| explained(&e))?;

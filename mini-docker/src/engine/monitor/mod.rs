@@ -50,6 +50,8 @@ pub struct Started {
     pub line: UnixStream,
     /// What `--explain` prints; empty unless asked for.
     pub explanation: String,
+    /// What has come out otherwise than the user may expect, each in a sentence.
+    pub warnings: Vec<String>,
 }
 
 /// How to start a container.
@@ -77,12 +79,13 @@ pub fn launch(engine: &Engine, container: &Container, lock: Lock, options: Optio
         }
         Cloned::Parent(..) => {
             drop(theirs);
-            let mut explanation = String::new();
+            let (mut explanation, mut warnings) = (String::new(), Vec::new());
             loop {
                 match frame::read(&ours).map_err(failed)? {
                     Some((frame::Kind::Explain, text)) => explanation = String::from_utf8_lossy(&text).into_owned(),
+                    Some((frame::Kind::Warning, text)) => warnings.push(String::from_utf8_lossy(&text).into_owned()),
                     Some((frame::Kind::Ready, _)) => {
-                        return Ok(Started { line: ours, explanation });
+                        return Ok(Started { line: ours, explanation, warnings });
                     }
                     Some((frame::Kind::Failed, json)) => {
                         let unreadable = |e: serde_json::Error| failed(e.into());
@@ -199,7 +202,7 @@ fn begin<'a>(
     let mut monitor = Monitor::new(engine, container)?;
     monitor.status = Status { exit_code: container.status.exit_code, ..Status::created() };
     let attached = options.attach & frame::STREAMS != 0;
-    match monitor.live(options.explain.then_some(line), attached) {
+    match monitor.live(Some(line), options.explain, attached) {
         Ok(first) => {
             // The one who started it may have been killed; the container runs all the same.
             let _ = frame::write(line, frame::Kind::Ready, &[]);

@@ -126,7 +126,7 @@ impl Monitor<'_> {
 
     fn start_again(&mut self) -> Result<Life> {
         let restarts = self.status.restarts;
-        self.live(None, false).inspect_err(|e| {
+        self.live(None, false, false).inspect_err(|e| {
             let config = &self.container.config;
             self.status.restarts = restarts;
             self.status.end(State::Exited, i32::from(e.run_exit_code()));

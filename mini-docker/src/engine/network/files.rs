@@ -59,7 +59,7 @@ impl Engine {
             let invalid = |_| Error::invalid("the store's path has a null byte in it");
             let source = CString::new(self.etc_file(config, name).into_os_string().into_vec()).map_err(invalid)?;
             let path = format!("/etc/{name}");
-            let mount = Mount::new(Path::new(&path), Target::File, Source::Bind(source), MountAttr::default());
+            let mount = Mount::new(Path::new(&path), Target::File, Source::Own(source), MountAttr::default());
             Ok((path, mount.map_err(invalid)?))
         };
         FILES.iter().map(one).collect()

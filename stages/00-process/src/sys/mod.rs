@@ -32,7 +32,7 @@ pub use net::{interface_index, loopback_up, network_cookie};
 pub use netlink::netlink_socket;
 pub use privilege::{
     Capabilities, capabilities, clear_ambient, drop_bounding, is_bounding, limit, set_capabilities, set_domain_name,
-    set_filter, set_limit,
+    set_filter, set_limit, set_limit_of,
 };
 pub use process::{
     Cloned, Pointers, as_file_owner, block_signals, clone_child, clone3, close_each, close_from, close_range,

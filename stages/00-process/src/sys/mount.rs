@@ -170,14 +170,15 @@ pub fn mount_propagation(fd: BorrowedFd, propagation: Propagation, recursive: bo
 }
 
 /// mount_setattr(2): shows what the mount `fd`, attached nowhere yet, holds with the owners that the maps of the user
-/// namespace `maps` make of them. Needs `CAP_SYS_ADMIN` in the user namespace of its filesystem.
+/// namespace `maps` make of them, and if `recursive` what all mounts below it hold: all, or none of them. Needs
+/// `CAP_SYS_ADMIN` in the user namespace of each filesystem.
 ///
 /// # Errors
-/// EINVAL: the filesystem cannot (ext4 and XFS can from Linux 5.12 on, Btrfs 5.15, tmpfs 6.3); EPERM: it is idmapped.
-pub fn mount_idmapped(fd: BorrowedFd, maps: BorrowedFd) -> Result<(), Errno> {
+/// EINVAL: a filesystem cannot (ext4 and XFS can from Linux 5.12 on, Btrfs 5.15, tmpfs 6.3); EPERM: one is idmapped.
+pub fn mount_idmapped(fd: BorrowedFd, maps: BorrowedFd, recursive: bool) -> Result<(), Errno> {
     let userns_fd = maps.as_raw_fd() as u64;
     let attr = libc::mount_attr { attr_set: libc::MOUNT_ATTR_IDMAP, attr_clr: 0, propagation: 0, userns_fd };
-    set_attributes(fd, &attr, false)
+    set_attributes(fd, &attr, recursive)
 }
 
 fn set_attributes(fd: BorrowedFd, attr: &libc::mount_attr, recursive: bool) -> Result<(), Errno> {

@@ -2,7 +2,7 @@
 
 use std::ptr;
 
-use nix::errno::Errno;
+use nix::{errno::Errno, unistd::Pid};
 
 use super::check;
 
@@ -127,10 +127,19 @@ pub fn limit(resource: u32) -> Result<(u64, u64), Errno> {
 /// EPERM: the hard limit would rise, without `CAP_SYS_RESOURCE` outside every user namespace; or more files than
 /// /proc/sys/fs/nr_open. EINVAL: soft above hard.
 pub fn set_limit(resource: u32, soft: u64, hard: u64) -> Result<(), Errno> {
+    set_limit_of(Pid::from_raw(0), resource, soft, hard)
+}
+
+/// As [`set_limit`], of another process; 0 is the calling one.
+///
+/// # Errors
+/// EPERM also where it has other ids than the caller, without `CAP_SYS_RESOURCE`.
+pub fn set_limit_of(pid: Pid, resource: u32, soft: u64, hard: u64) -> Result<(), Errno> {
     let limit = libc::rlimit64 { rlim_cur: soft, rlim_max: hard };
     // SAFETY: the kernel reads one rlimit64, and writes none through null.
     check(unsafe {
-        libc::syscall(libc::SYS_prlimit64, 0, resource, &raw const limit, ptr::null_mut::<libc::rlimit64>())
+        let none = ptr::null_mut::<libc::rlimit64>();
+        libc::syscall(libc::SYS_prlimit64, pid.as_raw(), resource, &raw const limit, none)
     })
     .map(drop)
 }

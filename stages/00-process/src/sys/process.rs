@@ -30,6 +30,8 @@ pub enum Cloned {
 
 /// clone3(2) with `flags` (the `CLONE_NEW…` of clone(2)) and a pidfd, into the v2 cgroup `cgroup` if there is one.
 ///
+/// With `CLONE_PARENT` the child is a sibling, whose end is told as the caller's own will be.
+///
 /// Memory is copied, not shared. In a process with threads the child may only make system calls until it execs:
 /// a lock that another thread holds stays locked for ever.
 ///
@@ -41,7 +43,9 @@ pub fn clone3(flags: u64, cgroup: Option<BorrowedFd>) -> Result<Cloned, Errno> {
     let mut args: libc::clone_args = unsafe { mem::zeroed() };
     args.flags = flags | libc::CLONE_PIDFD as u64;
     args.pidfd = &raw mut pidfd as u64;
-    args.exit_signal = libc::SIGCHLD as u64;
+    if flags & libc::CLONE_PARENT as u64 == 0 {
+        args.exit_signal = libc::SIGCHLD as u64;
+    }
     if let Some(fd) = cgroup {
         args.flags |= CLONE_INTO_CGROUP;
         args.cgroup = fd.as_raw_fd() as u64;

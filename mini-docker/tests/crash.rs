@@ -66,8 +66,7 @@ fn a_container_without_its_monitor_gets_a_new_one() {
     });
     let root = engine.root().canonicalize().unwrap();
     assert_eq!(leaks::monitors(&root).len(), 1);
-    let pid = engine.inspect("c1")["State"]["Pid"].as_i64().unwrap();
-    fs::write(format!("/proc/{pid}/root/two"), "").unwrap();
+    engine.run(&["exec", "c1", "touch", "/two"]).ok();
     assert_eq!(engine.run(&["wait", "c1"]).ok(), format!("{}\n", seen(7)));
     let logs = engine.run(&["logs", "c1"]);
     assert_eq!((logs.out.as_str(), logs.err.as_str()), ("one\ntwo\n", "err\n"), "{id}");

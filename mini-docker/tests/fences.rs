@@ -66,9 +66,13 @@ fn the_host_is_out_of_reach_of_its_root() {
     assert_ne!(attack(&[], &["hostname", "other"]).code, 0);
     // busybox says it, and ends with 0 all the same.
     assert!(attack(&[], &["date", "-s", "@1000000000"]).err.contains("not permitted"));
-    // What keeps each of them away is a capability.
-    attack(&["--cap-add", "MKNOD"], &["mknod", "/disk", "b", "8", "0"]).ok();
-    attack(&["--cap-add", "SYS_ADMIN"], &["mount", "-t", "tmpfs", "none", "/tmp"]).ok();
+    // What keeps each of them away is a capability, and where that is given the user namespace.
+    assert_ne!(attack(&["--cap-add", "MKNOD"], &["mknod", "/disk", "b", "8", "0"]).code, 0);
+    attack(&["--userns=host", "--cap-add", "MKNOD"], &["mknod", "/disk", "b", "8", "0"]).ok();
+    assert!(attack(&["--cap-add", "SYS_TIME"], &["date", "-s", "@1000000000"]).err.contains("not permitted"));
+    for namespace in ["--userns=private", "--userns=host"] {
+        attack(&[namespace, "--cap-add", "SYS_ADMIN"], &["mount", "-t", "tmpfs", "none", "/tmp"]).ok();
+    }
 }
 
 #[test]

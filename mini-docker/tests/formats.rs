@@ -161,7 +161,7 @@ fn shells_and_man_get_what_is_generated() {
 
 #[test]
 fn the_doctor_names_what_is_there() {
-    let engine = Engine::empty(env!("CARGO_BIN_EXE_mini-docker"));
+    let engine = engine();
     let said = engine.run(&["doctor", "--json"]).ok();
     let findings: serde_json::Value = serde_json::from_str(&said).expect("JSON");
     let of = |name: &str| {
@@ -172,6 +172,8 @@ fn the_doctor_names_what_is_there() {
     for name in ["root", "kernel", "cgroups", "overlayfs", "seccomp"] {
         assert_eq!((of(name)["verdict"].as_str(), of(name)["fix"].as_str()), (Some("good"), Some("")), "{name}");
     }
+    // This one has a store.
+    assert!(of("containers' ids")["found"].as_str().is_some_and(|found| !found.is_empty()), "{said}");
     let forwards = std::fs::read_to_string("/proc/sys/net/ipv4/ip_forward").expect("a sysctl").trim() == "1";
     assert_eq!(of("forwarding")["verdict"] == "good", forwards);
     let lines = engine.run(&["doctor"]).ok();

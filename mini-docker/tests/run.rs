@@ -167,14 +167,18 @@ fn explain_lists_the_primitives_in_order() {
     assert_eq!((said.code, said.out.as_str()), (0, "hello\n"));
     let first_of = |name: &str| said.err.lines().position(|line| line.starts_with(name));
     // Every descriptor is marked for exec's end first, while system calls are still free.
-    let list = ["overlay", "cgroup", "uts", "pid", "ipc", "network", "mount", "process", "cgroupns", "session"];
-    let list = [&list[..], &["ids", "capabilities", "no_new_privs", "seccomp"]].concat();
+    let list = ["subids", "idmap", "overlay", "cgroup", "mount", "uts", "pid", "ipc", "network", "process", "cgroupns"];
+    let list = [&list[..], &["session", "ids", "capabilities", "no_new_privs", "seccomp"]].concat();
     let mut order: Vec<_> = list.into_iter().map(first_of).collect();
     order.push(said.err.lines().collect::<Vec<_>>().iter().rposition(|line| line.starts_with("exec")));
     assert!(order.iter().all(Option::is_some) && order.is_sorted(), "{order:?}\n{}", said.err);
-    for call in
-        ["clone3(CLONE_NEWUTS|NEWPID|NEWNS|NEWIPC|NEWNET)", "pivot_root(", "sethostname(", "execve(\"echo\")", "µs"]
-    {
+    for call in [
+        "clone3(CLONE_NEWUSER|NEWUTS|NEWPID|NEWNS|NEWIPC|NEWNET)",
+        "pivot_root(",
+        "sethostname(",
+        "execve(\"echo\")",
+        "µs",
+    ] {
         assert!(said.err.contains(call), "{call} not in\n{}", said.err);
     }
 }

@@ -2,7 +2,10 @@
 
 use std::{
     fs,
-    os::unix::fs::{MetadataExt, PermissionsExt, chown},
+    os::{
+        fd::AsFd,
+        unix::fs::{MetadataExt, PermissionsExt, chown},
+    },
     path::Path,
 };
 
@@ -40,6 +43,99 @@ fn written_down(engine: &Engine) -> usize {
 }
 
 const OWN: &str = "--userns=private";
+
+#[test]
+fn it_is_the_default() {
+    let engine = engine();
+    let pid = sleeper(&engine, "one", &[]);
+    let (first, _) = range(pid);
+    assert_eq!(users(pid), [first; 4]);
+    assert_eq!(engine.inspect("one")["HostConfig"]["UsernsMode"], "");
+    assert!(engine.run(&["info", "--format", "{{.SecurityOptions}}"]).ok().contains("name=userns"));
+    let processes = engine.run(&["top", "one", "-o", "user,pid"]).ok();
+    assert!(processes.lines().nth(1).is_some_and(|line| line.starts_with("root")), "{processes}");
+    engine.run(&["rm", "-f", "one"]).ok();
+    // A step of a build too.
+    let context = engine.path("context");
+    fs::create_dir(&context).unwrap();
+    let file = "FROM bb:latest\nRUN cat /proc/self/uid_map > /map && touch /made && chown 5:6 /made\n";
+    fs::write(context.join("Dockerfile"), file).unwrap();
+    engine.run(&["build", "-q", "-t", "built:latest", context.to_str().unwrap()]).ok();
+    let script = "cat /map; stat -c '%u %g' /map /made";
+    let seen = engine.run(&["run", "--rm", "--userns=host", "built:latest", "sh", "-c", script]).ok();
+    let words: Vec<_> = seen.split_whitespace().collect();
+    assert!(words[1] != "0" && words[2..] == ["65536", "0", "0", "5", "6"], "{seen}");
+}
+
+#[test]
+fn what_is_copied_has_the_container_s_owners() {
+    let engine = engine();
+    sleeper(&engine, "one", &["-v", "kept:/kept"]);
+    let from = engine.path("from");
+    fs::create_dir(&from).unwrap();
+    for (name, id) in [("mine", 0), ("theirs", 33)] {
+        fs::write(from.join(name), name).unwrap();
+        chown(from.join(name), Some(id), Some(id)).unwrap();
+    }
+    let source = format!("{}/.", from.display());
+    let owners = |place: &str| {
+        let script = format!("stat -c '%u %g' {place}/mine {place}/theirs");
+        engine.run(&["exec", "one", "sh", "-c", &script]).ok()
+    };
+    engine.run(&["exec", "one", "mkdir", "/plain", "/whole"]).ok();
+    engine.run(&["cp", &source, "one:/plain"]).ok();
+    assert_eq!(owners("/plain"), "0 0\n0 0\n");
+    for place in ["/whole", "/kept"] {
+        engine.run(&["cp", "-a", &source, &format!("one:{place}")]).ok();
+        assert_eq!(owners(place), "0 0\n33 33\n");
+    }
+    let back = engine.path("back");
+    engine.run(&["cp", "-a", "one:/whole", back.to_str().unwrap()]).ok();
+    let owner = |name: &str| fs::metadata(back.join(name)).map(|found| (found.uid(), found.gid())).unwrap();
+    assert_eq!((owner("mine"), owner("theirs")), ((0, 0), (33, 33)));
+    assert_eq!(fs::read_to_string(back.join("theirs")).unwrap(), "theirs");
+    // As an archive on either side.
+    let archive = engine.command(&["cp", "one:/whole", "-"]).output().unwrap().stdout;
+    engine.run(&["exec", "one", "mkdir", "/again"]).ok();
+    assert_eq!(engine.run_with(&["cp", "-", "one:/again"], &archive).code, 0);
+    assert_eq!(owners("/again/whole"), "0 0\n33 33\n");
+    let refused = engine.run(&["cp", "one:/nothing", back.to_str().unwrap()]);
+    assert!(refused.code == 1 && refused.err.contains("/nothing"), "{refused:?}");
+    engine.run(&["rm", "-f", "one"]).ok();
+}
+
+/// As linux/capability.h has them: `CAP_NET_RAW`, effective.
+const NET_RAW: [u8; 20] = [1, 0, 0, 2, 0, 0x20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
+#[test]
+fn capabilities_of_files_count_inside_and_are_plain_on_disk() {
+    let engine = engine();
+    let program = engine.path("capable");
+    engine.run(&["run", "--name", "one", "bb:latest", "true"]).ok();
+    engine.run(&["cp", "one:/bin/busybox", program.to_str().unwrap()]).ok();
+    let opened = fs::File::open(&program).unwrap();
+    process::sys::set_xattr(opened.as_fd(), c"security.capability", &NET_RAW).unwrap();
+    sleeper(&engine, "two", &["--security-opt=no-new-privileges=false", "--cap-add=NET_RAW"]);
+    engine.run(&["exec", "two", "mkdir", "/capable"]).ok();
+    engine.run(&["cp", program.to_str().unwrap(), "two:/capable/busybox"]).ok();
+    let effective = |name: &str| {
+        let script = format!("exec {name} grep CapEff /proc/self/status");
+        let said = engine.run(&["exec", "-u", "33", "two", "sh", "-c", &script]).ok();
+        u64::from_str_radix(said.split_whitespace().nth(1).unwrap(), 16).unwrap()
+    };
+    assert_eq!((effective("/bin/busybox"), effective("/capable/busybox")), (0, 1 << 13));
+    let id = engine.inspect("two")["Id"].as_str().unwrap().to_owned();
+    let on_disk = fs::File::open(engine.root().join("containers").join(id).join("upper/capable/busybox")).unwrap();
+    let mut bytes = [0; 32];
+    let length = process::sys::get_xattr(on_disk.as_fd(), c"security.capability", &mut bytes).unwrap();
+    assert_eq!(bytes[..length], NET_RAW);
+    engine.run(&["commit", "two", "capable:latest"]).ok();
+    engine.run(&["rm", "-f", "one", "two"]).ok();
+    let run =
+        ["run", "--rm", "-u", "33", "--security-opt=no-new-privileges=false", "--cap-add=NET_RAW", "capable:latest"];
+    let said = engine.run(&[&run[..], &["/capable/busybox", "grep", "CapEff", "/proc/self/status"]].concat()).ok();
+    assert!(said.contains("0000000000002000"), "{said}");
+}
 
 #[test]
 fn each_container_has_ids_that_nobody_else_has() {

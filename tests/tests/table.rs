@@ -22,6 +22,7 @@ const LONGER: &[(&str, &str)] = &[
     ),
     ("14-seccomp", "the primitive is small; the compiler of Docker's profiles and its tables of names are not"),
     ("16-cgroup", "two versions of everything: where it is, what it is called, how it is read"),
+    ("19-subids", "whose ids are whose: by /etc/subuid for users, and among all containers of the machine at once"),
     ("21-bridge", "a cable has two ends, an address two families, and all of it is messages"),
     ("23-ports", "Docker's notation, the port itself, and the map in the kernel"),
     ("24-dns", "the primitive is small; a resolver that cannot be lied to, drowned or looped is not"),
@@ -29,7 +30,11 @@ const LONGER: &[(&str, &str)] = &[
 
 /// Libraries with another number of primitives than one, each with its reason.
 const SEVERAL: &[(&str, usize, &str)] = &[
-    ("00-process", 2, "a working directory, and all the namespaces of a container that runs"),
+    (
+        "00-process",
+        3,
+        "a working directory, and the namespaces of a container that runs: all, one, or that which owns them",
+    ),
     ("07-network", 2, "what a program without rights may do in a network of its own"),
     ("10-tty", 2, "a session without a terminal is the first half of one with"),
 ];

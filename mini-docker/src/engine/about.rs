@@ -56,8 +56,15 @@ fn kernel() -> String {
 impl Engine {
     /// The document of `info`.
     pub fn info(&self) -> Result<Value> {
-        let parts = [self.counts()?, self.place(), machine(), fixed()];
+        let parts = [self.counts()?, self.place(), machine(), fixed(), self.security()?];
         Ok(Value::Object(parts.into_iter().filter_map(|part| part.as_object().cloned()).flatten().collect()))
+    }
+
+    /// What keeps containers in.
+    fn security(&self) -> Result<Value> {
+        let userns = self.why_no_user_namespace()?.is_none().then_some("name=userns");
+        let options = ["name=seccomp,profile=builtin", "name=cgroupns"].into_iter().chain(userns);
+        Ok(json!({ "SecurityOptions": options.collect::<Vec<_>>() }))
     }
 
     fn counts(&self) -> Result<Value> {
@@ -122,7 +129,6 @@ fn fixed() -> Value {
         // Containers go on without any command or daemon.
         "LiveRestoreEnabled": true,
         "InitBinary": "mini-docker",
-        "SecurityOptions": ["name=seccomp,profile=builtin", "name=cgroupns"],
         "Warnings": null,
         "ClientInfo": { "Debug": false, "Version": VERSION, "Context": "default", "Plugins": [], "Warnings": null },
     })

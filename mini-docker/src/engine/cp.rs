@@ -3,12 +3,16 @@
 use std::{
     ffi::{OsStr, OsString},
     io::{self, Read, Write},
-    os::{fd::AsFd, unix::ffi::OsStrExt},
+    os::{
+        fd::{AsFd, AsRawFd, BorrowedFd, RawFd},
+        unix::ffi::OsStrExt,
+    },
     path::Path,
     thread,
 };
 
 use nix::errno::Errno;
+use process::{Aside, sys};
 use rootfs::{AbsoluteNames, Devices, Options, Owners, Packer, unpack_tar};
 
 use super::{
@@ -119,20 +123,68 @@ pub fn copy(from: &End, to: &End, how: How) -> Result<u64> {
     let (target, name) = to.target(source.is_directory(), from.name())?;
     let broken = |e: io::Error| Error::system("make a pipe", &e);
     let (reader, writer) = io::pipe().map_err(broken)?;
-    thread::scope(|scope| {
-        let packed = scope.spawn(move || pack(&source, &name, writer));
-        let unpacked = unpack(reader, &target, to, how);
-        let packed = packed.join().unwrap_or_else(|_| Err(Error::new(Kind::System, "the copy broke off")));
-        // Of two errors the first cause: who writes fails when nobody reads any more.
-        unpacked.and_then(|bytes| packed.map(|()| bytes))
-    })
+    let (packed, unpacked) = match (from.tree.owner(), to.tree.owner()) {
+        // Of two sides a container's is a process of its own, where it has a user namespace.
+        (Some(owner), _) => {
+            let other = reader.as_raw_fd();
+            let packing = begin(owner, move || {
+                close(other);
+                pack(&source, &name, writer).map(|()| 0)
+            })?;
+            let unpacked = unpack(reader, &target, to, how);
+            (end(packing).map(drop), unpacked)
+        }
+        (None, Some(owner)) => {
+            let other = writer.as_raw_fd();
+            let unpacking = begin(owner, move || {
+                close(other);
+                unpack(reader, &target, to, how)
+            })?;
+            let packed = pack(&source, &name, writer);
+            (packed, end(unpacking))
+        }
+        (None, None) => thread::scope(|scope| {
+            let packed = scope.spawn(move || pack(&source, &name, writer));
+            let unpacked = unpack(reader, &target, to, how);
+            let packed = packed.join().unwrap_or_else(|_| Err(Error::new(Kind::System, "the copy broke off")));
+            (packed, unpacked)
+        }),
+    };
+    // Of two errors the first cause: who writes fails when nobody reads any more.
+    unpacked.and_then(|bytes| packed.map(|()| bytes))
+}
+
+/// Begins what is done as root of a container.
+fn begin(owner: BorrowedFd, act: impl FnOnce() -> Result<u64>) -> Result<Aside> {
+    let act = || serde_json::to_vec(&act()).unwrap_or_default();
+    Aside::begin(owner, act).map_err(|e| Error::system("begin the copy", &e))
+}
+
+fn end(aside: Aside) -> Result<u64> {
+    let said = aside.end().map_err(|e| Error::system("copy as the container's root", &e))?;
+    serde_json::from_slice(&said).unwrap_or_else(|e| Err(Error::system("finish the copy", &e.into())))
+}
+
+/// Or a process would keep a pipe alive whose other end it waits at.
+fn close(fd: RawFd) {
+    // EBADF is the only error there is.
+    let _ = sys::close_range(fd.cast_unsigned(), fd.cast_unsigned());
+}
+
+/// Does one side as whom the files of the tree belong to.
+fn beside(tree: &Tree, act: impl FnOnce() -> Result<u64>) -> Result<u64> {
+    match tree.owner() {
+        Some(owner) => end(begin(owner, act)?),
+        None => act(),
+    }
 }
 
 /// Writes an archive of `from`.
 pub fn copy_out(from: &End, writer: impl Write, how: How) -> Result<()> {
     let source = from.source(how)?;
     let name = from.name();
-    pack(&source, if name.is_empty() { OsStr::new(".") } else { &name }, writer)
+    let name = if name.is_empty() { OsStr::new(".") } else { &name };
+    beside(from.tree, || pack(&source, name, writer).map(|()| 0)).map(drop)
 }
 
 /// Unpacks an archive into the directory `to`.
@@ -146,7 +198,7 @@ pub fn copy_in(reader: impl Read, to: &End, how: How) -> Result<u64> {
         Some(_) if spot.read_only => {
             Err(Error::invalid(format!("{}: the container's rootfs or volume is marked read-only", to.shown)))
         }
-        Some(_) => unpack(reader, &spot, to, How { archive: true, ..how }),
+        Some(_) => beside(to.tree, || unpack(reader, &spot, to, How { archive: true, ..how })),
     }
 }
 

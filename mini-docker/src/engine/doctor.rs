@@ -1,6 +1,7 @@
 //! What this machine lacks, each with its remedy.
 //!
-//! Everything is read from the kernel's own files and, for the firewall, over netlink; nothing is made or changed.
+//! Everything is read from the kernel's own files and, for the firewall, over netlink; nothing is changed, and only for the
+//! sake of user namespaces something is made, and goes at once.
 
 use std::{fs, path::Path};
 
@@ -8,7 +9,7 @@ use cgroup::{Controller, Hierarchies, Version};
 use nix::sys::utsname::uname;
 use serde::Serialize;
 
-use super::about::sysctl;
+use super::{Engine, about::sysctl};
 
 /// The oldest kernel that has all that containers need here.
 const OLDEST: (u32, u32) = (5, 15);
@@ -49,13 +50,14 @@ impl Finding {
     }
 }
 
-/// Looks at everything.
-pub fn examine() -> Vec<Finding> {
+/// Looks at everything; at what containers of a store can have by trying it, where there is a store.
+pub fn examine(engine: Option<&Engine>) -> Vec<Finding> {
     let mut findings = vec![root()];
     findings.extend(kernel());
     findings.extend(cgroups());
     findings.extend([overlay(), seccomp()]);
     findings.extend(user_namespaces());
+    findings.extend(engine.and_then(own_user_namespace));
     findings.extend([sub_ids(), forwarding(), firewall()]);
     findings
 }
@@ -163,6 +165,14 @@ fn user_namespaces() -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Whether containers get user namespaces of their own, as the first of them tried in this boot.
+fn own_user_namespace(engine: &Engine) -> Option<Finding> {
+    let why = engine.why_no_user_namespace().ok()?;
+    let fix = "until then a container's root is root of this machine; Linux 5.19, user.max_user_namespaces above 0, a store on a filesystem that can be idmapped (ext4, XFS, Btrfs), and a /proc that nothing covers";
+    let found = why.clone().unwrap_or_else(|| "containers have ids that nobody else has".to_owned());
+    Some(Finding::new("containers' ids", why.is_none(), Verdict::Warning, found, fix))
 }
 
 fn sub_ids() -> Finding {

@@ -2,6 +2,9 @@
 
 use std::{fs, os::unix::fs::MetadataExt};
 
+use nix::unistd::Pid;
+use process::IdMaps;
+
 use super::{
     Engine,
     container::{Container, State},
@@ -19,7 +22,7 @@ pub struct Process {
     pub pgid: i32,
     /// Its session.
     pub sid: i32,
-    /// Effective ids on the host.
+    /// Effective ids, as the container has them.
     pub uid: u32,
     /// The group.
     pub gid: u32,
@@ -73,7 +76,8 @@ impl Engine {
         pids.sort_unstable();
         pids.dedup();
         self.emit_container(&container.config, "top", &[]);
-        Ok(pids.into_iter().filter_map(Process::read).collect())
+        let maps = IdMaps::of(Pid::from_raw(container.status.pid)).unwrap_or_default();
+        Ok(pids.into_iter().filter_map(Process::read).map(|process| process.seen_inside(&maps)).collect())
     }
 }
 
@@ -99,6 +103,15 @@ impl Process {
         let command = String::from_utf8_lossy(&command);
         process.command = command.split_terminator('\0').map(printable).collect();
         Some(process)
+    }
+
+    /// With the ids that the container knows its users by; the host's where it knows none.
+    fn seen_inside(mut self, maps: &IdMaps) -> Self {
+        for uid in [&mut self.uid, &mut self.ruid] {
+            *uid = maps.inside_user(*uid).unwrap_or(*uid);
+        }
+        self.gid = maps.inside_group(self.gid).unwrap_or(self.gid);
+        self
     }
 
     /// From the text of /proc/PID/stat.

@@ -5,10 +5,10 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    fs::File,
+    fs::{self, File},
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
-        unix::ffi::OsStrExt,
+        unix::{ffi::OsStrExt, fs::MetadataExt},
     },
     path::{Component, Path, PathBuf},
 };
@@ -45,6 +45,8 @@ pub enum Tree {
 #[derive(Debug)]
 pub struct Root {
     fd: OwnedFd,
+    /// The user namespace of one that runs, whose ids its files have: where it is not ours.
+    owner: Option<OwnedFd>,
     read_only: bool,
     /// Of one that does not run: by path, the deepest first.
     mounts: Vec<(PathBuf, OwnedFd, bool)>,
@@ -90,6 +92,7 @@ impl Engine {
             && let Some(first) = first_process(container)
         {
             let fd = File::open(format!("/proc/{}/root", container.status.pid)).map_err(|e| failed(&e))?;
+            let owner = File::open(format!("/proc/{}/ns/user", container.status.pid)).map_err(|e| failed(&e))?;
             // The pid may have been another's by then; alive now, it was its own.
             nix::poll::poll(
                 &mut [nix::poll::PollFd::new(first.as_fd(), nix::poll::PollFlags::POLLIN)],
@@ -98,7 +101,9 @@ impl Engine {
             .ok()
             .filter(|ended| *ended == 0)
             .ok_or_else(|| failed(&"it has just ended"))?;
-            let root = Root { fd: fd.into(), read_only: false, mounts: Vec::new(), _lock: None };
+            let ours = fs::metadata("/proc/self/ns/user").and_then(|ours| Ok(ours.ino() == owner.metadata()?.ino()));
+            let owner = Some(owner.into()).filter(|_| !ours.unwrap_or(true));
+            let root = Root { fd: fd.into(), owner, read_only: false, mounts: Vec::new(), _lock: None };
             return Ok(Tree::Container(root));
         }
         let lock = self.lock_container(&container.config.id)?;
@@ -116,7 +121,7 @@ impl Engine {
             }
         }
         mounts.sort_by_key(|(path, ..)| std::cmp::Reverse(path.components().count()));
-        Ok(Tree::Container(Root { fd, read_only: config.storage.read_only, mounts, _lock: Some(lock) }))
+        Ok(Tree::Container(Root { fd, owner: None, read_only: config.storage.read_only, mounts, _lock: Some(lock) }))
     }
 }
 
@@ -133,6 +138,14 @@ impl Root {
 }
 
 impl Tree {
+    /// The user namespace in which its files have their owners; `None`: ours.
+    pub fn owner(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Self::Container(Root { owner: Some(owner), .. }) => Some(owner.as_fd()),
+            _ => None,
+        }
+    }
+
     /// Opens a directory of the tree, links followed.
     fn directory(&self, path: &Path) -> nix::Result<(OwnedFd, bool)> {
         let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;

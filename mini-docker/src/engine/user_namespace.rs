@@ -18,8 +18,6 @@ use crate::runtime::{self, Ranges, UserNamespace};
 
 /// Beside the containers' volatile directories: why the kernel cannot; empty where it can.
 pub(super) const VERDICT: &str = "user-namespaces";
-/// Whether a container of which nothing is said has one of its own.
-const BY_DEFAULT: bool = false;
 
 /// What a container's configuration comes to.
 enum Wanted {
@@ -99,7 +97,7 @@ fn wanted(config: &Config) -> Wanted {
             let joined: Vec<_> = shared.iter().filter_map(|mode| other(mode)).map(str::to_owned).collect();
             if !joined.is_empty() {
                 Wanted::Of(joined)
-            } else if !BY_DEFAULT || shares_with_host(config).is_some() {
+            } else if shares_with_host(config).is_some() {
                 Wanted::Host
             } else {
                 Wanted::Own

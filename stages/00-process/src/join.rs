@@ -112,7 +112,7 @@ impl Primitive for JoinUser {
 const BECOME_ROOT: &str = "setgroups([]), setresgid(0, 0, 0), setresuid(0, 0, 0)";
 
 /// In a user namespace where the caller is nobody yet.
-fn become_root() -> Result<(), Errno> {
+pub(crate) fn become_root() -> Result<(), Errno> {
     sys::set_groups(&[])?;
     sys::set_gid(0)?;
     sys::set_uid(0)

@@ -11,7 +11,7 @@
 //! | `report` | the line between parent and child |
 //! | [`Program`] | the program that the child becomes |
 //! | `init` | what process 1 owes to a container |
-//! | [`IdMaps`] | the ids of a user namespace |
+//! | [`IdMaps`], [`Aside`] | the ids of a user namespace, and acts as its root |
 //! | [`Undo`], [`Journal`] | how to take it all back, later, in another process |
 //! | [`cgroupfs`] | the end of a cgroup, which one of these steps is |
 //! | [`explain`] | what was done and how long it took |
@@ -19,6 +19,7 @@
 //! | [`sys`] | system calls; every `unsafe` of the workspace |
 //! | [`foreground`], [`stage`], [`SharedNetwork`] | what the stages' binaries share |
 
+mod aside;
 pub mod cgroupfs;
 mod directory;
 mod error;
@@ -38,6 +39,7 @@ pub mod sys;
 mod undo;
 mod visit;
 
+pub use aside::Aside;
 pub use directory::WorkingDirectory;
 pub use error::{EXEC, Error, Result};
 pub use exec::{DEFAULT_PATH, Program};

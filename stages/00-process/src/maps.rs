@@ -62,9 +62,19 @@ impl IdMaps {
         outside(&self.gids, inside)
     }
 
+    /// What the user `outside` is inside.
+    pub fn inside_user(&self, outside: u32) -> Option<u32> {
+        inside(&self.uids, outside)
+    }
+
+    /// What the group `outside` is inside.
+    pub fn inside_group(&self, outside: u32) -> Option<u32> {
+        inside(&self.gids, outside)
+    }
+
     /// Whether the user `outside` is somebody inside.
     pub fn holds_user(&self, outside: u32) -> bool {
-        self.uids.iter().any(|r| outside.checked_sub(r.outside).is_some_and(|offset| offset < r.count))
+        self.inside_user(outside).is_some()
     }
 
     /// Writes the maps of the namespace that `pid` was cloned into. Maps of ids other than the caller's own need
@@ -130,6 +140,11 @@ fn outside(ranges: &[IdRange], id: u32) -> Option<u32> {
     range.outside.checked_add(id - range.inside)
 }
 
+fn inside(ranges: &[IdRange], id: u32) -> Option<u32> {
+    let range = ranges.iter().find(|r| id.checked_sub(r.outside).is_some_and(|offset| offset < r.count))?;
+    range.inside.checked_add(id - range.outside)
+}
+
 fn parse(text: &str) -> Vec<IdRange> {
     let range = |line: &str| {
         let mut numbers = line.split_ascii_whitespace().map_while(|number| number.parse().ok());
@@ -188,6 +203,7 @@ mod tests {
         let range = |inside, outside, count| IdRange { inside, outside, count };
         let ranges = [range(0, 1000, 1), range(1, 100_000, 10), range(4_000_000_000, u32::MAX, 2)];
         let all = [0, 1, 10, 11, 4_000_000_000, 4_000_000_001].map(|id| outside(&ranges, id));
+        assert_eq!([999, 1000, 100_009, 100_010].map(|id| inside(&ranges, id)), [None, Some(0), Some(10), None]);
         assert_eq!(all, [Some(1000), Some(100_000), Some(100_009), None, Some(u32::MAX), None]);
         assert_eq!(lines(&ranges[..2]), "0 1000 1\n1 100000 10\n");
         assert_eq!(parse("         0       1000          1\n         1     100000         10\n"), ranges[..2]);

@@ -23,7 +23,7 @@ use process::{
     sys::{self, MountAttr, OpenTree, Propagation},
 };
 
-use crate::entry::{Mount, Node, Source};
+use crate::entry::{Mount, Source};
 
 /// Filesystems of the kernel's own, which have no files of anybody's.
 const KERNEL: [&str; 20] = [
@@ -168,7 +168,11 @@ pub(crate) fn own(host: &mut Host, entry: &Mount, path: &CString, maps: &IdMaps)
 fn line(text: &str) -> Option<Line> {
     let (mount, filesystem) = text.split_once(" - ")?;
     let mut fields = mount.split(' ');
-    let (id, at) = (fields.next()?, fields.nth(3)?);
+    let (id, root, at) = (fields.next()?, fields.nth(2)?, fields.next()?);
+    // A mount namespace does not come along with a tree: it could hold itself.
+    if root.starts_with("mnt:[") {
+        return None;
+    }
     // As proc_pid_mountinfo(5) writes blanks, tabs, line ends and backslashes.
     let codes = [("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")];
     let at = codes.iter().fold(at.to_owned(), |text, (code, char)| text.replace(code, char));
@@ -185,29 +189,25 @@ pub(crate) fn devices(host: &mut Host, dev: &Mount, nodes: &[&Mount], maps: &IdM
         }
     }
     let made = host.act(|| dev.making(), || dev.make())?;
-    for mount in nodes {
-        let below = Path::new(OsStr::from_bytes(mount.path.to_bytes())).strip_prefix("/dev").unwrap_or(Path::new(""));
-        node(host, made.as_fd(), below, mount, maps)?;
-    }
+    let path = |mount: &Mount| Path::new(OsStr::from_bytes(mount.path.to_bytes())).to_owned();
+    let all = || nodes.iter().map(|node| path(node).display().to_string()).collect::<Vec<_>>().join(", ");
+    let below = |node: &Mount| path(node).strip_prefix("/dev").unwrap_or(Path::new("")).to_owned();
+    let make = || nodes.iter().try_for_each(|node| make_node(made.as_fd(), &below(node), node, maps, (uid, gid)));
+    host.act(|| format!("mknod({})", all()), make)?;
     Ok(made)
 }
 
 /// Makes a device file at a path of the container's root.
 pub(crate) fn device(host: &mut Host, root: BorrowedFd, mount: &Mount, maps: &IdMaps) -> Result<()> {
     let path = Path::new(OsStr::from_bytes(mount.path.to_bytes()));
-    node(host, root, path.strip_prefix("/").unwrap_or(path), mount, maps)
+    let path = path.strip_prefix("/").unwrap_or(path);
+    let (uid, gid) = self::root(maps)?;
+    // The host's root has no id in idmapped layers.
+    host.act(|| mount.attaching(), || sys::as_file_owner(uid, gid, || make_node(root, path, mount, maps, (uid, gid))))
 }
 
-fn node(host: &mut Host, root_fd: BorrowedFd, path: &Path, mount: &Mount, maps: &IdMaps) -> Result<()> {
+fn make_node(root: BorrowedFd, path: &Path, mount: &Mount, maps: &IdMaps, owner: (u32, u32)) -> Result<(), Errno> {
     let Source::Node(node) = &mount.source else { return Ok(()) };
-    let (uid, gid) = root(maps)?;
-    host.act(
-        || format!("mknod({:?})", mount.path),
-        || sys::as_file_owner(uid, gid, || make_node(root_fd, path, node, maps, (uid, gid))),
-    )
-}
-
-fn make_node(root: BorrowedFd, path: &Path, node: &Node, maps: &IdMaps, owner: (u32, u32)) -> Result<(), Errno> {
     let name = path.file_name().ok_or(Errno::EINVAL)?;
     let parent = directory(root, path.parent().unwrap_or(Path::new("")), owner)?;
     let (kind, mode) =
@@ -220,9 +220,7 @@ fn make_node(root: BorrowedFd, path: &Path, node: &Node, maps: &IdMaps, owner: (
     // An owner whom the container does not have is its root.
     let uid = Uid::from_raw(maps.outside_user(node.uid).unwrap_or(owner.0));
     let gid = Gid::from_raw(maps.outside_group(node.gid).unwrap_or(owner.1));
-    if (uid.as_raw(), gid.as_raw()) != owner {
-        fchownat(&parent, name, Some(uid), Some(gid), AtFlags::AT_SYMLINK_NOFOLLOW)?;
-    }
+    fchownat(&parent, name, Some(uid), Some(gid), AtFlags::AT_SYMLINK_NOFOLLOW)?;
     // Whatever the mask of modes takes away.
     fchmodat(&parent, name, mode, FchmodatFlags::FollowSymlink)
 }

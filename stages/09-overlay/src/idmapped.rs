@@ -11,11 +11,11 @@ use std::{
         fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
         unix::ffi::OsStrExt,
     },
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
 };
 
 use nix::{
-    fcntl::{OFlag, OpenHow, ResolveFlag, openat2},
+    fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat2},
     libc,
     mount::{MsFlags, mount},
     sys::socket::{AddressFamily, SockFlag, SockType, socketpair},
@@ -71,7 +71,7 @@ impl Layers {
     /// Opens a directory through a copy of the mount that it is in: a copy a layer would cost ten times as much.
     fn add(&mut self, host: &mut Host, path: &Path, maps: BorrowedFd) -> Result<()> {
         let find = |errno| Error::new("overlay", format!("find the mount of {}", path.display()), errno);
-        let path = fs::canonicalize(path).map_err(|e| find(Errno::from_raw(e.raw_os_error().unwrap_or(libc::EIO))))?;
+        let path = real(path).map_err(find)?;
         let id = mount_id(&path).map_err(find)?;
         let copy = if let Some(at) = self.copies.iter().position(|copy| copy.id == id) {
             &self.copies[at]
@@ -142,6 +142,16 @@ impl Layers {
             }
         }
     }
+}
+
+/// The path without symbolic links; most have none.
+fn real(path: &Path) -> Result<PathBuf, Errno> {
+    let how = OpenHow::new().flags(OFlag::O_PATH | OFlag::O_CLOEXEC).resolve(ResolveFlag::RESOLVE_NO_SYMLINKS);
+    let plain = path.is_absolute() && !path.components().any(|part| part == Component::ParentDir);
+    if plain && openat2(AT_FDCWD, path, how).is_ok() {
+        return Ok(path.to_owned());
+    }
+    fs::canonicalize(path).map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(libc::EIO)))
 }
 
 fn mount_id(path: &Path) -> Result<u64, Errno> {

@@ -19,7 +19,7 @@ use crate::{
         },
         create::{absolute, env},
         detach_keys::DetachKeys,
-        print,
+        print, warn,
     },
     compose::{converge::Up, execute::Running, oneoff::OneOff, service::Service},
     engine::{
@@ -139,7 +139,9 @@ impl Run {
             // The error of the start says more than one of this.
             let _ = running.engine.remove(&container, true, true);
         }
-        let line = started?.line;
+        let started = started?;
+        started.warnings.iter().for_each(|text| warn(text));
+        let line = started.line;
         if self.detach {
             print(format_args!("{}\n", container.config.name));
             return Ok(0);

@@ -4,7 +4,7 @@ use clap::Args;
 
 use super::session::{Ended, Manner, stay};
 use crate::{
-    cli::{Outcome, complain, detach_keys::DetachKeys, print},
+    cli::{Outcome, complain, detach_keys::DetachKeys, print, warn},
     engine::{
         Engine, Error,
         monitor::{
@@ -42,7 +42,10 @@ impl Start {
         for name in &self.containers {
             let started = engine.container_id(name).and_then(|id| engine.start_unless_active(&id, Options::default()));
             match started {
-                Ok(_) => print(format_args!("{name}\n")),
+                Ok(started) => {
+                    started.iter().flat_map(|started| &started.warnings).for_each(|text| warn(text));
+                    print(format_args!("{name}\n"));
+                }
                 Err(e) => {
                     complain(&e);
                     failed.push(name.as_str());
@@ -61,7 +64,10 @@ impl Start {
         let wants = if interactive { STREAMS | INPUT } else { STREAMS };
         let started = engine.start_unless_active(&container.config.id, Options { attach: wants, explain: false })?;
         let line = match started {
-            Some(started) => started.line,
+            Some(started) => {
+                started.warnings.iter().for_each(|text| warn(text));
+                started.line
+            }
             // It runs already: as `attach`.
             None => engine.attach(&engine.container(name)?, wants)?,
         };

@@ -15,7 +15,8 @@ pub(super) struct NamespacesFlags {
     /// UTS namespace to use: host
     #[arg(long, value_name = "MODE")]
     uts: Option<String>,
-    /// User namespace to use: private, with ids that nobody else has, or host (the default)
+    /// User namespace to use: private (the default), with ids that nobody else has, or host, where root is the host's;
+    /// host is the default with --privileged and with --network, --pid and --ipc host, and another container's with theirs
     #[arg(long, value_name = "MODE")]
     userns: Option<String>,
     /// Cgroup namespace to use: private (the default) or host

@@ -1,10 +1,13 @@
 //! `doctor`.
 
+use std::path::Path;
+
 use clap::Args;
 
 use crate::{
     cli::{Outcome, print},
     engine::{
+        Engine,
         doctor::{Verdict, examine},
         error::Error,
     },
@@ -18,9 +21,10 @@ pub(crate) struct Doctor {
 }
 
 impl Doctor {
-    /// Needs no store. The exit code is 1 where no container could run.
-    pub(crate) fn run(self) -> Outcome {
-        let findings = examine();
+    /// Needs no store; looks at the one at `root`, where there is one. The exit code is 1 where no container could run.
+    pub(crate) fn run(self, root: &Path) -> Outcome {
+        let engine = if root.is_dir() { Engine::open(root).ok() } else { None };
+        let findings = examine(engine.as_ref());
         if self.json {
             let text = serde_json::to_string(&findings).map_err(|e| Error::system("print", &e.into()))?;
             print(format_args!("{text}\n"));

@@ -38,6 +38,8 @@ pub(super) struct Mounts {
     pub(super) environment: Vec<String>,
     /// What of them counts for the cache.
     pub(super) key: String,
+    /// Whether somebody of the host is asked who answers nobody but root and himself, as ssh-agent(1) does.
+    pub(super) asks_host: bool,
     /// Held while the step runs.
     locks: Vec<Lock>,
 }
@@ -151,6 +153,7 @@ impl Builder<'_> {
             target
         };
         mounts.environment.push(format!("SSH_AUTH_SOCK={}", target.display()));
+        mounts.asks_host = true;
         mounts.add(&target, bind(socket)?, Target::File, false)
     }
 

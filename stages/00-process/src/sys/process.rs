@@ -10,8 +10,11 @@ use std::{
 
 use nix::{
     errno::Errno,
-    sys::signal::{SigSet, SigmaskHow, sigprocmask},
-    unistd::Pid,
+    sys::{
+        prctl,
+        signal::{SigSet, SigmaskHow, raise, sigprocmask},
+    },
+    unistd::{Pid, getppid},
 };
 
 use super::{check, check_fd};
@@ -224,7 +227,8 @@ pub fn set_uid(uid: u32) -> Result<(), Errno> {
 }
 
 /// Does something to files as the user `uid` and group `gid` (setfsuid(2), setfsgid(2)), with the capabilities of now:
-/// setfsuid takes those over files away, and what is permitted may be made effective again.
+/// setfsuid takes those over files away, and what is permitted may be made effective again. A signal for the parent's death
+/// (`PR_SET_PDEATHSIG` of prctl(2)), which the kernel forgets with every such change, is asked for again.
 ///
 /// # Errors
 /// EPERM where the ids were not taken: without `CAP_SETUID` and `CAP_SETGID`.
@@ -238,6 +242,7 @@ pub fn as_file_owner<T>(uid: u32, gid: u32, act: impl FnOnce() -> Result<T, Errn
     let set = |uid: u32, gid: u32| unsafe {
         (libc::syscall(libc::SYS_setfsgid, gid), libc::syscall(libc::SYS_setfsuid, uid))
     };
+    let (signal, parent) = (prctl::get_pdeathsig()?, getppid());
     let before = set(uid, gid);
     let now = set(u32::MAX, u32::MAX);
     let done = if now == (libc::c_long::from(gid), libc::c_long::from(uid)) {
@@ -247,6 +252,13 @@ pub fn as_file_owner<T>(uid: u32, gid: u32, act: impl FnOnce() -> Result<T, Errn
         Err(Errno::EPERM)
     };
     set(before.1 as u32, before.0 as u32);
+    if let Some(signal) = signal {
+        prctl::set_pdeathsig(signal)?;
+        if getppid() != parent {
+            // It has died meanwhile.
+            raise(signal)?;
+        }
+    }
     done
 }
 

@@ -1,5 +1,6 @@
 //! Networks: addresses, names and ports, as containers and their neighbours see them.
 
+mod cables;
 mod drivers;
 mod firewall;
 mod killed;

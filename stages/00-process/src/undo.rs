@@ -242,6 +242,14 @@ impl Journal {
         self.undo_to(0)
     }
 
+    /// Takes out the steps that are `meant`, oldest first, for whoever performs them later himself. On disk they stay
+    /// until the others are replayed.
+    pub fn set_aside(&mut self, meant: impl Fn(&Undo) -> bool) -> Vec<Undo> {
+        let (aside, kept) = std::mem::take(&mut self.entries).into_iter().partition(meant);
+        self.entries = kept;
+        aside
+    }
+
     /// Forgets the steps after `mark`: what they undo is meant to stay.
     pub fn keep_from(&mut self, mark: usize) -> io::Result<()> {
         self.entries.truncate(mark);

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use process::Journal;
+use process::{Journal, Undo, netlink::route};
 
 use super::{Monitor, OWN_STEPS, life::Life, size, version};
 use crate::engine::{
@@ -21,10 +21,26 @@ const LONG_ENOUGH: Duration = Duration::from_secs(10);
 
 /// What is to be done after an end.
 pub(super) enum Next {
-    /// Nothing; perhaps there is something to clear away.
-    End(Option<Garbage>),
+    /// Nothing, but what nobody has to wait for.
+    End(Late),
     /// Start it again.
     Restart,
+}
+
+/// What is left to do when all who wait for a container's end have been told.
+#[derive(Default)]
+pub(super) struct Late {
+    /// Directories that nobody sees any more.
+    garbage: Garbage,
+    /// Cables that nothing comes through any more.
+    cables: Vec<Undo>,
+}
+
+impl Late {
+    pub(super) fn clear(self) -> Result<()> {
+        let removed = self.cables.iter().try_for_each(Undo::perform).map_err(|e| Error::system("remove a cable", &e));
+        self.garbage.clear().and(removed)
+    }
 }
 
 impl Monitor<'_> {
@@ -44,16 +60,18 @@ impl Monitor<'_> {
             // An update has made cgroups.
             self.journal = journal;
         }
+        // Before others see that it has ended, and its addresses are free.
+        let cables = self.cut_off();
         let config = &self.container.config;
         self.status.end(if restart { State::Restarting } else { State::Exited }, code);
         engine.emit_container(config, "die", &[("exitCode", &code.to_string())]);
-        // Before others see that it has ended: its addresses are free.
         let left = engine.leave_networks(&id);
         engine.emit_unmounts(config);
         let written = if config.auto_remove { Ok(()) } else { engine.write_status(config, &self.status) };
         if restart {
             // What cannot be undone now is tried again at the end.
             let _ = self.journal.undo_to(OWN_STEPS);
+            let _ = cables.iter().try_for_each(Undo::perform);
             return written.map(|()| Next::Restart);
         }
         // What cannot be undone now stays in the journal, and what it has of networks beside it.
@@ -61,9 +79,26 @@ impl Monitor<'_> {
             left.and_then(|()| std::mem::take(&mut self.journal).undo_all().map_err(|e| Error::system("clean up", &e)));
         let _ = engine.release_volumes(config);
         if config.auto_remove {
-            return engine.take_apart(config, true).map(|garbage| Next::End(Some(garbage)));
+            return engine.take_apart(config, true).map(|garbage| Next::End(Late { garbage, cables }));
         }
-        written.map(|()| Next::End(None))
+        written.map(|()| Next::End(Late { cables, ..Late::default() }))
+    }
+
+    /// Lets nothing more through the container's cables, and takes them out of the journal: to remove one takes some
+    /// milliseconds, and most often the end of the network has done it by then. Where others share the network and live on,
+    /// they stay in the journal.
+    fn cut_off(&mut self) -> Vec<Undo> {
+        if self.engine.shares_network(&self.container.config.id) {
+            return Vec::new();
+        }
+        let cables = self.journal.set_aside(|undo| matches!(undo, Undo::RemoveVeth { .. }));
+        for cable in &cables {
+            if let Undo::RemoveVeth { name, .. } = cable {
+                // One that cannot be cut off still goes.
+                let _ = route::cut_off(name);
+            }
+        }
+        cables
     }
 
     /// Its name and its orders may have changed since it started.

@@ -19,14 +19,13 @@ use super::{
     frame::{self, INPUT, Kind},
     health::{self, Checker},
     life::Life,
-    restart::Next,
+    restart::{Late, Next},
 };
 use crate::engine::{
     container::UNSEEN,
     error::{Error, Result},
     log::Stream,
     network::Attendance,
-    store::Garbage,
 };
 
 /// What there is to wait for.
@@ -51,7 +50,7 @@ impl Monitor<'_> {
             let Some(mut this) = life.take() else {
                 match self.restart()? {
                     Some(next) => life = Some(next),
-                    None => return self.farewell(None, None),
+                    None => return self.farewell(None, Late::default()),
                 }
                 continue;
             };
@@ -73,19 +72,19 @@ impl Monitor<'_> {
             // By now it may be one that stays.
             let mounts = this.mounts.take().filter(|_| self.container.config.auto_remove);
             self.clients.iter_mut().for_each(|client| client.dismiss(code));
-            if let Next::End(garbage) = next {
-                return self.farewell(mounts, garbage);
+            if let Next::End(late) = next {
+                return self.farewell(mounts, late);
             }
         }
     }
 
     /// Stays for those who read slowly; there is nothing else left to do.
-    fn farewell(mut self, mounts: Option<File>, garbage: Option<Garbage>) -> Result<()> {
+    fn farewell(mut self, mounts: Option<File>, late: Late) -> Result<()> {
         self.clients.iter_mut().for_each(|client| client.dismiss(self.status.exit_code));
         // Nobody has to wait for this.
         drop(mounts);
         let swept = self.engine.sweep_ports();
-        let cleared = garbage.map_or(Ok(()), Garbage::clear).and(swept);
+        let cleared = late.clear().and(swept);
         self.clients.retain(|client| !client.gone);
         while !self.clients.is_empty() {
             let turned = self.turn(None, None);

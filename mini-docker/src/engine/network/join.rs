@@ -122,7 +122,19 @@ impl Engine {
                 "cannot join network of a non running container: {id}: start it (mini-docker start {name})"
             ))
         })?;
+        let guests = self.guests_file(&other.config.id);
+        write_json(&guests, &true, Durability::Process)?;
         Ok(runtime::Network::Of { pid: other.status.pid, pidfd: Arc::new(pidfd) })
+    }
+
+    /// Says, where it is there, that others have come to a running container's network: they may outlive it.
+    fn guests_file(&self, id: &str) -> PathBuf {
+        self.store.run(id).join("guests")
+    }
+
+    /// Whether others may be in a container's network when it ends.
+    pub(in crate::engine) fn shares_network(&self, id: &str) -> bool {
+        self.guests_file(id).exists()
     }
 
     /// Takes an address in a network, and its names there.

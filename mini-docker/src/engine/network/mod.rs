@@ -7,6 +7,7 @@
 //! RUN/networks/mark            other eight bytes after each change there: what the resolvers look at
 //! RUN/networks/garbage/OWNER   elements of nftables that nobody needs any more: removed late, all at once
 //! RUN/ID/networks.json         which networks a running container is on: written before it takes anything there
+//! RUN/ID/guests                others are in its network too
 //! RUN/ID/ports.json            which ports of the host lead to it
 //! ```
 //!

@@ -239,6 +239,24 @@ pub fn remove_veth(name: &str, namespace: i32) -> Result<(), Refusal> {
     }
 }
 
+/// Lets nothing more through the cable `name`, whose host's end is a bridge's port, and has the bridge forget who was
+/// behind it: whoever takes his address is found at once. Unlike [`remove_veth`] this waits for no grace period. Nothing
+/// there is success.
+pub fn cut_off(name: &str) -> Result<(), Refusal> {
+    const STATE: u16 = 1;
+    const DISABLED: u8 = 0;
+    const FLUSH: u16 = 24;
+    let port = Message::new(libc::RTM_NEWLINK, 0, &link_header(0, false)).string(libc::IFLA_IFNAME, name);
+    let port = port.nest(libc::IFLA_LINKINFO, |m| {
+        m.string(libc::IFLA_INFO_SLAVE_KIND, "bridge")
+            .nest(libc::IFLA_INFO_SLAVE_DATA, |m| m.u8(STATE, DISABLED).bytes(FLUSH, &[]))
+    });
+    match Socket::route()?.request(&[port]) {
+        Err(refusal) if refusal.errno == Errno::ENODEV => Ok(()),
+        done => done,
+    }
+}
+
 /// The first of `candidates` that no address and no route of this namespace has a part of. Default routes do not count.
 pub fn free_network(socket: &Socket, candidates: impl IntoIterator<Item = Prefix>) -> Result<Option<Prefix>, Refusal> {
     let routes = routes(socket)?.into_iter().map(|(to, _)| to).filter(|to| to.length > 0);

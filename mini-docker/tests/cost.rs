@@ -111,6 +111,26 @@ fn a_published_port_costs_a_start_little_and_a_thousand_cost_no_more_messages() 
     engine.run_on(&host, &["network", "prune", "-f"]).ok();
 }
 
+/// KiB that a monitor has for itself of what it allocates. The command line and the start need 350.
+const RESTING: u64 = 200;
+
+#[test]
+fn a_monitor_gives_back_what_it_needed_for_the_start() {
+    let engine = engine();
+    engine.run(&["network", "create", "blue"]).ok();
+    engine.run(&["run", "-d", "--name", "web", "--network", "blue", "bb", "sleep", "1000"]).ok();
+    let monitor = tests::leaks::monitors(&engine.root().canonicalize().unwrap())[0];
+    let heap = || {
+        let maps = fs::read_to_string(format!("/proc/{monitor}/smaps")).unwrap();
+        let mut heap = maps.lines().skip_while(|line| !line.ends_with("[heap]"));
+        let dirty = heap.find_map(|line| line.strip_prefix("Private_Dirty:")).unwrap();
+        dirty.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap()
+    };
+    tests::engine::eventually("the monitor rests", || heap() <= RESTING);
+    engine.run(&["rm", "-f", "web"]).ok();
+    engine.run(&["network", "rm", "blue"]).ok();
+}
+
 /// What a monitor does for an answer: wait, receive, send. As long as nobody comes or goes it looks at no file.
 #[test]
 fn an_answer_of_the_resolver_takes_three_system_calls() {

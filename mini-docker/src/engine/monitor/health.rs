@@ -10,7 +10,7 @@ use std::{
 
 use jiff::Timestamp;
 
-use super::Monitor;
+use super::{Buffer, Monitor};
 use crate::engine::{
     Engine,
     container::{
@@ -160,11 +160,11 @@ impl Check {
 
 impl Monitor<'_> {
     /// Begins a check whose time has come, and ends one that has ended or taken too long.
-    pub(super) fn check_health(&mut self, checker: &mut Option<Checker>, buffer: &mut [u8]) {
+    pub(super) fn check_health(&mut self, checker: &mut Option<Checker>, buffer: &mut Buffer) {
         let Some(checker) = checker else { return };
         let limit = checker.check.limit();
         let probe = if let Some(check) = &mut checker.running {
-            check.pump(buffer);
+            check.pump(buffer.bytes());
             let Some(probe) = check.end(self.engine, &self.container.config, limit) else { return };
             checker.running = None;
             probe

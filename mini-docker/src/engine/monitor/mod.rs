@@ -24,6 +24,7 @@ use std::{
         },
     },
     path::Path,
+    time::{Duration, Instant},
 };
 
 use nix::{errno::Errno, unistd::setsid};
@@ -137,15 +138,32 @@ struct Monitor<'a> {
     undo_size: u64,
     /// Whether somebody says that the status has changed.
     look: bool,
-    buffer: Vec<u8>,
+    buffer: Buffer,
+    /// When it has long done what it needed much memory for; `None`: it has given that back.
+    settles: Option<Instant>,
     /// Held as long as this process lives: what others see of it.
     alive: Lock,
 }
 
 /// Bytes read at once.
 const CHUNK: usize = 64 << 10;
+/// After so long it has started what it was made for. A container that ends before does not wait for its memory.
+const SETTLED: Duration = Duration::from_secs(1);
 /// How much of a monitor's journal is its own: the rest is of one start of the container.
 const OWN_STEPS: usize = 1;
+
+/// Room for what is read at once, made when it is needed.
+#[derive(Default)]
+struct Buffer(Vec<u8>);
+
+impl Buffer {
+    fn bytes(&mut self) -> &mut [u8] {
+        if self.0.is_empty() {
+            self.0 = vec![0; CHUNK];
+        }
+        &mut self.0
+    }
+}
 
 impl<'a> Monitor<'a> {
     /// Takes its place in the container's volatile directory. The caller holds the container's lock.
@@ -170,7 +188,8 @@ impl<'a> Monitor<'a> {
             clients: Vec::new(),
             undo_size: 0,
             look: false,
-            buffer: vec![0; CHUNK],
+            buffer: Buffer::default(),
+            settles: Some(Instant::now() + SETTLED),
             alive,
         })
     }

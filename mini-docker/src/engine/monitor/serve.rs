@@ -14,7 +14,7 @@ use nix::{
 use process::sys;
 
 use super::{
-    Monitor, adopt,
+    Buffer, Monitor, adopt,
     client::{self, Client, Input, MOST_WAITING},
     frame::{self, INPUT, Kind},
     health::{self, Checker},
@@ -100,7 +100,8 @@ impl Monitor<'_> {
         let check = life.as_ref().and_then(|life| life.health.as_ref()).map(Checker::left);
         let names = life.as_ref().and_then(|life| life.network.deadline());
         let names = names.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-        let limit = [limit, patience, check, names].into_iter().flatten().min();
+        let settles = self.settles.map(|at| at.saturating_duration_since(Instant::now()));
+        let limit = [limit, patience, check, names, settles].into_iter().flatten().min();
         let ready = self.wait(life.as_deref(), limit)?;
         let mut buffer = std::mem::take(&mut self.buffer);
         let mut ended = false;
@@ -136,6 +137,10 @@ impl Monitor<'_> {
         }
         self.buffer = buffer;
         self.clients.retain(|client| !client.gone);
+        if self.settles.take_if(|at| *at <= Instant::now()).is_some() {
+            self.buffer = Buffer::default();
+            sys::trim_memory();
+        }
         Ok(ended)
     }
 
@@ -189,11 +194,11 @@ impl Monitor<'_> {
     }
 
     /// Moves one chunk of output to the log and to all who want it; false when there is nothing (more).
-    fn pump(&mut self, output: &mut (Option<File>, Stream), buffer: &mut [u8]) -> bool {
+    fn pump(&mut self, output: &mut (Option<File>, Stream), buffer: &mut Buffer) -> bool {
         let (Some(file), stream) = (&mut output.0, output.1) else {
             return false;
         };
-        let length = match file.read(buffer) {
+        let length = match file.read(buffer.bytes()) {
             Err(e) if e.kind() == io::ErrorKind::Interrupted => return true,
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => return false,
             // EIO: nobody has the terminal open any more.
@@ -204,18 +209,19 @@ impl Monitor<'_> {
             Ok(length) => length,
         };
         // A full disk must not stop the container; its log has a gap then.
-        let _ = self.log.write(stream, &buffer[..length]);
+        let bytes = &buffer.bytes()[..length];
+        let _ = self.log.write(stream, bytes);
         let kind = if stream == Stream::Stdout { Kind::Stdout } else { Kind::Stderr };
         for client in self.clients.iter_mut().filter(|client| client.wants(stream)) {
-            client.send(kind, &buffer[..length]);
+            client.send(kind, bytes);
         }
         true
     }
 
-    fn receive(&mut self, number: usize, mut input: Option<&mut Input>, buffer: &mut [u8]) {
+    fn receive(&mut self, number: usize, mut input: Option<&mut Input>, buffer: &mut Buffer) {
         let client = &mut self.clients[number];
-        match client.stream.read(buffer) {
-            Ok(length) if length > 0 => client.received.extend_from_slice(&buffer[..length]),
+        match client.stream.read(buffer.bytes()) {
+            Ok(length) if length > 0 => client.received.extend_from_slice(&buffer.bytes()[..length]),
             Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
                 return;
             }

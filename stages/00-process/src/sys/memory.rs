@@ -1,4 +1,4 @@
-//! Memory that processes share (mmap(2)).
+//! Memory that processes share (mmap(2)), and what this one does not need any more.
 
 use std::{
     os::fd::{AsRawFd, BorrowedFd},
@@ -44,6 +44,15 @@ impl Drop for SharedWord {
         // SAFETY: the mapping is this one's alone, and nobody has a reference into it any more.
         unsafe { libc::munmap(self.0.as_ptr().cast(), size_of::<AtomicU64>()) };
     }
+}
+
+/// Gives the kernel back what has been freed (malloc_trim(3)): for a process that has done most of its work and stays.
+pub fn trim_memory() {
+    // SAFETY: it takes whole pages from between what is allocated, and locks the allocator meanwhile.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::malloc_trim(0)
+    };
 }
 
 #[cfg(test)]

@@ -30,6 +30,8 @@ fn main() -> ExitCode {
                 memory: Some(32 << 20),
                 memory_swap: Some(32 << 20),
                 nano_cpus: Some(500_000_000),
+                // Before all others up to there, so that on a busy machine too it is the quota that holds it up.
+                cpu_shares: Some(262_144),
                 ..Limits::default()
             };
             let cgroup = Cgroup::new(&Path::new("/").join(&name), limits, &[]).map_err(|e| e.to_string())?;

@@ -137,12 +137,32 @@ fn a_terminal_is_the_containers_own() {
 }
 
 #[test]
-fn detached_it_belongs_to_the_containers_first_process() {
+fn detached_it_runs_on_and_its_end_is_told() {
     let engine = engine();
-    engine.run(&["exec", "-d", "c1", "sh", "-c", "echo $PPID >/parent; exec sleep 999"]).ok();
-    eventually("it runs", || engine.run(&["exec", "c1", "cat", "/parent"]).out.ends_with('\n'));
-    let parent = "for p in /proc/[0-9]*; do grep -q '^sleep.999' $p/cmdline && grep PPid $p/status; done; true";
-    assert_eq!(engine.run(&["exec", "c1", "sh", "-c", parent]).ok(), "PPid:\t1\n");
+    for options in [&["-d"][..], &["-d", "-t"]] {
+        let events = || engine.run(&["events", "--since", "0", "--until", "0s", "-f", "event=exec_die"]).ok();
+        let told = events().lines().count();
+        engine.run(&[&["exec"], options, &["c1", "sh", "-c", "mkfifo /end; echo x >/end; exit 3"]].concat()).ok();
+        assert_eq!(events().lines().count(), told);
+        eventually("it runs", || engine.run(&["exec", "c1", "cat", "/end"]).out == "x\n");
+        eventually("its end is told", || events().lines().nth(told).is_some_and(|line| line.contains("exitCode=3")));
+        engine.run(&["exec", "c1", "rm", "/end"]).ok();
+    }
+    let refused = engine.run(&["exec", "-d", "c1", "nothing"]).refused(127);
+    assert!(refused.contains("nothing"), "{refused}");
+    // Whoever looks after it may be killed: then it runs on, and its container ends all the same.
+    engine.run(&["exec", "-d", "c1", "sleep", "999"]).ok();
+    let pid = fs::read_dir("/proc").unwrap().flatten().find_map(|entry| {
+        let line = fs::read(entry.path().join("cmdline")).ok()?;
+        (line == b"sleep\x00999\x00").then(|| entry.path()).filter(|path| {
+            fs::read_to_string(path.join("mountinfo")).is_ok_and(|info| info.contains(engine.root().to_str().unwrap()))
+        })
+    });
+    let status = fs::read_to_string(pid.unwrap().join("status")).unwrap();
+    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:\t")).unwrap();
+    kill(Pid::from_raw(parent.parse().unwrap()), Signal::SIGKILL).unwrap();
+    assert!(engine.run(&["top", "c1"]).ok().contains("sleep 999"));
+    engine.run(&["rm", "-f", "c1"]).ok();
 }
 
 #[test]

@@ -1,8 +1,12 @@
-//! Further processes in a running container. No monitor has a part in it: the command that runs one is its parent.
+//! Further processes in a running container. No monitor has a part in it: the command that runs one is its parent, or a
+//! process that it leaves behind.
 
 use std::{
     io,
-    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    os::{
+        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+        unix::net::UnixStream,
+    },
 };
 
 use nix::{
@@ -22,6 +26,7 @@ use super::{
     container::{Config, Container, State},
     error::{Error, Kind, Result},
     lifecycle::first_process,
+    monitor::{self, frame},
     store::random_id,
 };
 use crate::runtime::{self, ProcessSpec, Running};
@@ -76,32 +81,17 @@ impl Executed {
         poll(&mut [PollFd::new(self.pidfd(), PollFlags::POLLIN)], PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
     }
 
-    /// Leaves a process with a terminal to itself: a process of our own holds the terminal, and reads what it writes,
-    /// as long as somebody inside has it open. The caller has one thread.
-    fn leave(self) -> Result<()> {
-        let Some(terminal) = self.stdout else { return Ok(()) };
-        let failed = |e: Errno| Error::system("leave the process alone", &e.into());
-        let (detached, ours) = pipe2(OFlag::O_CLOEXEC).map_err(failed)?;
-        match sys::fork().map_err(failed)? {
-            Cloned::Parent(..) => {
-                drop(ours);
-                // Until it is in a session of its own, the end of this one hangs up on it too.
-                let _ = read(&detached, &mut [0]);
-                Ok(())
-            }
-            Cloned::Child => {
-                let _ = super::monitor::detach(&[terminal.as_raw_fd()]);
-                let mut buffer = [0; 4096];
-                loop {
-                    let mut ready = [PollFd::new(terminal.as_fd(), PollFlags::POLLIN)];
-                    let polled = poll(&mut ready, PollTimeout::NONE);
-                    match polled.and_then(|_| read(&terminal, &mut buffer)) {
-                        Err(Errno::EINTR | Errno::EAGAIN) => {}
-                        Ok(length) if length > 0 => {}
-                        // EIO: nobody has it open any more.
-                        _ => sys::exit_now(0),
-                    }
-                }
+    /// Reads what a terminal shows, and forgets it, as long as somebody inside has it open.
+    fn drain(&self) {
+        let Some(terminal) = &self.stdout else { return };
+        let mut buffer = [0; 4096];
+        loop {
+            let polled = poll(&mut [PollFd::new(terminal.as_fd(), PollFlags::POLLIN)], PollTimeout::NONE);
+            match polled.and_then(|_| read(terminal, &mut buffer)) {
+                Err(Errno::EINTR | Errno::EAGAIN) => {}
+                Ok(length) if length > 0 => {}
+                // EIO: nobody has it open any more.
+                _ => return,
             }
         }
     }
@@ -124,7 +114,7 @@ impl Engine {
         let mut streams = Executed::streams(request).map_err(failed)?;
         let stdio = std::mem::take(&mut streams.theirs);
         let id = random_id()?;
-        let mut child = self.exec_with(container, request, &id, stdio, false)?;
+        let mut child = self.exec_with(container, request, &id, stdio)?;
         if let Some(terminal) = child.take_descriptor(process::TERMINAL) {
             let copy = terminal.try_clone().map_err(|e| Error::system("copy the terminal", &e))?;
             (streams.stdin, streams.stdout) = (Some(terminal), Some(copy));
@@ -136,35 +126,55 @@ impl Engine {
         Ok(Executed { child, id, stdin, stdout, stderr })
     }
 
-    /// Starts a process in a running container and leaves it there, with /dev/null for its streams.
+    /// Starts a process in a running container and leaves it there, with /dev/null or a terminal that nobody sees.
     ///
-    /// Process 1 of the container inherits it: it ends with the container at the latest, whatever becomes of the caller.
-    /// One with a terminal is the caller's child instead, and a process of ours holds the terminal.
+    /// A process of ours stays with it, to say how it ended. If that is killed nobody says so, and it runs on: it ends with
+    /// the container at the latest. The caller has one thread.
     pub fn exec_detached(&self, container: &Container, request: &Exec) -> Result<()> {
+        let failed = |e: io::Error| Error::system("leave the process alone", &e);
+        let (ours, theirs) = UnixStream::pair().map_err(failed)?;
+        match sys::fork().map_err(|e| failed(e.into()))? {
+            Cloned::Parent(..) => {
+                drop(theirs);
+                monitor::await_start(&ours).map_err(failed)?.map(drop)
+            }
+            Cloned::Child => {
+                drop(ours);
+                let _ = monitor::detach(&[theirs.as_raw_fd()]);
+                match self.exec_unseen(container, request) {
+                    Err(e) => monitor::tell_failure(&theirs, &e),
+                    Ok(executed) => {
+                        // Whoever asked may have gone; the process runs all the same.
+                        let _ = frame::write(&theirs, frame::Kind::Ready, &[]);
+                        drop(theirs);
+                        sys::trim_memory();
+                        executed.drain();
+                        let _ = self.await_executed(&container.config, &executed);
+                    }
+                }
+                sys::exit_now(0)
+            }
+        }
+    }
+
+    fn exec_unseen(&self, container: &Container, request: &Exec) -> Result<Executed> {
         if request.tty {
-            return self.exec(container, request)?.leave();
+            return self.exec(container, request);
         }
         let null = || open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()).map(Some);
         let streams = (|| Ok([null()?, null()?, null()?]))();
         let streams = streams.map_err(|e: Errno| Error::system("open /dev/null", &e.into()))?;
-        let child = self.exec_with(container, request, &random_id()?, streams, true)?;
-        // The one between, which ends at once.
-        sys::wait_exit(child.pidfd.as_fd()).map(drop).map_err(|e| Error::system("wait for the process", &e.into()))
+        let id = random_id()?;
+        let child = self.exec_with(container, request, &id, streams)?;
+        Ok(Executed { child, id, stdin: None, stdout: None, stderr: None })
     }
 
-    fn exec_with(
-        &self,
-        container: &Container,
-        request: &Exec,
-        id: &str,
-        stdio: [Option<OwnedFd>; 3],
-        orphan: bool,
-    ) -> Result<Child> {
+    fn exec_with(&self, container: &Container, request: &Exec, id: &str, stdio: [Option<OwnedFd>; 3]) -> Result<Child> {
         let running = self.running(container)?;
-        let spec = exec_spec(container, request)?;
+        let spec = exec_spec(self, container, request)?;
         self.emit_exec(&container.config, id, &request.command);
         let mut host = Host::new(Journal::in_memory());
-        let child = runtime::exec(&spec, &running, stdio, orphan, &mut host);
+        let child = runtime::exec(&spec, &running, stdio, &mut host);
         child.map_err(|e| match (process::stage::exit_code(&e), e.errno) {
             (_, Errno::ESRCH) if e.primitive == "join" => not_running(container),
             (127, _) => Error::new(Kind::CommandNotFound, e.to_string()),
@@ -181,10 +191,25 @@ impl Engine {
         Ok(code)
     }
 
-    /// As [`Executed::leave`], for a process in a container, by the user's keys.
-    pub fn leave_executed(&self, config: &Config, process: Executed) -> Result<()> {
+    /// Leaves a process in a container alone, by the user's keys. The caller has one thread, and ends then.
+    pub fn leave_executed(&self, config: &Config, process: &Executed) -> Result<()> {
         self.emit_container(config, "exec_detach", &[("execID", &process.id)]);
-        process.leave()
+        let failed = |e: Errno| Error::system("leave the process alone", &e.into());
+        let Some(terminal) = &process.stdout else { return Ok(()) };
+        let (detached, ours) = pipe2(OFlag::O_CLOEXEC).map_err(failed)?;
+        match sys::fork().map_err(failed)? {
+            Cloned::Parent(..) => {
+                drop(ours);
+                // Until it is in a session of its own, the end of this one hangs up on it too.
+                let _ = read(&detached, &mut [0]);
+                Ok(())
+            }
+            Cloned::Child => {
+                let _ = monitor::detach(&[terminal.as_raw_fd()]);
+                process.drain();
+                sys::exit_now(0)
+            }
+        }
     }
 
     /// The container for the runtime to join.
@@ -230,12 +255,12 @@ impl Executed {
 }
 
 /// The container's own process with the request's wishes over it.
-fn exec_spec(container: &Container, request: &Exec) -> Result<ProcessSpec> {
+fn exec_spec(engine: &Engine, container: &Container, request: &Exec) -> Result<ProcessSpec> {
     let strings = request.command.iter().chain(&request.env).chain(&request.working_dir).chain(&request.user);
     if strings.into_iter().any(|text| text.contains('\0')) {
         return Err(Error::invalid("an argument has a null byte in it, which the kernel cannot take"));
     }
-    let mut spec = Engine::process_spec(container)?;
+    let mut spec = engine.process_spec(container)?;
     spec.arguments.clone_from(&request.command);
     if request.tty && !spec.environment.iter().any(|variable| variable.starts_with("TERM=")) {
         spec.environment.push("TERM=xterm".to_owned());

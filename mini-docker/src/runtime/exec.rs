@@ -27,23 +27,15 @@ pub struct Running {
 }
 
 /// Starts a process in a running container; the caller is its parent and reaps it. `stdio` is not used with a terminal,
-/// whose controlling end the child carries. With `orphan` the child ends at once, and the program is left to the
-/// container's process 1: it neither needs the caller nor can keep the container's end waiting for one that does not
-/// reap it.
+/// whose controlling end the child carries.
 ///
 /// The caller stays in its own namespaces; it has one thread, and nobody may trace it from here on
 /// (`PR_SET_DUMPABLE` of prctl(2)).
 ///
 /// # Errors
 /// ESRCH where the container has ended.
-pub fn exec(
-    spec: &ProcessSpec,
-    running: &Running,
-    stdio: [Option<OwnedFd>; 3],
-    orphan: bool,
-    host: &mut Host,
-) -> Result<Child> {
-    enter(spec, running, stdio, orphan, host).map_err(|e| {
+pub fn exec(spec: &ProcessSpec, running: &Running, stdio: [Option<OwnedFd>; 3], host: &mut Host) -> Result<Child> {
+    enter(spec, running, stdio, host).map_err(|e| {
         // Whatever failed: with the first process went the namespaces and the cgroup.
         if has_ended(running.pidfd.as_fd()) {
             return Error::new("join", "join the container", Errno::ESRCH).hint("it has just ended");
@@ -52,13 +44,7 @@ pub fn exec(
     })
 }
 
-fn enter(
-    spec: &ProcessSpec,
-    running: &Running,
-    stdio: [Option<OwnedFd>; 3],
-    orphan: bool,
-    host: &mut Host,
-) -> Result<Child> {
+fn enter(spec: &ProcessSpec, running: &Running, stdio: [Option<OwnedFd>; 3], host: &mut Host) -> Result<Child> {
     let failed = |doing: &'static str| move |e: std::io::Error| Error::from_io("join", doing, &e);
     // What the container has mounted over its files counts too; they are only read, and only within this root.
     let root = fs::File::open(format!("/proc/{}/root", running.pid)).map_err(failed("open the container's root"))?;
@@ -74,7 +60,7 @@ fn enter(
         Box::new(Cgroup::existing(&running.cgroup)?),
         Box::new(Join::all(running.pid, pidfd)),
     ]);
-    let mut process = Process { orphan, ..Process::new(program(spec, &user, stdio)?) };
+    let mut process = Process::new(program(spec, &user, stdio)?);
     process.primitives = process_list(spec, user.ids, Place::Later)?;
     spawn(&mut container, &mut process, host)
 }

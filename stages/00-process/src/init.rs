@@ -46,21 +46,6 @@ pub(crate) fn run(program: &Program, inside: &Inside) -> ! {
     }
 }
 
-/// Starts the program and ends, so that process 1 of the pid namespace inherits it. Allocates nothing.
-pub(crate) fn leave(program: &Program, inside: &Inside) -> ! {
-    match sys::clone_child() {
-        Ok(Cloned::Child) => {
-            inside.fail(program.become_it(inside));
-            sys::exit_now(127)
-        }
-        Ok(Cloned::Parent(..)) => sys::exit_now(0),
-        Err(errno) => {
-            inside.fail(errno);
-            sys::exit_now(127)
-        }
-    }
-}
-
 // ANCHOR: init
 fn look_after(program: Pid) -> ! {
     loop {

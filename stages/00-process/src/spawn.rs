@@ -46,15 +46,12 @@ pub struct Process {
     pub init: bool,
     /// Kills the process when its parent dies: for containers that nobody could find again.
     pub die_with_parent: bool,
-    /// Makes the program a child's child, whose parent leaves it at once: in a joined pid namespace it is process 1's to
-    /// reap then, instead of a process's outside that may end before it.
-    pub orphan: bool,
 }
 
 impl Process {
     /// A process that is nothing but `program`.
     pub fn new(program: Program) -> Self {
-        Self { primitives: Vec::new(), program, init: false, die_with_parent: false, orphan: false }
+        Self { primitives: Vec::new(), program, init: false, die_with_parent: false }
     }
 }
 
@@ -229,9 +226,6 @@ fn child(container: &Container, process: &Process, channel: &Channel, root: Opti
     }
     if process.init {
         init::run(&process.program, &inside);
-    }
-    if process.orphan {
-        init::leave(&process.program, &inside);
     }
     let errno = process.program.become_it(&inside);
     inside.fail(errno);

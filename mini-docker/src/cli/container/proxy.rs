@@ -105,7 +105,7 @@ impl Proxy<'_> {
                 }
             }
             if self.left {
-                self.engine.leave_executed(self.config, self.process)?;
+                self.engine.leave_executed(self.config, &self.process)?;
                 // Docker's words.
                 return Err(Error::conflict("read escape sequence"));
             }

@@ -80,26 +80,38 @@ pub fn launch(engine: &Engine, container: &Container, lock: Lock, options: Optio
         }
         Cloned::Parent(..) => {
             drop(theirs);
-            let (mut explanation, mut warnings) = (String::new(), Vec::new());
-            loop {
-                match frame::read(&ours).map_err(failed)? {
-                    Some((frame::Kind::Explain, text)) => explanation = String::from_utf8_lossy(&text).into_owned(),
-                    Some((frame::Kind::Warning, text)) => warnings.push(String::from_utf8_lossy(&text).into_owned()),
-                    Some((frame::Kind::Ready, _)) => {
-                        return Ok(Started { line: ours, explanation, warnings });
-                    }
-                    Some((frame::Kind::Failed, json)) => {
-                        let unreadable = |e: serde_json::Error| failed(e.into());
-                        return Err(serde_json::from_slice(&json).map_err(unreadable)?);
-                    }
-                    Some(_) => {}
-                    None => {
-                        return Err(failed(io::Error::other("it ended before the program ran")));
-                    }
-                }
-            }
+            let said = await_start(&ours).map_err(failed)??;
+            Ok(Started { line: ours, explanation: said.explanation, warnings: said.warnings })
         }
     }
+}
+
+/// What a process that was forked to start a program says before it runs.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    explanation: String,
+    warnings: Vec<String>,
+}
+
+/// What a process that was forked to start a program says of it, or why the program does not run.
+pub(super) fn await_start(line: &UnixStream) -> io::Result<Result<Said>> {
+    let mut said = Said::default();
+    loop {
+        match frame::read(line)? {
+            Some((frame::Kind::Explain, text)) => said.explanation = String::from_utf8_lossy(&text).into_owned(),
+            Some((frame::Kind::Warning, text)) => said.warnings.push(String::from_utf8_lossy(&text).into_owned()),
+            Some((frame::Kind::Ready, _)) => return Ok(Ok(said)),
+            Some((frame::Kind::Failed, json)) => return Ok(Err(serde_json::from_slice(&json)?)),
+            Some(_) => {}
+            None => return Err(io::Error::other("it ended before the program ran")),
+        }
+    }
+}
+
+/// The other side of [`await_start`], where the program does not run. Whoever asked may have gone.
+pub(super) fn tell_failure(line: &UnixStream, error: &Error) {
+    let json = serde_json::to_vec(error).unwrap_or_default();
+    let _ = frame::write(line, frame::Kind::Failed, &json);
 }
 
 /// The monitor's life. Nobody sees what it prints; what it has to say goes over the line or into the status.
@@ -114,9 +126,7 @@ fn main(engine: &Engine, container: &Container, lock: Lock, line: UnixStream, op
             i32::from(monitor.run(Some(first)).is_err())
         }
         Err(e) => {
-            let json = serde_json::to_vec(&e).unwrap_or_default();
-            // The one who started it may have gone; then nobody wants to know.
-            let _ = frame::write(&line, frame::Kind::Failed, &json);
+            tell_failure(&line, &e);
             1
         }
     }

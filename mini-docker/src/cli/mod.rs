@@ -292,7 +292,7 @@ pub fn main() -> ExitCode {
     };
     let code = outcome.unwrap_or_else(|e| {
         complain(&e);
-        if runs { e.run_exit_code() } else { 1 }
+        if runs { e.run_exit_code() } else { e.exit_code() }
     });
     debug.end(code);
     code.into()

@@ -64,6 +64,17 @@ impl End<'_> {
         }
     }
 
+    /// The directory that it would be in is not there.
+    fn nowhere(&self) -> Error {
+        let above = Path::new(self.path).parent().unwrap_or(Path::new("/")).display();
+        match (self.tree, self.shown.split_once(':')) {
+            (Tree::Container(_), Some((name, _))) => {
+                Error::not_found(format!("could not find the file {above} in container {name}"))
+            }
+            _ => Error::not_found(format!("invalid output path: directory \"{above}\" does not exist")),
+        }
+    }
+
     fn not_a_directory(&self) -> Error {
         Error::invalid(format!("{}: not a directory", self.shown))
     }
@@ -88,9 +99,7 @@ impl End<'_> {
     /// Where it goes to, and by which name: empty for the directory itself.
     fn target(&self, source_is_directory: bool, name: OsString) -> Result<(Spot, OsString)> {
         let spot = self.tree.find(Path::new(self.path), true).map_err(|errno| match errno {
-            Errno::ENOENT => {
-                Error::not_found(format!("no such directory: the parent of {} does not exist", self.shown))
-            }
+            Errno::ENOENT => self.nowhere(),
             errno => self.failed(errno),
         })?;
         if spot.read_only {
@@ -182,7 +191,8 @@ fn beside(tree: &Tree, act: impl FnOnce() -> Result<u64>) -> Result<u64> {
 /// Writes an archive of `from`.
 pub fn copy_out(from: &End, writer: impl Write, how: How) -> Result<()> {
     let source = from.source(how)?;
-    let name = from.name();
+    // What a link leads to has its own name, as with Docker.
+    let name = if how.follow && !from.is_contents() { source.name.clone() } else { from.name() };
     let name = if name.is_empty() { OsStr::new(".") } else { &name };
     beside(from.tree, || pack(&source, name, writer).map(|()| 0)).map(drop)
 }
@@ -190,16 +200,16 @@ pub fn copy_out(from: &End, writer: impl Write, how: How) -> Result<()> {
 /// Unpacks an archive into the directory `to`.
 pub fn copy_in(reader: impl Read, to: &End, how: How) -> Result<u64> {
     let spot = to.tree.find(Path::new(to.path), true).map_err(|errno| to.failed(errno))?;
-    match spot.found {
-        None => Err(to.missing()),
-        Some(_) if !spot.is_directory() => {
-            Err(Error::invalid(format!("destination {} must be a directory to unpack an archive into", to.shown)))
-        }
-        Some(_) if spot.read_only => {
-            Err(Error::invalid(format!("{}: the container's rootfs or volume is marked read-only", to.shown)))
-        }
-        Some(_) => beside(to.tree, || unpack(reader, &spot, to, How { archive: true, ..how })),
+    if spot.found.is_none() {
+        return Err(to.missing());
     }
+    if !spot.is_directory() {
+        return Err(Error::invalid(format!("destination \"{}\" must be a directory", to.shown)));
+    }
+    if spot.read_only {
+        return Err(Error::invalid(format!("{}: the container's rootfs or volume is marked read-only", to.shown)));
+    }
+    beside(to.tree, || unpack(reader, &spot, to, How { archive: true, ..how }))
 }
 
 fn pack(source: &Spot, name: &OsStr, writer: impl Write) -> Result<()> {

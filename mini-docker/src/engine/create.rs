@@ -60,7 +60,7 @@ pub struct Request {
     /// Whether it goes when it ends.
     pub auto_remove: bool,
     /// Over the image's.
-    pub stop_signal: Option<i32>,
+    pub stop_signal: Option<String>,
     /// Seconds.
     pub stop_timeout: Option<i64>,
     /// Over the image's.
@@ -295,11 +295,7 @@ pub(super) fn configure(id: &str, request: &Request, image: &Image) -> Result<Co
     let working_dir = request.working_dir.clone().unwrap_or_else(|| defaults.working_dir.clone());
     let mut labels = defaults.labels.clone().unwrap_or_default();
     labels.extend(request.labels.clone());
-    let stop_signal = match (request.stop_signal, defaults.stop_signal.as_str()) {
-        (Some(signal), _) => signal,
-        (None, "") => libc::SIGTERM,
-        (None, name) => super::signal::parse(name)?,
-    };
+    let stop_signal = request.stop_signal.as_ref().or(Some(&defaults.stop_signal).filter(|name| !name.is_empty()));
     let config = Config {
         id: id.to_owned(),
         name: String::new(),
@@ -318,7 +314,8 @@ pub(super) fn configure(id: &str, request: &Request, image: &Image) -> Result<Co
         stdin_once: request.stdin_once,
         init: request.init,
         auto_remove: request.auto_remove,
-        stop_signal,
+        stop_signal: stop_signal.map_or(Ok(libc::SIGTERM), |name| super::signal::parse(name))?,
+        stop_signal_text: stop_signal.cloned(),
         stop_timeout: request.stop_timeout.unwrap_or(STOP_TIMEOUT),
         labels,
         annotations: request.annotations.clone(),

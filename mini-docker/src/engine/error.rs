@@ -11,6 +11,8 @@ pub enum Kind {
     Conflict,
     /// The request makes no sense.
     Invalid,
+    /// The same of what Docker's command line refuses by itself.
+    Usage,
     /// A registry does not let us.
     Denied,
     /// The machine said no.
@@ -86,6 +88,18 @@ impl Error {
             _ => "",
         };
         Self::new(Kind::System, format!("{doing}: {cause}{hint}"))
+    }
+
+    /// The same error, as a mistake on the command line.
+    #[must_use]
+    pub fn usage(self) -> Self {
+        let kind = if self.kind == Kind::Invalid { Kind::Usage } else { self.kind };
+        Self { kind, ..self }
+    }
+
+    /// The exit code of other commands than `run` for this error.
+    pub fn exit_code(&self) -> u8 {
+        if self.kind == Kind::Usage { 125 } else { 1 }
     }
 
     /// The exit code of `run` for this error, as Docker's.

@@ -129,7 +129,7 @@ fn own(config: &Config) -> Value {
         "WorkingDir": config.working_dir,
         "Entrypoint": or_null(&config.entrypoint),
         "Labels": config.labels,
-        "StopSignal": super::signal::name(config.stop_signal),
+        "StopSignal": config.stop_signal_text.clone().unwrap_or_else(|| super::signal::name(config.stop_signal)),
         "StopTimeout": config.stop_timeout,
     })
 }

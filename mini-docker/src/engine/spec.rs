@@ -34,7 +34,7 @@ impl Engine {
             hostname: config.hostname.clone(),
             domain_name: config.network.domainname.clone(),
             network: self.join_networks(container)?,
-            process: Self::process_spec(container)?,
+            process: self.process_spec(container)?,
             init: config.init,
             cgroup: self.cgroup_path(config),
             no_devices: !meets_devices && !config.rights.privileged,
@@ -51,11 +51,14 @@ impl Engine {
     }
 
     /// The container's first process, and what each other one of it begins with.
-    pub(super) fn process_spec(container: &Container) -> Result<ProcessSpec> {
+    pub(super) fn process_spec(&self, container: &Container) -> Result<ProcessSpec> {
         let config = &container.config;
+        // What is said of neighbours comes first: the container's own variables are over it.
+        let mut environment = if config.network.links.is_empty() { Vec::new() } else { self.link_variables(config)? };
+        super::create::override_variables(&mut environment, &config.environment());
         Ok(ProcessSpec {
             arguments: config.entrypoint.iter().chain(&config.command).cloned().collect(),
-            environment: config.environment(),
+            environment,
             working_dir: config.working_dir.clone(),
             user: config.user.clone(),
             terminal: config.tty,

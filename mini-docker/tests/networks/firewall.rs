@@ -13,7 +13,8 @@ use tests::{
 use crate::{engine, start};
 
 /// Has nft(8) do something on a machine, and returns what it says.
-pub(crate) fn nft(machine: &Machine, script: &'static str) -> String {
+pub(crate) fn nft(machine: &Machine, script: impl Into<String>) -> String {
+    let script = script.into();
     machine.run(move || {
         let mut command = Command::new("nft");
         command.args(["-f", "-"]);
@@ -114,12 +115,36 @@ fn all_rules_flushed_are_mended_by_the_next_command_and_by_network_reload() {
     world.run(&["network", "create", "blue"]);
     world.server("web", "8080:80");
     world.works("192.0.2.1:8080", "web");
-    for command in [&["ps"][..], &["network", "reload"], &["run", "--rm", "bb", "true"]] {
+    let alone = ["run", "--rm", "--network", "none", "bb", "true"];
+    for command in [&["ps"][..], &["network", "reload"], &["run", "--rm", "bb", "true"], &alone] {
         nft(&world.host, "flush ruleset");
         assert!(world.outside.read_from("192.0.2.1:8080").is_err(), "nothing leads there");
         world.run(command);
         world.works("192.0.2.1:8080", "web");
     }
     assert_eq!(nft(&world.host, "list tables").lines().count(), 1);
+    world.end();
+}
+
+#[test]
+fn a_table_of_an_older_program_is_replaced() {
+    let world = World::new();
+    world.run(&["network", "create", "blue"]);
+    world.server("web", "8080:80");
+    let table = format!("inet mini-docker-{}", crate::walls::table_key(&world.engine));
+    let older = [
+        // One without a layout, whose sets have other keys, and one of another layout.
+        format!(
+            "delete table {table}; table {table} {{ set bridges {{ type ipv4_addr; }}; chain forward {{ type filter hook forward priority 0; policy drop; }}; }}"
+        ),
+        format!("delete table {table}; table {table} {{ comment \"layout 0\"; }}"),
+    ];
+    for (number, older) in older.into_iter().enumerate() {
+        nft(&world.host, older);
+        assert!(world.outside.read_from("192.0.2.1:8080").is_err(), "nothing leads there");
+        world.server(&format!("next{number}"), &format!("{}:80", 8081 + number));
+        world.works("192.0.2.1:8080", "web");
+        world.works(&format!("192.0.2.1:{}", 8081 + number), &format!("next{number}"));
+    }
     world.end();
 }

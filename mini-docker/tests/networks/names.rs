@@ -72,6 +72,67 @@ fn networks_that_are_no_bridge() {
 }
 
 #[test]
+fn files_of_etc_are_as_docker_makes_them() {
+    let engine = engine();
+    let run = |options: &[&str], script: &str| {
+        engine.run(&[&["run", "--rm"], options, &["bb", "sh", "-c", script]].concat()).ok()
+    };
+    engine.run(&["network", "create", "blue"]).ok();
+    for network in ["bridge", "blue", "none"] {
+        let hosts = run(&["--network", network], "cat /etc/hosts");
+        let local = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\nfe00::0\tip6-localnet\n\
+            ff00::0\tip6-mcastprefix\nff02::1\tip6-allnodes\nff02::2\tip6-allrouters\n";
+        assert!(hosts.starts_with(local), "{network}: {hosts}");
+        let own = hosts.lines().count() - local.lines().count();
+        assert_eq!(own, usize::from(network != "none"), "{network}: {hosts}");
+    }
+    let options = ["--dns-search", "a", "--dns-search", "b", "--dns", "9.9.9.9", "--dns-option", "timeout:1"];
+    let conf = "search a b\nnameserver 9.9.9.9\noptions timeout:1\n";
+    assert_eq!(run(&options, "cat /etc/resolv.conf"), conf);
+    assert_eq!(run(&[&options[..], &["--network", "none"]].concat(), "cat /etc/resolv.conf"), conf);
+    let conf = "search a b\nnameserver 127.0.0.11\noptions timeout:1 ndots:0\n";
+    assert_eq!(run(&[&options[..], &["--network", "blue"]].concat(), "cat /etc/resolv.conf"), conf);
+    // The host's address has a name everywhere, also where it cannot be reached.
+    let gateway = engine.run(&["network", "inspect", "-f", "{{(index .IPAM.Config 0).Gateway}}", "bridge"]).ok();
+    for (network, address) in [("none", gateway.trim()), ("host", "127.0.0.1")] {
+        let line = run(&["--network", network, "--add-host", "up:host-gateway"], "grep up$ /etc/hosts");
+        assert_eq!(line, format!("{address}\tup\n"));
+    }
+    let write = "for file in hosts hostname resolv.conf; do echo >>/etc/$file && echo $file; done 2>/dev/null; true";
+    assert_eq!(run(&[], write), "hosts\nhostname\nresolv.conf\n");
+    assert_eq!(run(&["--read-only"], write), "");
+    engine.run(&["network", "rm", "blue"]).ok();
+}
+
+#[test]
+fn links_are_described_as_docker_does() {
+    let engine = engine();
+    engine.run(&["network", "create", "blue"]).ok();
+    for network in ["bridge", "blue"] {
+        let all = ["--network", network, "--hostname", "box", "-e", "A=b c", "--expose", "90/udp", "--expose", "80"];
+        server(&engine, &format!("web-{network}"), &all);
+    }
+    let ask = |network: &str| {
+        let link = format!("web-{network}:d-b");
+        let script = "grep d-b /etc/hosts; env | grep ^D_B | sort";
+        engine
+            .run(&["run", "--rm", "--name", "me", "--network", network, "--link", &link, "bb", "sh", "-c", script])
+            .ok()
+    };
+    let ip = address(&engine, "web-bridge", "bridge");
+    let expected = format!(
+        "{ip}\td-b box web-bridge\nD_B_ENV_A=b c\nD_B_NAME=/me/d-b\nD_B_PORT=tcp://{ip}:80\n\
+        D_B_PORT_80_TCP=tcp://{ip}:80\nD_B_PORT_80_TCP_ADDR={ip}\nD_B_PORT_80_TCP_PORT=80\nD_B_PORT_80_TCP_PROTO=tcp\n\
+        D_B_PORT_90_UDP=udp://{ip}:90\nD_B_PORT_90_UDP_ADDR={ip}\nD_B_PORT_90_UDP_PORT=90\nD_B_PORT_90_UDP_PROTO=udp\n"
+    );
+    assert_eq!(ask("bridge"), expected);
+    // There the resolver alone knows.
+    assert_eq!(ask("blue"), "");
+    engine.run(&["rm", "-f", "web-blue", "web-bridge"]).ok();
+    engine.run(&["network", "rm", "blue"]).ok();
+}
+
+#[test]
 fn containers_find_each_other_by_name() {
     let engine = engine();
     engine.run(&["network", "create", "blue"]).ok();

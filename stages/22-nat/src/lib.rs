@@ -22,6 +22,10 @@ use process::{
 /// The default name of the table.
 pub const TABLE: &str = "mini-docker";
 
+/// The table's comment, with the number of its layout: chains, rules and sets of this stage and of the ports'. Whoever changes
+/// one of them raises it, so that a table of an older program is not taken for ours.
+pub const LAYOUT: &str = "layout 1";
+
 const NAME: (Type, u8) = (Type::Interface, 16);
 const SETS: [(&str, &[(Type, u8)]); 5] = [
     // All bridges.
@@ -126,7 +130,7 @@ fn table(name: &str) -> Transaction {
     const FILTER: i32 = 0;
     const SOURCE_NAT: i32 = 100;
     let mut table = Transaction::new(name);
-    table.table();
+    table.table_with_comment(LAYOUT);
     for (name, key) in SETS {
         table.set(&Set { name, key, ranges: false, data: &[] });
     }
@@ -202,6 +206,21 @@ fn write(host: &mut Host, path: &str, value: &str) -> Result<()> {
     let errno = |e: io::Error| e.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
     let written = host.act(|| format!("write({path:?}, {value:?})"), || fs::write(path, value).map_err(errno));
     written.map_err(|error| error.hint("the host must forward packets: set it yourself (sysctl(8))"))
+}
+
+/// What the table says of itself: [`LAYOUT`], or something else where an older program has made it. `None`: there is none.
+pub fn layout(socket: &Socket, table: &str) -> Result<Option<String>, Refusal> {
+    netlink::nftables::table_comment(socket, table)
+}
+
+/// Removes the table with all that is in it. Nothing there is success.
+pub fn remove_table(table: &str) -> Result<(), Refusal> {
+    let mut transaction = Transaction::new(table);
+    transaction.delete_table();
+    match transaction.commit(&Socket::netfilter()?) {
+        Err(refusal) if refusal.errno == Errno::ENOENT => Ok(()),
+        removed => removed,
+    }
 }
 
 /// Removes the network of `bridge` from the table, which stays. Nothing there is success.

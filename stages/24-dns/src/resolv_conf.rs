@@ -1,8 +1,7 @@
 //! resolv.conf(5): the host's, to know whom to ask, and the container's, to be asked.
 
 use std::{
-    fmt::{self, Write as _},
-    fs, io,
+    fmt, fs, io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6},
     path::Path,
 };
@@ -93,16 +92,11 @@ pub fn server(text: &str) -> Option<SocketAddr> {
 impl fmt::Display for ResolvConf {
     /// The text of the file. Ports have no place in it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for server in &self.servers {
-            writeln!(f, "nameserver {}", server.ip())?;
-        }
-        for (keyword, words) in [("search", &self.search), ("options", &self.options)] {
-            if !words.is_empty() {
-                f.write_str(keyword)?;
-                words.iter().try_for_each(|word| write!(f, " {word}"))?;
-                f.write_char('\n')?;
-            }
-        }
-        Ok(())
+        let line = |f: &mut fmt::Formatter<'_>, keyword: &str, words: &[String]| {
+            if words.is_empty() { Ok(()) } else { writeln!(f, "{keyword} {}", words.join(" ")) }
+        };
+        line(f, "search", &self.search)?;
+        self.servers.iter().try_for_each(|server| writeln!(f, "nameserver {}", server.ip()))?;
+        line(f, "options", &self.options)
     }
 }

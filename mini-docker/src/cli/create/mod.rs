@@ -84,7 +84,7 @@ impl Flags {
         if let Some(label) =
             labels.iter().chain(&self.annotation).find(|label| label.is_empty() || label.starts_with('='))
         {
-            return Err(Error::invalid(format!("invalid label '{label}': empty name")));
+            return Err(Error::invalid(format!("invalid label '{label}': empty name")).usage());
         }
         let label = |text: &String| {
             let (key, value) = text.split_once('=').unwrap_or((text, ""));
@@ -99,13 +99,17 @@ impl Flags {
             annotations: self.annotation.iter().map(label).collect(),
             ..Request::default()
         };
-        self.process.fill(&mut request)?;
-        self.network.fill(&mut request)?;
         self.storage.fill(&mut request)?;
-        self.rights.fill(&mut request)?;
-        self.namespaces.fill(&mut request)?;
         self.supervision.fill(&mut request)?;
-        self.resources.fill(&mut request)?;
+        // What is wrong there is for Docker's daemon to say, and here for its command line.
+        let parts = [
+            self.process.fill(&mut request),
+            self.network.fill(&mut request),
+            self.rights.fill(&mut request),
+            self.namespaces.fill(&mut request),
+            self.resources.fill(&mut request),
+        ];
+        parts.into_iter().collect::<Result<()>>().map_err(Error::usage)?;
         self.version1.fill(&mut request)?;
         Ok(request)
     }

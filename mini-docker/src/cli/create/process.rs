@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::env;
-use crate::engine::{Request, Result, signal};
+use crate::engine::{Request, Result};
 
 #[derive(Debug, Args)]
 pub(super) struct ProcessFlags {
@@ -50,7 +50,7 @@ impl ProcessFlags {
         request.tty = self.tty;
         request.open_stdin = self.interactive;
         request.init = self.init;
-        request.stop_signal = self.stop_signal.as_deref().map(signal::parse).transpose()?;
+        request.stop_signal.clone_from(&self.stop_signal);
         request.stop_timeout = self.stop_timeout;
         Ok(())
     }

@@ -153,7 +153,7 @@ impl<'a> Service<'a> {
             init: self.flag("init"),
             stop_signal: self
                 .text("stop_signal")
-                .map(|name| signal::parse(&name).map_err(|e| self.at("stop_signal", &e)))
+                .map(|name| signal::parse(&name).map(|_| name).map_err(|e| self.at("stop_signal", &e)))
                 .transpose()?,
             stop_timeout: self
                 .nanoseconds("stop_grace_period", self.get("stop_grace_period"))?

@@ -48,6 +48,9 @@ pub struct Config {
     pub auto_remove: bool,
     /// What `stop` sends.
     pub stop_signal: i32,
+    /// The same as the user or the image wrote it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop_signal_text: Option<String>,
     /// How long `stop` waits before it kills, in seconds; negative: for ever.
     pub stop_timeout: i64,
     /// Free labels.

@@ -110,8 +110,8 @@ fn run_config(config: &Config, base: Option<&RunConfig>) -> RunConfig {
     run.user.clone_from(&config.user);
     run.working_dir.clone_from(&config.working_dir);
     run.labels = if config.labels.is_empty() { None } else { Some(config.labels.clone()) };
-    if !run.stop_signal.is_empty() || config.stop_signal != libc::SIGTERM {
-        run.stop_signal = crate::engine::signal::name(config.stop_signal);
+    if let Some(signal) = &config.stop_signal_text {
+        run.stop_signal.clone_from(signal);
     }
     run
 }

@@ -29,8 +29,8 @@ pub(in crate::engine) const FILES: [&str; 3] = ["hosts", "hostname", "resolv.con
 /// Docker's first lines.
 const LOCAL: &str = "127.0.0.1\tlocalhost\n\
     ::1\tlocalhost ip6-localhost ip6-loopback\n\
-    fe00::\tip6-localnet\n\
-    ff00::\tip6-mcastprefix\n\
+    fe00::0\tip6-localnet\n\
+    ff00::0\tip6-mcastprefix\n\
     ff02::1\tip6-allnodes\n\
     ff02::2\tip6-allrouters\n";
 
@@ -39,7 +39,7 @@ const LOCAL: &str = "127.0.0.1\tlocalhost\n\
 pub(super) struct Facts {
     /// Its own addresses.
     pub(super) addresses: Vec<IpAddr>,
-    /// The host's address as the container sees it.
+    /// The host's address as the container sees it, or would if it saw the default network.
     pub(super) gateway: Option<IpAddr>,
     /// Whether there is a resolver inside.
     pub(super) resolver: bool,
@@ -59,7 +59,9 @@ impl Engine {
             let invalid = |_| Error::invalid("the store's path has a null byte in it");
             let source = CString::new(self.etc_file(config, name).into_os_string().into_vec()).map_err(invalid)?;
             let path = format!("/etc/{name}");
-            let mount = Mount::new(Path::new(&path), Target::File, Source::Own(source), MountAttr::default());
+            // Nothing that the container sees can be written to, if it is to have nothing that can.
+            let attr = if config.storage.read_only { MountAttr::READ_ONLY } else { MountAttr::default() };
+            let mount = Mount::new(Path::new(&path), Target::File, Source::Own(source), attr);
             Ok((path, mount.map_err(invalid)?))
         };
         FILES.iter().map(one).collect()

@@ -1,6 +1,10 @@
 //! A container comes to its networks when it starts, and leaves them when it ends.
 
-use std::{net::IpAddr, path::PathBuf, sync::Arc};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    path::PathBuf,
+    sync::Arc,
+};
 
 use bridge::DefaultRoute;
 use nat::Nat;
@@ -17,7 +21,7 @@ use crate::{
     engine::{
         Engine,
         container::{
-            Config as ContainerConfig, Container, State as ContainerState,
+            Config as ContainerConfig, Container,
             network::{Endpoint, parse_mac},
         },
         error::{Error, Kind, Result},
@@ -68,7 +72,7 @@ impl Engine {
             return self.network_of(other);
         }
         if config.network.mode == "host" {
-            self.write_etc(config, &Facts::default())?;
+            self.write_etc(config, &Facts { gateway: Some(Ipv4Addr::LOCALHOST.into()), ..Facts::default() })?;
             return Ok(runtime::Network::Host);
         }
         let networks: Vec<Config> =
@@ -82,9 +86,7 @@ impl Engine {
         if !networks.is_empty() {
             self.write_presence(&config.id, &presence)?;
         }
-        if !networks.is_empty() {
-            self.mend_networks()?;
-        }
+        self.mend_walls()?;
         let mut places = Vec::new();
         for (number, (network, endpoint)) in networks.into_iter().zip(&config.network.endpoints).enumerate() {
             let interface = format!("{}{number}", network.interface_prefix());
@@ -97,7 +99,7 @@ impl Engine {
         let resolver = has_resolver(config);
         let facts = Facts {
             addresses: places.iter().flat_map(|place| place.host.addresses.clone()).collect(),
-            gateway: places.iter().find_map(|place| place.network.pools.first()?.gateway),
+            gateway: self.host_address(&places)?,
             resolver,
             links,
         };
@@ -111,6 +113,14 @@ impl Engine {
             _ => None,
         };
         Ok(runtime::Network::Own { interfaces, ports, resolver })
+    }
+
+    /// The host's address for who is in these places. Nowhere it is that of the default network, as with Docker.
+    fn host_address(&self, places: &[Place]) -> Result<Option<IpAddr>> {
+        match places.iter().find_map(|place| place.network.pools.first()?.gateway) {
+            None => Ok(self.network("bridge")?.pools.first().and_then(|pool| pool.gateway)),
+            gateway => Ok(gateway),
+        }
     }
 
     /// The network of another container, which runs.
@@ -258,29 +268,6 @@ impl Engine {
             publish,
             to: place.host.addresses.clone(),
         }))
-    }
-
-    /// The containers of `--link`: found, and noted for the resolver.
-    fn links(&self, config: &ContainerConfig, presence: &mut Presence) -> Result<Vec<(IpAddr, String)>> {
-        let mut lines = Vec::new();
-        for link in &config.network.links {
-            let (name, alias) = link.split_once(':').unwrap_or((link, link));
-            let other = self.container(name)?;
-            if other.status.state != ContainerState::Running {
-                return Err(Error::conflict(format!(
-                    "cannot link to a non running container: /{} AS /{}/{alias}: start it first",
-                    other.config.name, config.name
-                )));
-            }
-            presence.links.push((alias.to_ascii_lowercase(), other.config.name.to_ascii_lowercase()));
-            for network in &config.network.endpoints {
-                let theirs = self.host_on(&self.network(&network.network)?, &other.config.id)?;
-                for address in theirs.into_iter().flat_map(|host| host.addresses) {
-                    lines.push((address, format!("{alias} {} {}", short(&other.config.id), other.config.name)));
-                }
-            }
-        }
-        Ok(lines)
     }
 }
 

@@ -25,6 +25,7 @@ mod inspect;
 mod join;
 mod leaks;
 mod leave;
+mod links;
 mod parent;
 mod pools;
 mod ports;

@@ -2,10 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use process::{
-    Host, Journal,
-    netlink::{Socket, nftables},
-};
+use process::{Host, Journal, netlink::Socket};
 
 use super::{
     Config, Driver, beside_docker,
@@ -174,19 +171,35 @@ impl Engine {
         walls.map_err(|e| Error::new(Kind::System, e.to_string()))
     }
 
-    /// The same, if somebody has removed our table while there are containers that need it: what every listing and every
-    /// start looks at.
+    /// Removes what nobody needs any more, and makes again what somebody has removed: what every listing looks at.
     pub(in crate::engine) fn mend_networks(&self) -> Result<()> {
         self.sweep_ports()?;
+        self.mend_walls()
+    }
+
+    /// Makes everything again if somebody has removed our table, or an older program has left its own, while there are
+    /// containers that need it. Every start looks at it, on a network or not: it may be the next command.
+    pub(super) fn mend_walls(&self) -> Result<()> {
         let occupied = self.occupied_networks();
         if occupied.is_empty() {
             return Ok(());
         }
         let table = self.nftables_table();
-        let has_table = Socket::netfilter().map_err(Into::into).and_then(|socket| nftables::has_table(&socket, &table));
-        if let Ok(false) = has_table {
-            return self.reload_networks();
+        let layout = Socket::netfilter().map_err(Into::into).and_then(|socket| nat::layout(&socket, &table));
+        match layout {
+            Ok(Some(layout)) if layout != nat::LAYOUT => {
+                let _table = self.lock_table(Locking::Exclusive)?;
+                nat::remove_table(&table).map_err(|refusal| {
+                    Error::system(format_args!("remove the table {table}"), &refusal.errno.into())
+                })?;
+            }
+            Ok(None) => {}
+            _ => return self.pass_docker_for(&occupied),
         }
+        self.reload_networks()
+    }
+
+    fn pass_docker_for(&self, occupied: &[String]) -> Result<()> {
         // Docker may have been started after our containers.
         let bridges = occupied.iter().filter_map(|id| read_json::<Config>(&self.network_file(id)).ok().flatten());
         let bridges: Vec<String> =

@@ -3,8 +3,8 @@
 use nix::{errno::Errno, libc};
 
 use super::{
-    Element, HEADER, Hook, Kind, NAME, NFTA_RULE_HANDLE, NFTA_RULE_USERDATA, SUBSYSTEM, TABLE, Transaction,
-    element_list, message, message_of, number,
+    Element, HEADER, Hook, Kind, NAME, NFTA_RULE_HANDLE, NFTA_RULE_USERDATA, SUBSYSTEM, TABLE, TABLE_USERDATA,
+    Transaction, comment, element_list, message, message_of, number,
 };
 use crate::netlink::{
     expression::Family,
@@ -38,6 +38,12 @@ pub fn has_table(socket: &Socket, table: &str) -> Result<bool, Refusal> {
     Ok(socket.get(message(Kind::GetTable, 0).string(TABLE, table))?.is_some())
 }
 
+/// A table's comment, empty where it has none; `None` where there is no such table.
+pub fn table_comment(socket: &Socket, table: &str) -> Result<Option<String>, Refusal> {
+    let reply = socket.get(message(Kind::GetTable, 0).string(TABLE, table))?;
+    Ok(reply.map(|reply| comment(reply.attributes(HEADER).get(TABLE_USERDATA))))
+}
+
 /// The rules of a chain of the family `ip` or `ip6`: handle and comment. `None` where there is no such chain.
 pub fn rules(socket: &Socket, family: Family, table: &str, chain: &str) -> Result<Option<Vec<(u64, String)>>, Refusal> {
     const NFTA_CHAIN_NAME: u16 = 3;
@@ -51,8 +57,7 @@ pub fn rules(socket: &Socket, family: Family, table: &str, chain: &str) -> Resul
         // Kernels before 4.17 know no filter.
         let meant = attributes.get(NAME).map(string).as_deref() == Some(chain);
         let handle = u64::from_be_bytes(attributes.get(NFTA_RULE_HANDLE)?.try_into().ok()?);
-        let comment = attributes.get(NFTA_RULE_USERDATA).and_then(|data| data.get(2..)).map(string);
-        meant.then(|| (handle, comment.unwrap_or_default()))
+        meant.then(|| (handle, comment(attributes.get(NFTA_RULE_USERDATA))))
     };
     Ok(Some(socket.dump(request)?.iter().filter_map(found).collect()))
 }

@@ -15,6 +15,7 @@ mod globals;
 mod image;
 mod inspect;
 mod leaks;
+mod limits;
 mod network;
 mod out;
 mod system;

@@ -6,7 +6,7 @@ mod mount;
 mod namespaces;
 mod network;
 mod process;
-pub(super) mod resources;
+mod resources;
 mod rights;
 mod run;
 mod storage;

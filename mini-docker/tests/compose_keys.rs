@@ -59,7 +59,7 @@ fn hooks_run_after_the_start_and_before_the_end() {
 
 #[test]
 fn links_volumes_of_others_and_limits_are_the_containers() {
-    let file = "services:\n  db:\n    image: bb\n    command: sh -c 'echo x > /data/f; sleep 1000'\n    stop_signal: KILL\n    volumes: [/data]\n  a:\n    image: bb\n    command: sleep 1000\n    stop_signal: KILL\n    links: ['db:store', db]\n    volumes_from: ['db:ro']\n    mac_address: 02:42:ac:11:00:77\n    annotations: {who: me}\n    deploy: {restart_policy: {condition: on-failure, max_attempts: 3}, labels: {not: there}}\n    cpu_quota: 50000\n    cpu_period: 100000\n    blkio_config: {weight: 300}\n    runtime: runc\n    volumes: [{type: bind, source: ., target: /here, bind: {selinux: z}}]\n";
+    let file = "services:\n  db:\n    image: bb\n    command: sh -c 'echo x > /data/f; sleep 1000'\n    stop_signal: KILL\n    volumes: [/data]\n  a:\n    image: bb\n    command: sleep 1000\n    stop_signal: KILL\n    links: ['db:store', db]\n    volumes_from: ['db:ro']\n    mac_address: 02:42:ac:11:00:77\n    annotations: {who: me}\n    deploy: {restart_policy: {condition: on-failure, max_attempts: 3}, labels: {not: there}}\n    device_cgroup_rules: ['c 1:3 r']\n    cpu_quota: 50000\n    cpu_period: 100000\n    blkio_config: {weight: 300}\n    runtime: runc\n    volumes: [{type: bind, source: ., target: /here, bind: {selinux: z}}]\n";
     let shop = shop("kin", file);
     shop.compose(&["up", "-d"]).ok();
     for name in ["store", "db"] {
@@ -75,6 +75,7 @@ fn links_volumes_of_others_and_limits_are_the_containers() {
         (&50000.into(), &100_000.into(), &300.into())
     );
     assert_eq!(host["Annotations"]["who"], "me");
+    assert_eq!(host["DeviceCgroupRules"], serde_json::json!(["c 1:3 r"]));
 }
 
 #[test]
@@ -83,6 +84,7 @@ fn what_is_not_done_is_refused_or_warned_of_with_its_place() {
         ("gpus: all", "services.a.gpus: not supported: name the devices under `devices`"),
         ("runtime: kata", "services.a.runtime: mini-docker is its own"),
         ("storage_opt: {size: 1G}", "services.a.storage_opt:"),
+        ("device_cgroup_rules: [all]", "services.a.device_cgroup_rules:"),
         ("deploy:\n      mode: global", "compose.yaml:5:7: services.a.deploy.mode: there is `replicated` alone"),
         ("sysctls: {kernel.hostname: x}", "services.a.sysctls: sysctl"),
         ("cap_add: [NOSUCH]", "services.a.cap_add: unknown capability"),

@@ -61,10 +61,11 @@ impl<'a> Running<'a> {
         }
         let _alone = self.engine.lock_project(&self.project.name)?;
         self.make_volumes()?;
-        let (orphans, containers): (Vec<_>, Vec<_>) = self.containers()?.into_iter().partition(|c| self.is_orphan(c));
         if up.remove_orphans {
-            self.take_down(&orphans, up.timeout, false)?;
-        } else if !orphans.is_empty() && !up.ignore_orphans {
+            self.remove_orphans(up.timeout)?;
+        }
+        let (orphans, containers): (Vec<_>, Vec<_>) = self.containers()?.into_iter().partition(|c| self.is_orphan(c));
+        if !orphans.is_empty() && !up.ignore_orphans {
             let names: Vec<_> = orphans.iter().map(|orphan| orphan.config.name.as_str()).collect();
             eprintln!(
                 "mini-docker: warning: no service describes these containers of the project any more: {}: remove them with --remove-orphans",

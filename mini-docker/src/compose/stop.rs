@@ -113,6 +113,13 @@ impl Running<'_> {
         containers.iter().try_for_each(|container| self.engine.remove(container, true, volumes))
     }
 
+    /// Stops and removes containers of services that the files do not describe any more.
+    pub fn remove_orphans(&self, timeout: Option<i64>) -> Result<()> {
+        let mut orphans = self.containers()?;
+        orphans.retain(|container| self.is_orphan(container));
+        self.take_down(&orphans, timeout, false)
+    }
+
     /// Takes the project away; with `volumes` its data too.
     pub fn down(&self, timeout: Option<i64>, volumes: bool, orphans: bool) -> Result<()> {
         let _alone = self.engine.lock_project(&self.project.name)?;

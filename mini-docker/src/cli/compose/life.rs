@@ -108,6 +108,9 @@ pub(super) struct Kill {
     /// Signal to send
     #[arg(short, long, default_value = "KILL")]
     signal: String,
+    /// Remove containers for services not defined in the Compose file
+    #[arg(long)]
+    remove_orphans: bool,
     #[command(flatten)]
     services: Services,
 }
@@ -119,6 +122,9 @@ impl Kill {
 
     pub(super) fn run(self, running: Running) -> Outcome {
         let signal = signal::parse(&self.signal)?;
+        if self.remove_orphans {
+            running.remove_orphans(None)?;
+        }
         self.services.each(running, &|container| running.kill(container, signal))
     }
 }

@@ -97,6 +97,9 @@ pub(super) struct Run {
     /// Build image before starting container
     #[arg(long)]
     build: bool,
+    /// Say nothing but what the command says
+    #[arg(short, long)]
+    quiet: bool,
     /// Suppress progress output from the build process
     #[arg(long)]
     quiet_build: bool,
@@ -115,15 +118,16 @@ impl Run {
         std::slice::from_ref(&self.service)
     }
 
-    pub(super) fn run(self, running: Running) -> Outcome {
+    pub(super) fn run(self, mut running: Running) -> Outcome {
+        running.manner.quiet |= self.quiet;
         let service = running.service(&self.service)?;
         super::up::check(&[service])?;
         let images = Images {
             pull: self.pull,
             build: self.build,
             no_build: false,
-            quiet: self.quiet_pull,
-            quiet_build: self.quiet_build,
+            quiet: self.quiet_pull || self.quiet,
+            quiet_build: self.quiet_build || self.quiet,
         };
         self.bring_up_dependencies(running, &service, &images)?;
         ensure(running, &[service], &images)?;

@@ -103,6 +103,12 @@ pub(super) struct Up {
     /// Recreate dependent containers
     #[arg(long)]
     always_recreate_deps: bool,
+    /// Not supported: `compose watch` brings the services up, too
+    #[arg(short, long)]
+    watch: bool,
+    /// Say yes to all questions, of which there are none
+    #[arg(short, long)]
+    yes: bool,
     /// The services; all where none is named
     #[arg(value_name = "SERVICE")]
     services: Vec<String>,
@@ -140,6 +146,11 @@ impl Up {
     }
 
     pub(super) fn run(self, running: Running) -> Outcome {
+        if self.watch {
+            return Err(Error::invalid(
+                "--watch is not supported: use `mini-docker compose watch`, which brings the services up, too",
+            ));
+        }
         self.scale.iter().try_for_each(|(name, _)| running.service(name).map(drop))?;
         let services = running.ordered(&self.services, self.no_deps)?;
         check(&services)?;
@@ -249,6 +260,9 @@ pub(super) struct Create {
     /// Scale SERVICE to NUM instances
     #[arg(long, value_name = "SERVICE=NUM", value_parser = scale)]
     scale: Vec<(String, usize)>,
+    /// Say yes to all questions, of which there are none
+    #[arg(short, long)]
+    yes: bool,
     /// The services; all where none is named
     #[arg(value_name = "SERVICE")]
     services: Vec<String>,

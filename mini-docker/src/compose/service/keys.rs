@@ -6,13 +6,12 @@ use super::Service;
 use crate::engine::error::Result;
 
 /// What nothing would come of, and why, or what to do instead. A path leads into mappings.
-const REFUSED: [(&str, &str); 13] = [
+const REFUSED: [(&str, &str); 12] = [
     ("credential_spec", "only Windows has it: leave it out"),
     ("cpu_count", "only Windows has it: use `cpus`"),
     ("cpu_percent", "only Windows has it: use `cpus`"),
     ("deploy.resources.reservations.devices", "not supported: name the devices under `devices`"),
     ("deploy.resources.reservations.generic_resources", "not supported: leave it out"),
-    ("device_cgroup_rules", "not supported: name the devices under `devices`"),
     ("gpus", "not supported: name the devices under `devices`"),
     ("models", "not supported: leave it out"),
     ("pre_start", "not supported: use a service of its own and `depends_on` with `service_completed_successfully`"),

@@ -34,6 +34,9 @@ impl Service<'_> {
             let device = Device::parse(&parts.join(":")).map_err(|e| self.at("devices", &e))?;
             rights.devices.push(device);
         }
+        for rule in self.texts("device_cgroup_rules") {
+            rights.device_rule(&rule).map_err(|e| self.at("device_cgroup_rules", &e))?;
+        }
         request.rights = rights;
         Ok(())
     }

@@ -2,8 +2,9 @@
 
 use std::{
     io::{Read, Write},
-    net::{Shutdown, TcpListener, TcpStream},
+    net::{Shutdown, TcpListener, TcpStream, UdpSocket},
     thread,
+    time::Duration,
 };
 
 use tests::{
@@ -49,8 +50,6 @@ fn a_port_is_reached_by_ipv6_whether_the_container_has_it_or_not() {
     for address in ["127.0.0.1:8082", "[fd01::1]:8082"] {
         assert_eq!(host.read_from(address), Err(std::io::ErrorKind::ConnectionRefused), "{address}");
     }
-    let refused = run(&["run", "--rm", "--network", "four", "-p", "[::1]:8083:80/udp", "bb", "true"]).refused(125);
-    assert!(refused.contains("the container has no address of that family"), "{refused}");
     // It follows the container to another network, and survives its monitor.
     run(&["network", "connect", "six", "local"]).ok();
     run(&["network", "disconnect", "four", "local"]).ok();
@@ -61,6 +60,59 @@ fn a_port_is_reached_by_ipv6_whether_the_container_has_it_or_not() {
     run(&["ps"]).ok();
     eventually("by another monitor", || host.read_from("[::1]:8082") == Ok("local\n".to_owned()));
     run(&["rm", "-f", "four", "six", "local"]).ok();
+    run(&["network", "prune", "-f"]).ok();
+}
+
+/// By ::1 and by another address, to a container with IPv6 and to one without; and each client gets its own answers.
+#[test]
+fn datagrams_are_passed_on_too() {
+    let (engine, host) = (engine(), Machine::new());
+    let outside = Machine::new();
+    host.connect("wire", "fd01::1/64", &outside, "fd01::2/64");
+    let run = |arguments: &[&str]| engine.run_on(&host, arguments);
+    run(&["network", "create", "four"]).ok();
+    run(&["network", "create", "--ipv6", "six"]).ok();
+    let ask = |from: &Machine, at: &str, word: String| {
+        let at = at.to_owned();
+        from.run(move || {
+            let socket = UdpSocket::bind("[::]:0").unwrap();
+            socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+            socket.connect(&at).unwrap();
+            socket.send(word.as_bytes()).unwrap();
+            let mut buffer = [0; 64];
+            socket.recv(&mut buffer).map(|length| String::from_utf8_lossy(&buffer[..length]).into_owned())
+        })
+    };
+    for (network, port) in [("four", 8080), ("six", 8081)] {
+        let publish = format!("{port}:53/udp");
+        run(&["run", "-d", "--name", network, "--network", network, "-p", &publish, "bb", "sleep", "1000"]).ok();
+        let inside = Machine::of_process(pid(&engine, network));
+        let listener = inside.run(|| UdpSocket::bind("[::]:53").unwrap());
+        thread::spawn(move || {
+            let mut buffer = [0; 64];
+            while let Ok((length, from)) = listener.recv_from(&mut buffer) {
+                let _ = listener.send_to(&buffer[..length], from);
+            }
+        });
+        for client in 0..3 {
+            let word = format!("{network} {client}");
+            assert_eq!(ask(&host, &format!("[::1]:{port}"), word.clone()).ok(), Some(word.clone()));
+            assert_eq!(ask(&outside, &format!("[fd01::1]:{port}"), word.clone()).ok(), Some(word));
+        }
+        let listed = run(&["port", network, "53/udp"]).ok();
+        assert_eq!(listed, format!("0.0.0.0:{port}\n[::]:{port}\n"));
+    }
+    // Many clients at once: the first ones make room for the last.
+    host.run(|| {
+        let all: Vec<UdpSocket> = (0..300).map(|_| UdpSocket::bind("[::1]:0").unwrap()).collect();
+        for (number, socket) in all.iter().enumerate() {
+            socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+            socket.send_to(&[number as u8], "[::1]:8080").unwrap();
+            let mut heard = [0; 8];
+            assert_eq!((socket.recv(&mut heard).unwrap(), heard[0]), (1, number as u8));
+        }
+    });
+    run(&["rm", "-f", "four", "six"]).ok();
     run(&["network", "prune", "-f"]).ok();
 }
 

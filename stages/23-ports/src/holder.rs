@@ -44,7 +44,12 @@ pub struct Held {
 impl Held {
     /// Whether somebody could come there past all rules: by IPv6, to a container without, or from ::1.
     pub(crate) fn is_relayed(&self) -> bool {
-        self.protocol == Protocol::Tcp && self.at.is_ipv6()
+        self.at.is_ipv6()
+    }
+
+    /// Whether what comes there is datagrams, and not connections.
+    pub(crate) fn is_datagrams(&self) -> bool {
+        self.protocol == Protocol::Udp
     }
 }
 

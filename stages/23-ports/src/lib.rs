@@ -8,6 +8,7 @@
 //! bridge must send frames back: `hairpin` of stage 21.
 #![forbid(unsafe_code)]
 
+mod datagrams;
 mod holder;
 mod publish;
 mod relay;
@@ -79,7 +80,7 @@ impl Ports {
         let (v4, v6) = (self.to.iter().any(IpAddr::is_ipv4), self.to.iter().any(IpAddr::is_ipv6));
         for publish in self.publish.clone() {
             let what = || format!("bind({})", words(&publish));
-            let relayed = self.relayed && publish.protocol == Protocol::Tcp;
+            let relayed = self.relayed;
             let by_relay = |address: IpAddr| relayed && address.is_ipv6();
             if publish.address.is_some_and(|address| self.target(address).is_none() && !by_relay(address)) {
                 let error = Error::new("ports", what(), Errno::EAFNOSUPPORT);
@@ -190,8 +191,8 @@ pub fn restore(
 }
 
 /// Forgets that ports lead to containers behind `bridge`. Nothing there is success.
-pub fn remove_bridge(table: &str, bridge: &str) -> std::result::Result<(), Refusal> {
-    table::remove_bridge(&Socket::netfilter()?, table, bridge)
+pub fn remove_bridge(socket: &Socket, table: &str, bridge: &str) -> std::result::Result<(), Refusal> {
+    table::remove_bridge(socket, table, bridge)
 }
 
 fn target(to: &[IpAddr], address: IpAddr) -> Option<IpAddr> {

@@ -1,5 +1,5 @@
 //! What nftables cannot do: a port in IPv6 that leads to a container without IPv6, and ::1, which no packet leaves the
-//! host from. Connections to these are taken, and what comes in on one side is passed on to the other.
+//! host from. Connections to these are taken, and what comes in on one side is passed on to the other; so are datagrams.
 //!
 //! No thread and no loop of its own: whoever embeds it waits for its descriptor, and calls [`Relay::handle`].
 
@@ -15,7 +15,7 @@ use nix::sys::{
 };
 use process::Errno;
 
-use crate::holder::Held;
+use crate::{datagrams::Datagrams, holder::Held};
 
 /// Connections at a time; others wait for one of them to end.
 const MOST: usize = 256;
@@ -119,7 +119,11 @@ pub struct Relay {
     pairs: Vec<Option<Pair>>,
     target: Target,
     paused: bool,
+    datagrams: Option<Datagrams>,
 }
+
+/// What is ready when it is the datagrams.
+const DATAGRAMS: u64 = u64::MAX;
 
 impl Relay {
     /// Holds the ports. `None` where there are none.
@@ -133,12 +137,17 @@ impl Relay {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let (relayed, held): (Vec<_>, Vec<_>) = held.into_iter().partition(Held::is_relayed);
         let held = held.into_iter().map(|held| held.socket).collect();
+        let (datagrams, relayed): (Vec<_>, Vec<_>) = relayed.into_iter().partition(Held::is_datagrams);
+        let datagrams = Datagrams::new(datagrams.into_iter().map(|held| (held.socket, held.container)).collect())?;
+        if let Some(datagrams) = &datagrams {
+            epoll.add(datagrams, EpollEvent::new(EpollFlags::EPOLLIN, DATAGRAMS))?;
+        }
         let mut listeners = Vec::new();
         for (number, Held { socket, container, .. }) in relayed.into_iter().enumerate() {
             epoll.add(&socket, EpollEvent::new(EpollFlags::EPOLLIN, number as u64))?;
             listeners.push((TcpListener::from(socket), container));
         }
-        Ok(Some(Self { epoll, listeners, _held: held, pairs: Vec::new(), target, paused: false }))
+        Ok(Some(Self { epoll, listeners, _held: held, pairs: Vec::new(), target, paused: false, datagrams }))
     }
 
     /// Does what can be done now.
@@ -153,6 +162,10 @@ impl Relay {
         };
         let mut buffer = [0; AHEAD];
         for event in &events[..count] {
+            if event.data() == DATAGRAMS {
+                self.datagrams.as_mut().map_or(Ok(()), |datagrams| datagrams.handle(&self.target))?;
+                continue;
+            }
             let number = event.data() as usize;
             match number.checked_sub(self.listeners.len()) {
                 None => self.accept(number)?,
@@ -172,11 +185,9 @@ impl Relay {
             }
             Err(_) => return Ok(()),
         };
-        let targets = (self.target)(from.ip());
-        // Who has come by IPv6 is led to IPv6, where there is some.
-        let target = targets.iter().find(|to| to.is_ipv6()).or(targets.first());
+        let target = preferred(&(self.target)(from.ip()));
         // Where there is nowhere to lead it to it is closed.
-        let Some(container) = target.and_then(|to| connecting((*to, *port).into()).ok()) else { return Ok(()) };
+        let Some(container) = target.and_then(|to| connecting((to, *port).into()).ok()) else { return Ok(()) };
         client.set_nonblocking(true).map_err(|e| errno(&e))?;
         let place = self.pairs.iter().position(Option::is_none).unwrap_or(self.pairs.len());
         if place == self.pairs.len() {
@@ -234,7 +245,12 @@ impl AsFd for Relay {
     }
 }
 
-fn errno(e: &io::Error) -> Errno {
+/// Who has come by IPv6 is led to IPv6, where there is some.
+pub(crate) fn preferred(targets: &[IpAddr]) -> Option<IpAddr> {
+    targets.iter().find(|to| to.is_ipv6()).or(targets.first()).copied()
+}
+
+pub(crate) fn errno(e: &io::Error) -> Errno {
     e.raw_os_error().map_or(Errno::EIO, Errno::from_raw)
 }
 

@@ -128,8 +128,8 @@ fn rules(name: &str, relayed: bool) -> Transaction {
         let tcp = [Protocol::Tcp as u8];
         if !relayed {
             table.rule("loopback6", lookup().chain([protocol(), equal(REGISTER, &tcp), reset()]));
+            table.rule("loopback6", lookup().chain([protocol(), different(REGISTER, &tcp), unreachable()]));
         }
-        table.rule("loopback6", lookup().chain([protocol(), different(REGISTER, &tcp), unreachable()]));
     }
 
     // To a container from this machine or a neighbour: the answer would stay in the container, or go to the neighbour

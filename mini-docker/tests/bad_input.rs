@@ -112,6 +112,17 @@ fn wrong_command_lines_are_one_line() {
         let said = engine.run(arguments).refused(code);
         assert!(said.contains(says), "{arguments:?}: {said}");
     }
+    // What Docker's command line finds out, and what its daemon does.
+    for (flags, code, says) in [
+        (&["-e", "=x"][..], 125, "invalid environment variable"),
+        (&["--label", "=x"], 125, "empty name"),
+        (&["--restart", "never"], 1, "restart policy"),
+        (&["--memory", "1k"], 1, "the minimum is 6 MB"),
+        (&["--link", "nosuch:alias"], 1, "no such container: nosuch"),
+    ] {
+        let said = engine.run(&[&["create"], flags, &["bb", "true"]].concat()).refused(code);
+        assert!(said.contains(says), "{flags:?}: {said}");
+    }
     for command in ["logs", "stop", "kill", "wait", "rm"] {
         assert!(engine.run(&[command, "nosuch"]).refused(1).contains("no such container: nosuch"));
     }

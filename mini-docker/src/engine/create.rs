@@ -345,6 +345,9 @@ impl Engine {
     /// Makes sure that the container's networks are there, and completes what they say of it.
     pub(super) fn resolve_network(&self, config: &mut Config, has_hostname: bool) -> Result<()> {
         config.network.check(has_hostname)?;
+        for link in &config.network.links {
+            self.container(link.split(':').next().unwrap_or_default())?;
+        }
         if let Some(other) = config.network.of_container() {
             let other = self.container(other)?.config;
             config.network.mode = format!("container:{}", other.id);
@@ -379,7 +382,8 @@ fn check(config: &Config) -> Result<()> {
     if config.hostname.is_empty() || config.hostname.len() > 64 {
         return Err(Error::invalid(format!("invalid hostname {:?}: 1 to 64 bytes are allowed", config.hostname)));
     }
-    Ok(())
+    let limits = config.limits.check(cgroup::processors(), false);
+    limits.map_err(|e| Error::invalid(e.to_string()))
 }
 
 /// Docker's order: the user's, where the last of a name wins, and the image's.

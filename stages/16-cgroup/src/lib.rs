@@ -112,7 +112,7 @@ impl Cgroup {
 }
 
 /// The machine's processors, whatever this process may use of them.
-pub(crate) fn processors() -> u64 {
+pub fn processors() -> u64 {
     let online = std::fs::read_to_string("/sys/devices/system/cpu/online").ok();
     online.and_then(|text| limits::parse_list(&text)).map_or(1, |all| all.len() as u64)
 }

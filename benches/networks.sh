@@ -43,12 +43,24 @@ up() { # ENGINE NAME ARGUMENTS...: prints the process
 }
 inside() { nsenter -t "$1" -n "${@:2}"; }
 
+# Whole starts of both in turns, in ms.
+starts() {
+    local engine from
+    for _ in $(seq "$((runs + 2))"); do
+        for engine in "$mini" docker; do
+            from=$(date +%s%N)
+            "$engine" run --rm --network bench -p 0:80 networks-bench true >/dev/null </dev/null
+            echo "$((($(date +%s%N) - from) / 1000))" >>"$work/starts-${engine##*/}"
+        done
+    done
+}
+# Without those that warm up.
+middle() { tail -n "$runs" "$work/starts-${1##*/}" | sort -n | awk '{ a[NR] = $1 } END { printf "%.1f\n", a[int((NR + 1) / 2)] / 1000 }'; }
+
 # What one engine does, a figure a line.
 measure() {
-    local engine=$1 server client address port host
-    hyperfine -N --warmup 2 --runs "$runs" --export-json "$work/start.json" \
-        "$engine run --rm --network bench -p 0:80 networks-bench true" >/dev/null 2>&1 </dev/null
-    jq '.results[0].median * 10000 | round / 10' "$work/start.json"
+    local engine=$1 server client address port host echo
+    middle "$engine"
     server=$(up "$engine" bench-server --network bench -p 0:80)
     client=$(up "$engine" bench-client --network bench)
     address=$("$engine" inspect -f '{{.NetworkSettings.Networks.bench.IPAddress}}' bench-server)
@@ -62,6 +74,12 @@ measure() {
     "$traffic" pour "127.0.0.1:$port" 3
     inside "$client" "$traffic" ask bench-server 3
     inside "$client" "$traffic" wait bench-server 3000
+    # In the place of the resolver a program that does nothing else.
+    nsenter -t "$client" -n "$traffic" echo 127.0.0.12:53 >/dev/null 2>&1 &
+    echo=$!
+    sleep 0.2
+    inside "$client" "$traffic" bounce 127.0.0.12:53 3000
+    kill "$echo"
 }
 
 # The start of one more, and a new connection to a published port, in ms and µs, with so many up.
@@ -77,6 +95,7 @@ crowd() {
     "$traffic" connect "$("$mini" inspect -f '{{.NetworkSettings.Networks.bench.Gateway}}' bench-server):$port" 1000
 }
 
+starts
 measure "$mini" >"$work/ours"
 crowd 5 >"$work/few"
 crowd "$many" >"$work/many"
@@ -90,7 +109,8 @@ container to container, Gbit/s
 to a published port by the host'"'"'s address, Gbit/s
 to a published port by localhost, Gbit/s
 answers of the resolver per second
-one answer, µs'
+one answer, µs
+one answer of a program that only sends back, µs'
     paste -d'|' <(echo "$names") "$work/ours" "$work/theirs" |
         awk -F'|' '{ printf "| %s | %s | %s | %.2f |\n", $1, $2, $3, $2 / $3 }'
     echo

@@ -6,6 +6,8 @@
 //! traffic connect ADDRESS COUNT     the median of a new connection, in µs
 //! traffic ask NAME SECONDS          answers per second of the resolver at 127.0.0.11, 32 questions on their way
 //! traffic wait NAME COUNT           the median of one answer, in µs
+//! traffic echo ADDRESS              sends back what anybody sends over UDP, until it is killed
+//! traffic bounce ADDRESS COUNT      the median of one echo, in µs: what an answer takes at least
 //! ```
 #![forbid(unsafe_code)]
 
@@ -29,13 +31,12 @@ fn main() -> Result<(), Box<dyn Error>> {
             println!("{:.0}", median(count.parse()?, || TcpStream::connect(address).map(drop))?);
         }
         ["ask", name, seconds] => println!("{:.0}", ask(&question(name), Duration::from_secs(seconds.parse()?))?),
-        ["wait", name, count] => {
-            let (socket, packet) = (resolver()?, question(name));
-            let mut buffer = [0; 512];
-            let once = || socket.send(&packet).and_then(|_| socket.recv(&mut buffer)).map(drop);
-            println!("{:.0}", median(count.parse()?, once)?);
+        ["wait", name, count] => println!("{:.0}", wait(&connected(RESOLVER)?, &question(name), count.parse()?)?),
+        ["echo", address] => echo(&UdpSocket::bind(address)?)?,
+        ["bounce", address, count] => {
+            println!("{:.0}", wait(&connected(address)?, &question("bounce"), count.parse()?)?);
         }
-        _ => return Err("usage: traffic sink|pour|connect|ask|wait …".into()),
+        _ => return Err("usage: traffic sink|pour|connect|ask|wait|echo|bounce …".into()),
     }
     Ok(())
 }
@@ -72,9 +73,23 @@ fn median(count: usize, mut once: impl FnMut() -> std::io::Result<()>) -> std::i
     Ok(times[times.len() / 2])
 }
 
-fn resolver() -> std::io::Result<UdpSocket> {
+/// The median of an answer to `packet`, in µs.
+fn wait(socket: &UdpSocket, packet: &[u8], count: usize) -> std::io::Result<f64> {
+    let mut buffer = [0; 512];
+    median(count, || socket.send(packet).and_then(|_| socket.recv(&mut buffer)).map(drop))
+}
+
+fn echo(socket: &UdpSocket) -> std::io::Result<()> {
+    let mut buffer = [0; 512];
+    loop {
+        let (length, from) = socket.recv_from(&mut buffer)?;
+        socket.send_to(&buffer[..length], from)?;
+    }
+}
+
+fn connected(address: &str) -> std::io::Result<UdpSocket> {
     let socket = UdpSocket::bind("0.0.0.0:0")?;
-    socket.connect(RESOLVER)?;
+    socket.connect(address)?;
     socket.set_read_timeout(Some(Duration::from_millis(200)))?;
     Ok(socket)
 }
@@ -92,7 +107,7 @@ fn question(name: &str) -> Vec<u8> {
 
 /// Answers per second.
 fn ask(packet: &[u8], time: Duration) -> std::io::Result<f64> {
-    let socket = resolver()?;
+    let socket = connected(RESOLVER)?;
     for _ in 0..32 {
         socket.send(packet)?;
     }

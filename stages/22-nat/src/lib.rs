@@ -24,7 +24,7 @@ pub const TABLE: &str = "mini-docker";
 
 /// The table's comment, with the number of its layout: chains, rules and sets of this stage and of the ports'. Whoever changes
 /// one of them raises it, so that a table of an older program is not taken for ours.
-pub const LAYOUT: &str = "layout 1";
+pub const LAYOUT: &str = "layout 2";
 
 const NAME: (Type, u8) = (Type::Interface, 16);
 const SETS: [(&str, &[(Type, u8)]); 5] = [
@@ -224,19 +224,19 @@ pub fn remove_table(table: &str) -> Result<(), Refusal> {
 }
 
 /// Removes the network of `bridge` from the table, which stays. Nothing there is success.
-pub fn take_out(table: &str, bridge: &str) -> Result<(), Refusal> {
-    remove_elements(&Socket::netfilter()?, table, bridge)
+pub fn take_out(socket: &Socket, table: &str, bridge: &str) -> Result<(), Refusal> {
+    remove_elements(socket, table, bridge)
 }
 
-/// Removes the network of `bridge` from the table; with the last one goes the table. Nothing there is success.
-pub fn remove_network(table: &str, bridge: &str) -> Result<(), Refusal> {
-    let socket = Socket::netfilter()?;
-    remove_elements(&socket, table, bridge)?;
+/// Removes the network of `bridge` from the table; with the last one goes the table. Nothing there is success. To close the
+/// socket soon afterwards waits until the kernel has given back what was removed, some 15 ms.
+pub fn remove_network(socket: &Socket, table: &str, bridge: &str) -> Result<(), Refusal> {
+    remove_elements(socket, table, bridge)?;
     // Nobody else's network may come in between: the caller sees to it.
-    if netlink::nftables::has_table(&socket, table)? && elements(&socket, table, "bridges")?.is_empty() {
+    if netlink::nftables::has_table(socket, table)? && elements(socket, table, "bridges")?.is_empty() {
         let mut transaction = Transaction::new(table);
         transaction.delete_table();
-        return transaction.commit(&socket);
+        return transaction.commit(socket);
     }
     Ok(())
 }

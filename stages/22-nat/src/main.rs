@@ -11,7 +11,7 @@ use nat::Nat;
 use network::Network;
 use overlay::Overlay;
 use pid::PidNamespace;
-use process::{Container, Primitive, SharedNetwork, stage};
+use process::{Container, Primitive, SharedNetwork, netlink::Socket, stage};
 use tty::Terminal;
 use user::{IdRange, User};
 use uts::Uts;
@@ -64,6 +64,6 @@ fn main() -> ExitCode {
 
 /// Takes back what is the host's. An error would come too late for anybody to act on: the next one tries again.
 fn remove() {
-    let _ = nat::remove_network(BRIDGE, BRIDGE);
+    let _ = Socket::netfilter().map(|socket| nat::remove_network(&socket, BRIDGE, BRIDGE));
     let _ = bridge::remove(BRIDGE);
 }

@@ -120,10 +120,10 @@ fn a_network_is_elements_and_the_last_takes_the_table() {
         assert_eq!(["bridges", "same", "internal", "masquerade4"].map(count), [3, 3, 1, 2]);
         for number in 1..=3 {
             assert!(has_table(&socket, TABLE).unwrap());
-            remove_network(TABLE, &format!("br{number}")).unwrap();
+            remove_network(&socket, TABLE, &format!("br{number}")).unwrap();
         }
         assert!(!has_table(&socket, TABLE).unwrap());
-        remove_network(TABLE, "br1").unwrap();
+        remove_network(&socket, TABLE, "br1").unwrap();
     });
 }
 

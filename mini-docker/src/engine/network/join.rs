@@ -83,10 +83,12 @@ impl Engine {
             links: Vec::new(),
         };
         let links = self.links(config, &mut presence)?;
-        if !networks.is_empty() {
+        if networks.is_empty() {
+            self.mend_table()?;
+        } else {
             self.write_presence(&config.id, &presence)?;
+            self.mend_walls()?;
         }
-        self.mend_walls()?;
         let mut places = Vec::new();
         for (number, (network, endpoint)) in networks.into_iter().zip(&config.network.endpoints).enumerate() {
             let interface = format!("{}{number}", network.interface_prefix());

@@ -74,8 +74,10 @@ impl Engine {
             }
             std::thread::sleep(Duration::from_millis(5));
         }
-        self.leave_table(network, &link)?;
-        ports::remove_bridge(&self.nftables_table(), &link)
+        // Closed when all is done: by then there is nothing left to wait for.
+        let socket = Socket::netfilter().map_err(|errno| failed("remove from nftables", errno))?;
+        self.leave_table(&socket, network, &link)?;
+        ports::remove_bridge(&socket, &self.nftables_table(), &link)
             .map_err(|refusal| failed("remove from nftables the ports of", refusal.errno))?;
         beside_docker::forget(&link).map_err(|refusal| failed("remove from the chain DOCKER-USER", refusal.errno))?;
         bridge::remove(&link).map_err(|refusal| failed("remove the bridge", refusal.errno))?;
@@ -84,11 +86,11 @@ impl Engine {
 
     /// Takes a network out of the table of nftables; the table too, unless somebody on another network counts on it, or will
     /// in a moment: he has taken his place there, under the same lock.
-    fn leave_table(&self, network: &Config, link: &str) -> Result<()> {
+    fn leave_table(&self, socket: &Socket, network: &Config, link: &str) -> Result<()> {
         let _lock = self.lock_table(Locking::Exclusive)?;
         let others = self.occupied_networks().iter().any(|other| *other != network.id && !self.is_deserted(other));
         let table = self.nftables_table();
-        let left = if others { nat::take_out(&table, link) } else { nat::remove_network(&table, link) };
+        let left = if others { nat::take_out(socket, &table, link) } else { nat::remove_network(socket, &table, link) };
         let what = || format!("remove from nftables the network of {link}");
         left.map_err(|refusal| Error::system(what(), &refusal.errno.into()))
     }
@@ -177,16 +179,27 @@ impl Engine {
         self.mend_walls()
     }
 
-    /// Makes everything again if somebody has removed our table, or an older program has left its own, while there are
-    /// containers that need it. Every start looks at it, on a network or not: it may be the next command.
+    /// The same for a start on a network: it waits for no removal.
     pub(super) fn mend_walls(&self) -> Result<()> {
-        let occupied = self.occupied_networks();
-        if occupied.is_empty() {
+        if self.mend_table()? {
             return Ok(());
         }
+        // Docker may have been started after our containers.
+        let networks = self.occupied_networks().into_iter();
+        let networks = networks.filter_map(|id| read_json::<Config>(&self.network_file(&id)).ok().flatten());
+        let bridges: Vec<String> =
+            networks.filter(|network| network.driver == Driver::Bridge).map(|network| network.link()).collect();
+        if bridges.is_empty() { Ok(()) } else { pass_docker(&bridges) }
+    }
+
+    /// Makes everything again if somebody has removed our table, or an older program has left its own, while there are
+    /// containers that need it; whether that was so. Every start looks, on a network or not: it may be the next command.
+    pub(super) fn mend_table(&self) -> Result<bool> {
+        if self.occupied_networks().is_empty() {
+            return Ok(false);
+        }
         let table = self.nftables_table();
-        let layout = Socket::netfilter().map_err(Into::into).and_then(|socket| nat::layout(&socket, &table));
-        match layout {
+        match Socket::netfilter().map_err(Into::into).and_then(|socket| nat::layout(&socket, &table)) {
             Ok(Some(layout)) if layout != nat::LAYOUT => {
                 let _table = self.lock_table(Locking::Exclusive)?;
                 nat::remove_table(&table).map_err(|refusal| {
@@ -194,17 +207,9 @@ impl Engine {
                 })?;
             }
             Ok(None) => {}
-            _ => return self.pass_docker_for(&occupied),
+            _ => return Ok(false),
         }
-        self.reload_networks()
-    }
-
-    fn pass_docker_for(&self, occupied: &[String]) -> Result<()> {
-        // Docker may have been started after our containers.
-        let bridges = occupied.iter().filter_map(|id| read_json::<Config>(&self.network_file(id)).ok().flatten());
-        let bridges: Vec<String> =
-            bridges.filter(|network| network.driver == Driver::Bridge).map(|n| n.link()).collect();
-        pass_docker(&bridges)
+        self.reload_networks().map(|()| true)
     }
 }
 

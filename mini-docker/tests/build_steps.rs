@@ -352,3 +352,32 @@ fn a_shell_opens_before_the_step_that_failed() {
     assert_eq!(engine.run(&["images", "-aq"]).ok().lines().count(), 1);
     assert_eq!(engine.leaks(), Vec::<String>::new());
 }
+
+/// The store's lock is not held while a program runs.
+#[test]
+fn others_remove_images_while_a_step_runs() {
+    let engine = engine();
+    let directory = engine.path("waiting");
+    fs::create_dir(&directory).unwrap();
+    let dockerfile =
+        "FROM bb\nRUN echo one > /one\nRUN --mount=type=cache,target=/m until test -e /m/go; do usleep 10000; done\n";
+    fs::write(directory.join("Dockerfile"), dockerfile).unwrap();
+    let archive = engine.path("other.tar");
+    fs::write(&archive, [0; 1024]).unwrap();
+    engine.run(&["import", archive.to_str().unwrap(), "other"]).ok();
+    let mut build = engine.command(&["build", "-q", "-t", "made", directory.to_str().unwrap()]).spawn().unwrap();
+    let caches = engine.root().join("build/caches");
+    let cache = || fs::read_dir(&caches).ok()?.flatten().map(|entry| entry.path()).find(|path| path.is_dir());
+    eventually("the step runs", || cache().is_some());
+    engine.run(&["rmi", "other"]).ok();
+    // What the build counts on stays, though its first step is forgotten.
+    for command in
+        [&["rmi", "-f", "bb:latest"][..], &["image", "prune", "-af"], &["builder", "prune", "-af"], &["ps", "-a"]]
+    {
+        engine.run(command).ok();
+    }
+    fs::write(cache().unwrap().join("go"), "").unwrap();
+    assert!(build.wait().unwrap().success());
+    assert_eq!(engine.run(&["run", "--rm", "made", "cat", "/one"]).ok(), "one\n");
+    engine.run(&["check"]).ok();
+}

@@ -70,7 +70,7 @@ fn a_damaged_layer_with_an_archive_is_unpacked_again() {
     let good = fs::read(&file).unwrap();
     fs::write(&file, "something else").unwrap();
     damaged(&engine.run(&["check"]), "its files are not those of its archive");
-    assert!(engine.run(&["check", "--repair"]).ok().contains("unpacked again"));
+    assert!(engine.run(&["check", "--repair"]).ok().contains("made whole again"));
     assert_eq!(fs::read(&file).unwrap(), good);
     assert!(engine.run(&["check"]).ok().ends_with("is whole\n"));
     assert_eq!(engine.run(&["run", "--rm", &name, "echo", "hello"]).ok(), "hello\n");
@@ -117,4 +117,56 @@ fn damaged_files_are_named() {
     damaged(&engine.run(&["check", "--repair"]), "volumes/data/volume.json");
     fs::write(&description, good).unwrap();
     engine.run(&["check"]).ok();
+}
+
+/// A container's directory.
+fn container(engine: &Engine, name: &str) -> PathBuf {
+    engine.root().join("containers").join(engine.run(&["inspect", "-f", "{{.Id}}", name]).ok().trim_end())
+}
+
+#[test]
+fn a_lost_configuration_takes_no_data_with_it() {
+    let engine = engine();
+    engine.run(&["run", "--name", "one", "bb", "sh", "-c", "echo word > /word"]).ok();
+    let config = container(&engine, "one").join("config.json");
+    let good = fs::read(&config).unwrap();
+    fs::remove_file(&config).unwrap();
+    engine.run(&["ps", "-a"]).ok();
+    damaged(&engine.run(&["check", "--repair"]), "its configuration config.json is missing");
+    fs::write(&config, good).unwrap();
+    engine.run(&["cp", "one:/word", "-"]).ok();
+    assert!(engine.run(&["check"]).ok().ends_with("is whole\n"));
+}
+
+#[test]
+fn a_container_whose_status_was_lost_has_ended() {
+    let engine = engine();
+    engine.run(&["run", "--name", "one", "bb", "true"]).ok();
+    fs::write(container(&engine, "one").join("status.json"), "").unwrap();
+    assert_eq!(engine.run(&["inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", "one"]).ok(), "exited 255\n");
+    assert!(engine.run(&["check"]).ok().ends_with("is whole\n"));
+    engine.run(&["start", "one"]).ok();
+    assert_eq!(engine.run(&["wait", "one"]).ok(), "0\n");
+}
+
+#[test]
+fn what_describes_layers_and_images_is_made_again() {
+    let engine = engine();
+    let registry = Registry::start();
+    let name = registry.name("bb:1");
+    engine.run(&["tag", "bb", &name]).ok();
+    engine.run(&["push", &name]).ok();
+    let id = engine.run(&["inspect", "-f", "{{slice .Id 7}}", "bb"]).ok();
+    let manifest = engine.root().join(format!("images/{}.manifest", id.trim_end()));
+    for (file, found, done) in [
+        (manifest, "its manifest is damaged", "the image goes on without"),
+        (layer(&engine).join("layer.json"), "its description layer.json is", "it was made whole again"),
+    ] {
+        if file.ends_with("layer.json") { fs::remove_file(file) } else { fs::write(file, "{}") }.unwrap();
+        damaged(&engine.run(&["check"]), found);
+        assert!(engine.run(&["check", "--repair"]).ok().contains(done));
+    }
+    assert!(engine.run(&["check"]).ok().ends_with("is whole\n"));
+    engine.run(&["run", "--rm", "bb:latest", "true"]).ok();
+    engine.run(&["push", &name]).ok();
 }

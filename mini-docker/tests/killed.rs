@@ -53,6 +53,39 @@ fn a_name_that_a_killed_create_took_is_free() {
 }
 
 #[test]
+fn a_name_that_a_killed_rename_or_removal_left_is_nobodys() {
+    let engine = Engine::new(env!("CARGO_BIN_EXE_mini-docker"));
+    let id = engine.run(&["create", "--name", "one", "bb", "true"]).ok();
+    let names = engine.root().join("names");
+    fs::hard_link(names.join("one"), names.join("old")).unwrap();
+    fs::write(names.join("gone"), "d".repeat(64)).unwrap();
+    for name in ["old", "gone"] {
+        let said = engine.run(&["rename", name, "other"]).refused(1);
+        assert!(said.contains(&format!("no such container: {name}")), "{said}");
+    }
+    engine.run(&["leaks"]).ok();
+    assert_eq!(fs::read_dir(&names).unwrap().count(), 1);
+    assert_eq!(engine.run(&["inspect", "-f", "{{.Id}}", "one"]).ok(), id);
+}
+
+#[test]
+fn what_killed_writers_left_is_pruned() {
+    let engine = Engine::new(env!("CARGO_BIN_EXE_mini-docker"));
+    let left = ["images/.new-1-1", "refs/docker.io/library/.new-1-1", "build/.new-1-1", "networks/.new-1-1"];
+    for path in left.map(|path| engine.root().join(path)) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "{").unwrap();
+    }
+    engine.run(&["system", "prune", "-f"]).ok();
+    engine.run(&["builder", "prune", "-f"]).ok();
+    engine.run(&["network", "create", "blue"]).ok();
+    engine.run(&["network", "rm", "blue"]).ok();
+    for path in left {
+        assert!(!engine.root().join(path).exists(), "{path}");
+    }
+}
+
+#[test]
 fn pull() {
     let engine = Engine::new(env!("CARGO_BIN_EXE_mini-docker"));
     let registry = Registry::start();

@@ -16,7 +16,7 @@ use super::{
     digest::Digest,
     error::{Context, Result},
     files::{Lock, Locking, read_json},
-    image::{ImageConfig, layer, short},
+    image::{ImageConfig, layer, manifest::Document, short},
     volume::Volume,
 };
 
@@ -50,6 +50,7 @@ impl Engine {
         // Alone if something changes; otherwise others may go on, but remove no image meanwhile.
         let _lock = self.store.lock(if repair { Locking::Exclusive } else { Locking::Shared })?;
         self.store.sweep()?;
+        self.clear_stray_names()?;
         let mut check = Check {
             engine: self,
             repair,
@@ -91,6 +92,11 @@ impl Check<'_> {
                     }
                     self.containers.insert(id, config);
                 }
+                Ok(None) if self.engine.container_file(&id, "upper").exists() => self.note(
+                    format!("container {}: its configuration config.json is missing", short(&id)),
+                    None,
+                    format!("save what is in {id}/upper, and remove containers/{id}"),
+                ),
                 // It is being made, or whoever made it died: the next listing clears it.
                 Ok(None) => {}
                 Err(e) => {
@@ -139,7 +145,7 @@ impl Check<'_> {
                 }
                 self.note(
                     format!("layer {}: {why}", short(&name)),
-                    mended.then_some("its files were unpacked again"),
+                    mended.then_some("it was made whole again"),
                     "stop its containers and run mini-docker check --repair",
                 );
             }
@@ -168,10 +174,13 @@ impl Check<'_> {
             let why = match ImageConfig::parse(&bytes) {
                 _ if Digest::of(&bytes).hex() != id => "its configuration is damaged".to_owned(),
                 Err(e) => e.to_string(),
-                Ok(config) => match config.rootfs.diff_ids.iter().find(|layer| self.is_bad(layer.hex())) {
-                    Some(layer) => format!("its layer {} is missing or damaged", layer.short()),
-                    None => continue,
-                },
+                Ok(config) => {
+                    let Some(layer) = config.rootfs.diff_ids.iter().find(|layer| self.is_bad(layer.hex())) else {
+                        self.manifest(&id);
+                        continue;
+                    };
+                    format!("its layer {} is missing or damaged", layer.short())
+                }
             };
             let removed = self.repair && self.remove_record(&id).is_ok();
             self.note(
@@ -184,6 +193,21 @@ impl Check<'_> {
             self.clear_bad_layers()?;
         }
         Ok(())
+    }
+
+    /// The one that it came with. An image without one is pushed with another.
+    fn manifest(&mut self, id: &str) {
+        let path = self.engine.store.image_file(id, "manifest");
+        let Ok(bytes) = fs::read(&path) else { return };
+        let is_its = |document| matches!(document, Document::Manifest(manifest) if manifest.config.digest.hex() == id);
+        if !Document::parse(&bytes, "").is_ok_and(is_its) {
+            let removed = self.repair && fs::remove_file(&path).is_ok();
+            self.note(
+                format!("image {}: its manifest is damaged", short(id)),
+                removed.then_some("it was removed: the image goes on without"),
+                "run mini-docker check --repair",
+            );
+        }
     }
 
     fn remove_record(&self, id: &str) -> Result<()> {
@@ -274,8 +298,9 @@ impl Check<'_> {
 impl Engine {
     /// Whether a layer's archive is what its digest says, and its files are those of the archive.
     fn verify_layer(&self, id: &Digest) -> Result<()> {
+        let damaged = |why: &str| super::Error::new(super::error::Kind::System, why);
         self.write_layer(id, std::io::sink())?;
-        if self.layer_info(id)?.is_none_or(|info| info.blob.is_none()) {
+        if self.layer_info(id)?.ok_or_else(|| damaged("its description layer.json is missing"))?.blob.is_none() {
             return Ok(());
         }
         let scratch = self.store.scratch()?;
@@ -284,7 +309,7 @@ impl Engine {
         if digest(&scratch.path)? == digest(&self.store.layer(id.hex()))? {
             return Ok(());
         }
-        Err(super::Error::new(super::error::Kind::System, "its files are not those of its archive"))
+        Err(damaged("its files are not those of its archive"))
     }
 
     fn unpack_beside(&self, id: &Digest, directory: &Path) -> Result<()> {
@@ -296,6 +321,10 @@ impl Engine {
 
     /// Makes a layer's files again, from its archive. Nobody uses it now.
     fn unpack_again(&self, id: &Digest) -> Result<()> {
+        if self.layer_info(id)?.is_none() {
+            // Of what came from outside the archive goes: it is made again where it is needed.
+            return layer::describe(&self.store.layer(id.hex()), id);
+        }
         let scratch = self.store.scratch()?;
         let whole = scratch.path.join("layer");
         super::store::make_directory(&whole, 0o700)?;

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fs,
     fs::Permissions,
-    io::{self, Write},
+    io::Write,
     os::unix::fs::{PermissionsExt, fchown},
     path::Path,
 };
@@ -23,9 +23,9 @@ use super::{
         supervision::{HealthCheck, Supervision},
     },
     error::{Context, Error, Result},
-    files::{Lock, Locking, write_json},
+    files::{Durability, Lock, Locking, write_json},
     image::{Healthcheck, Image, RunConfig, short},
-    mounts, names,
+    mounts,
     store::{Garbage, make_directory, random_id},
     user_namespace,
 };
@@ -164,6 +164,10 @@ impl Engine {
         if let Some(lock) = &making {
             // What a name leads to.
             lock.file().write_all(config.id.as_bytes()).doing("write", &path)?;
+            if config.durability() == Durability::Machine {
+                // Before it has its name: after a power cut a name of nobody would be free.
+                lock.file().sync_data().doing("sync", &path)?;
+            }
         }
         self.take_name(config, name)?;
         let path = self.container_file(&config.id, "config.json");
@@ -200,76 +204,6 @@ impl Engine {
         }
         filled?;
         write_json(path, config, config.durability()).map(|()| true)
-    }
-
-    fn take_name(&self, config: &mut Config, name: Option<&str>) -> Result<()> {
-        if let Some(name) = name {
-            names::check(name)?;
-            name.strip_prefix('/').unwrap_or(name).clone_into(&mut config.name);
-            return self.take_free_name(config);
-        }
-        for attempt in 0..16 {
-            config.name = names::made_up(&config.id, attempt);
-            if self.link_name(config)?.is_none() {
-                return Ok(());
-            }
-        }
-        Err(Error::conflict("no free name found: give one with --name"))
-    }
-
-    /// Takes the name that it has by its configuration.
-    pub(super) fn take_free_name(&self, config: &Config) -> Result<()> {
-        let name = &config.name;
-        match self.link_name(config)? {
-            None => Ok(()),
-            Some(holder) => Err(Error::conflict(format!(
-                "the container name {name:?} is already in use by container {}: remove it (mini-docker rm {name}), or choose another name",
-                short(&holder)
-            ))),
-        }
-    }
-
-    /// Takes the name, or returns the id of the container that has it. link(2) lets one of many at once win.
-    fn link_name(&self, config: &Config) -> Result<Option<String>> {
-        let own = self.container_file(&config.id, "lock");
-        let path = self.store.name(&config.name);
-        loop {
-            match fs::hard_link(&own, &path) {
-                Ok(()) => return Ok(None),
-                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(e) => return Err(e).doing("take the name", &path),
-            }
-            let Some(holder) = self.holder(&config.name)? else {
-                continue;
-            };
-            if self.has_name(&holder, config)? {
-                return Ok(Some(holder));
-            }
-            self.release_name(&config.name, &holder)?;
-        }
-    }
-
-    /// Whether the name that `taker` wants is that of the container `id`: by its configuration, or soon, since it is
-    /// being made or renamed.
-    fn has_name(&self, id: &str, taker: &Config) -> Result<bool> {
-        let config = self.read_config(id)?;
-        if config.is_some_and(|config| config.name == taker.name) {
-            return Ok(true);
-        }
-        let lock = self.container_file(id, "lock");
-        Ok(id != taker.id && lock.exists() && Lock::take(&lock, Locking::Try)?.is_none())
-    }
-
-    /// Gives a name back, if it is still this container's.
-    pub(super) fn release_name(&self, name: &str, id: &str) -> Result<()> {
-        if name.is_empty() || self.holder(name)?.as_deref() != Some(id) {
-            return Ok(());
-        }
-        let path = self.store.name(name);
-        match fs::remove_file(&path) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e).doing("remove", &path),
-            _ => Ok(()),
-        }
     }
 }
 

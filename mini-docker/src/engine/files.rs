@@ -22,13 +22,16 @@ pub enum Durability {
     Process,
 }
 
+/// How names begin that files have until they are whole. [`super::store::Store::clear_unfinished`] removes what stays.
+pub const UNFINISHED: &str = ".new-";
+
 /// Writes a file so that a reader sees the old one or the new one and nothing between. Mode 0600.
 pub fn write_atomic(path: &Path, bytes: &[u8], durability: Durability) -> Result<()> {
     let write = || -> io::Result<()> {
         // A name that is none of an image's or anything's else, should this process die before it is gone.
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let temporary = path.with_file_name(format!(".new-{}-{number}", std::process::id()));
+        let temporary = path.with_file_name(format!("{UNFINISHED}{}-{number}", std::process::id()));
         let mut options = OpenOptions::new();
         let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
         let written = file.write_all(bytes).and_then(|()| match durability {

@@ -126,8 +126,9 @@ impl Engine {
         self.undo(config)?;
         // First: without the container nobody would know of them.
         let own = if volumes { self.set_own_volumes_aside(config)? } else { Garbage::default() };
-        self.release_name(&config.name, &config.id)?;
         let garbage = own.and(self.store.set_aside(&self.store.container(&config.id))?);
+        // Last: a name of nobody is free, but a container without its name could not be found by it.
+        self.release_name(&config.name, &config.id)?;
         self.emit_container(config, "destroy", &[]);
         Ok(garbage)
     }
@@ -232,7 +233,7 @@ impl Engine {
         status.boot == self.store.boot() && first_process(&Container { config, status }).is_some()
     }
 
-    fn is_monitored(&self, id: &str) -> Result<bool> {
+    pub(super) fn is_monitored(&self, id: &str) -> Result<bool> {
         Lock::is_held(&self.store.run(id).join("monitor"))
     }
 

@@ -1,6 +1,14 @@
-//! Names of containers: chosen by the user, or made up.
+//! Names of containers: chosen by the user, or made up; and whose they are.
 
-use super::error::{Error, Result};
+use std::{fs, io};
+
+use super::{
+    Engine,
+    container::Config,
+    error::{Context, Error, Result},
+    files::{Lock, Locking, read_json},
+    image::short,
+};
 
 /// Accepts what Docker accepts: a letter or digit, then at least one more of letters, digits, `_`, `.`, `-`.
 pub(super) fn check(name: &str) -> Result<()> {
@@ -37,4 +45,110 @@ pub(super) fn made_up(id: &str, attempt: u32) -> String {
     let name = format!("{}_{}", FIRST[digits(at) % FIRST.len()], SECOND[digits(at + 4) % SECOND.len()]);
     // When many containers have used the names up, the id goes in.
     if attempt < 4 { name } else { format!("{name}_{}", id.get(at..at + 8).unwrap_or(id)) }
+}
+
+impl Engine {
+    pub(super) fn take_name(&self, config: &mut Config, name: Option<&str>) -> Result<()> {
+        if let Some(name) = name {
+            check(name)?;
+            name.strip_prefix('/').unwrap_or(name).clone_into(&mut config.name);
+            return self.take_free_name(config);
+        }
+        for attempt in 0..16 {
+            config.name = made_up(&config.id, attempt);
+            if self.link_name(config)?.is_none() {
+                return Ok(());
+            }
+        }
+        Err(Error::conflict("no free name found: give one with --name"))
+    }
+
+    /// Takes the name that it has by its configuration.
+    pub(super) fn take_free_name(&self, config: &Config) -> Result<()> {
+        let name = &config.name;
+        match self.link_name(config)? {
+            None => Ok(()),
+            Some(holder) => Err(Error::conflict(format!(
+                "the container name {name:?} is already in use by container {}: remove it (mini-docker rm {name}), or choose another name",
+                short(&holder)
+            ))),
+        }
+    }
+
+    /// Takes the name, or returns the id of the container that has it. link(2) lets one of many at once win.
+    fn link_name(&self, config: &Config) -> Result<Option<String>> {
+        let own = self.container_file(&config.id, "lock");
+        let path = self.store.name(&config.name);
+        loop {
+            match fs::hard_link(&own, &path) {
+                Ok(()) => return Ok(None),
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(e) => return Err(e).doing("take the name", &path),
+            }
+            let Some(holder) = self.holder(&config.name)? else {
+                continue;
+            };
+            if self.has_name(&holder, config)? {
+                return Ok(Some(holder));
+            }
+            self.release_name(&config.name, &holder)?;
+        }
+    }
+
+    /// Whether the name that `taker` wants is that of the container `id`: by its configuration, or soon, since it is
+    /// being made or renamed.
+    fn has_name(&self, id: &str, taker: &Config) -> Result<bool> {
+        let config: Option<Config> = read_json(&self.container_file(id, "config.json"))?;
+        if config.is_some_and(|config| config.name == taker.name) {
+            return Ok(true);
+        }
+        let lock = self.container_file(id, "lock");
+        Ok(id != taker.id && lock.exists() && Lock::take(&lock, Locking::Try)?.is_none())
+    }
+
+    /// Gives a name back, if it is still this container's.
+    pub(super) fn release_name(&self, name: &str, id: &str) -> Result<()> {
+        if name.is_empty() || self.holder(name)?.as_deref() != Some(id) {
+            return Ok(());
+        }
+        // Or another who saw the same would take it from whoever takes it next.
+        let _alone = Lock::take(&self.store.root().join("names.lock"), Locking::Exclusive)?;
+        if self.holder(name)?.as_deref() != Some(id) {
+            return Ok(());
+        }
+        let path = self.store.name(name);
+        fs::remove_file(&path).doing("remove", &path)
+    }
+
+    /// Removes names of containers that have gone, and old ones of those that were being renamed when that was killed.
+    pub(super) fn clear_stray_names(&self) -> Result<()> {
+        for name in self.store.list("names")?.into_iter().filter_map(|name| name.into_string().ok()) {
+            if let Some(id) = self.holder(&name)?
+                && self.is_stray(&name, &id)?
+            {
+                self.release_name(&name, &id)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn is_stray(&self, name: &str, id: &str) -> Result<bool> {
+        if !self.store.container(id).exists() {
+            return Ok(true);
+        }
+        let path = self.container_file(id, "config.json");
+        let is_another = || Ok(read_json(&path)?.is_some_and(|config: Config| config.name != name));
+        // Whoever holds the lock renames it just now.
+        Ok(is_another()? && Lock::take(&self.container_file(id, "lock"), Locking::Try)?.is_some() && is_another()?)
+    }
+
+    /// The id of the container that has this name.
+    pub(super) fn holder(&self, name: &str) -> Result<Option<String>> {
+        let path = self.store.name(name);
+        match fs::read_to_string(&path) {
+            Ok(id) => Ok(Some(id.trim_end().to_owned())),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(e) => Err(e).doing("read", &path),
+        }
+    }
 }

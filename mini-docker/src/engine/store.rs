@@ -15,6 +15,7 @@
 //!   volumes/NAME/                see `volume`
 //!   volumes.lock                 shared while containers with volumes are made, exclusive to remove volumes
 //!   names/NAME                   a container's name, taken by link(2) of its lock; holds its id
+//!   names.lock                   exclusive to give a name back
 //!   projects/NAME.lock           held while the containers of a compose project are made or taken away
 //!   build/KEY.json               what a step of a build made: see `build::cache`
 //!   build/caches/                directories of `RUN --mount=type=cache`
@@ -39,7 +40,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     error::{Context, Error, Result},
-    files::{Lock, Locking},
+    files::{Lock, Locking, UNFINISHED},
 };
 
 /// The paths of one store.
@@ -195,6 +196,26 @@ impl Store {
         match fs::rename(path, &garbage) {
             Err(e) if e.kind() != ErrorKind::NotFound => Err(e).doing("remove", path),
             _ => Ok(Garbage(vec![garbage])),
+        }
+    }
+
+    /// Removes what writers who were killed left in a directory and below. The caller alone has the lock that they share.
+    pub fn clear_unfinished(&self, directory: &str) -> Result<()> {
+        fn clear(directory: &Path) -> std::io::Result<()> {
+            for entry in fs::read_dir(directory)? {
+                let entry = entry?;
+                if entry.file_type()?.is_dir() {
+                    clear(&entry.path())?;
+                } else if entry.file_name().as_encoded_bytes().starts_with(UNFINISHED.as_bytes()) {
+                    fs::remove_file(entry.path())?;
+                }
+            }
+            Ok(())
+        }
+        let path = self.root.join(directory);
+        match clear(&path) {
+            Err(e) if e.kind() != ErrorKind::NotFound => Err(e).doing("clear up", &path),
+            _ => Ok(()),
         }
     }
 

@@ -12,7 +12,7 @@ use crate::engine::{
     Engine,
     digest::Digest,
     error::Result,
-    files::{Durability, read_json, write_json},
+    files::{Durability, Locking, read_json, write_json},
     store::make_directory,
 };
 
@@ -51,6 +51,8 @@ impl Engine {
 
     /// Writes down what the step of this key made.
     pub(super) fn remember(&self, key: &str, record: &Record) -> Result<()> {
+        // Who prunes takes what is not whole for abandoned.
+        let _no_removal = self.store.lock(Locking::Shared)?;
         let path = self.build_record(key);
         if let Some(parent) = path.parent() {
             make_directory(parent, 0o700)?;

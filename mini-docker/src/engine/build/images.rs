@@ -6,6 +6,7 @@ use super::{Builder, Failure, context::Context};
 use crate::engine::{
     digest::Digest,
     error::{Kind, Result},
+    files::Locking,
     image::{Image, ImageConfig},
 };
 
@@ -58,17 +59,16 @@ impl Builder<'_> {
         };
         let pull = &self.request.pull;
         let by_id = name.starts_with("sha256:");
-        let image = match self.engine.image(name) {
-            Ok(_) if pull.always && !by_id && !self.pulled.iter().any(|other| other == name) => {
-                (pull.get)(name)?;
-                self.engine.image(name)?
-            }
-            Err(e) if e.kind == Kind::NotFound && !by_id => {
-                (pull.get)(name)?;
-                self.engine.image(name)?
-            }
-            found => found?,
+        let is_wanted = match self.engine.image(name) {
+            Ok(_) => pull.always && !self.pulled.iter().any(|other| other == name),
+            Err(e) => e.kind == Kind::NotFound,
         };
+        if is_wanted && !by_id {
+            (pull.get)(name)?;
+        }
+        // Until its layers are known to be counted on.
+        let _no_removal = self.engine.store.lock(Locking::Shared)?;
+        let image = self.engine.image(name)?;
         self.pulled.push(name.to_owned());
         self.lease(&image.config.rootfs.diff_ids)?;
         Ok(image)

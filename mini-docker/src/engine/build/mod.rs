@@ -37,7 +37,6 @@ use super::{
     Engine,
     digest::Digest,
     error::{Error, Result},
-    files::Locking,
     image::{Image, ImageConfig, Intake, Notes},
     reference::Reference,
 };
@@ -171,7 +170,6 @@ impl Engine {
         let epoch = epoch::of(&request.args)?;
         let plan = Plan::new(file, &request.args, request.target.as_deref())?;
         self.clear_abandoned_steps()?;
-        let _in_use = self.store.lock(Locking::Shared)?;
         let mut builder = Builder {
             engine: self,
             request,

@@ -93,6 +93,7 @@ impl Engine {
             }
         }
         self.clear_layers(None)?;
+        self.store.clear_unfinished("build")?;
         self.emit_prune(Type::Builder, gone.iter().map(|entry| entry.size).sum());
         Ok(gone)
     }

@@ -15,6 +15,7 @@ use super::{
 use crate::engine::{
     digest::Digest,
     error::{Error, Result},
+    files::Locking,
     image::{History, ImageConfig},
 };
 
@@ -219,6 +220,8 @@ impl Builder<'_> {
         if let (Some(upper), Some(epoch)) = (upper, self.epoch) {
             epoch::clamp(upper, epoch)?;
         }
+        // Until it is known who counts on the layer.
+        let _no_removal = self.engine.store.lock(Locking::Shared)?;
         let layer = upper.map(|upper| self.intake.tree(upper, crate::engine::image::Take::Move, &[])).transpose()?;
         if let Some(layer) = &layer {
             self.lease(std::slice::from_ref(layer))?;

@@ -21,17 +21,14 @@ mod status;
 pub mod storage;
 pub mod supervision;
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 pub use config::Config;
 pub use status::{State, Status};
 
 use super::{
     Engine,
-    error::{Context, Error, Kind, Result},
+    error::{Error, Kind, Result},
     files::{Durability, Lock, Locking, read_json, write_json},
     image::short,
 };
@@ -111,7 +108,12 @@ impl Engine {
     }
 
     pub(super) fn read_status(&self, id: &str) -> Result<Status> {
-        Ok(read_json(&self.container_file(id, "status.json"))?.unwrap_or_else(Status::created))
+        let path = self.container_file(id, "status.json");
+        match read_json(&path) {
+            // That it ran was not synced. When the power went, it ended.
+            Err(_) if path.exists() && !self.is_monitored(id)? => Ok(Status::lost()),
+            read => Ok(read?.unwrap_or_else(Status::created)),
+        }
     }
 
     pub(super) fn write_status(&self, config: &Config, status: &Status) -> Result<()> {
@@ -150,9 +152,15 @@ impl Engine {
 
     /// Removes what is left of a container whose maker died before it was whole.
     fn clear_abandoned(&self, id: &str) -> Result<()> {
-        // Every maker shares the store's lock until it is done.
+        // Every maker shares the store's lock until it is done; a step of a build holds its own.
         let alone = self.store.try_lock_alone()?;
-        if alone.is_none() || self.container_file(id, "config.json").exists() {
+        let is_step = || Lock::is_held(&self.store.run(id).join("monitor"));
+        // What has run had a configuration: it was lost, and is for `check` to tell of.
+        if alone.is_none()
+            || is_step()?
+            || self.container_file(id, "upper").exists()
+            || self.container_file(id, "config.json").exists()
+        {
             return Ok(());
         }
         // First its name: without the directory nobody would know that it is nobody's.
@@ -176,7 +184,11 @@ impl Engine {
             return Ok(name.to_owned());
         }
         if !path_like && let Some(id) = self.holder(name)? {
-            return Ok(id);
+            // Whoever was killed while he renamed or removed it left a name that is nobody's.
+            let config: Option<Config> = read_json(&self.container_file(&id, "config.json"))?;
+            if config.is_some_and(|config| config.name == name) {
+                return Ok(id);
+            }
         }
         let mut found = Vec::new();
         if !path_like && name.bytes().all(|b| b.is_ascii_hexdigit()) {
@@ -187,16 +199,6 @@ impl Engine {
             [] => Err(Error::not_found(format!("no such container: {text}; see `mini-docker ps -a`"))),
             [id] => Ok(id.clone()),
             _ => Err(Error::invalid(format!("the container id {text} is ambiguous: give more digits"))),
-        }
-    }
-
-    /// The id of the container that has this name.
-    pub(super) fn holder(&self, name: &str) -> Result<Option<String>> {
-        let path = self.store.name(name);
-        match fs::read_to_string(&path) {
-            Ok(id) => Ok(Some(id.trim_end().to_owned())),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(e).doing("read", &path),
         }
     }
 }

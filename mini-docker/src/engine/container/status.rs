@@ -104,6 +104,15 @@ impl Status {
         }
     }
 
+    /// Of a container whose status cannot be read, and that nobody looks after.
+    pub(in crate::engine) fn lost() -> Self {
+        let mut status = Self::created();
+        status.end_unseen();
+        "nobody saw it end, and its status was lost".clone_into(&mut status.error);
+        status.finished = None;
+        status
+    }
+
     /// It has no process any more.
     pub(in crate::engine) fn end(&mut self, state: State, exit_code: i32) {
         self.state = state;

@@ -188,6 +188,15 @@ pub(super) fn adopt(directory: &Path) -> Result<NewLayer> {
     Ok(NewLayer { id: hashing.digest() })
 }
 
+/// Describes a layer anew whose description was lost.
+///
+/// # Errors
+/// Where its files are not those of the layer `id`.
+pub(in crate::engine) fn describe(directory: &Path, id: &Digest) -> Result<()> {
+    verify("layer", Some(id), &packed_digest(&directory.join("fs"))?)?;
+    adopt(directory).map(drop)
+}
+
 fn finish(directory: &Path, info: &LayerInfo) -> Result<()> {
     write_json(&directory.join("layer.json"), info, Durability::Process)?;
     syncfs(open_directory(directory)?).doing("sync", directory)

@@ -26,7 +26,7 @@ use super::{
     Engine,
     digest::Digest,
     error::{Context, Error, Kind, Result},
-    files::{Durability, read_json, write_atomic, write_json},
+    files::{Durability, Locking, read_json, write_atomic, write_json},
     reference::Reference,
     store::make_directory,
 };
@@ -98,6 +98,10 @@ impl Image {
 impl Engine {
     /// As [`Engine::name_image`], by the user's wish.
     pub fn tag(&self, id: &str, name: &Reference) -> Result<()> {
+        let _no_removal = self.store.lock(Locking::Shared)?;
+        if !self.store.image(id).exists() {
+            return Err(Error::not_found(format!("no such image: {}; it has just been removed", short(id))));
+        }
         self.name_image(id, name)?;
         self.emit_tag(id, name);
         Ok(())

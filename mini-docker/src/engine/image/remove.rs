@@ -101,7 +101,9 @@ impl Engine {
             }
             removal.delete(&id, false, true, true)?;
         }
-        // What a pull that was never finished left.
+        // What pulls and others that were never finished left.
+        self.store.clear_unfinished("images")?;
+        self.store.clear_unfinished("refs")?;
         let strays = self.clear_layers(None)?;
         removal.done.reclaimed += strays.iter().map(|(_, info)| bytes(info)).sum::<u64>();
         self.emit_prune(Type::Image, removal.done.reclaimed);

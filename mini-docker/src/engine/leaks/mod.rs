@@ -34,6 +34,7 @@ impl Engine {
     /// Where the machine cannot be looked at.
     pub fn leaks(&self) -> Result<Vec<Leak>> {
         self.containers()?;
+        self.clear_stray_names()?;
         self.clear_abandoned_steps()?;
         self.forget_void_places()?;
         self.sweep_ports()?;

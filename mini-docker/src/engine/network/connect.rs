@@ -43,9 +43,8 @@ impl Engine {
             // First, so that whatever becomes of us, the place is given back.
             self.write_presence(id, &presence)?;
             if let Err(e) = self.plug_in(network, &container, &endpoint) {
-                self.leave_network(&network.id, id)?;
-                presence.networks.pop();
-                self.write_presence(id, &presence)?;
+                // It may have a cable by now. What stays is found by who connects it next, as after a death.
+                let _ = self.unplug(network, &container);
                 return Err(e);
             }
         }

@@ -121,10 +121,14 @@ impl Engine {
     fn publish_network(&self, config: &Config) -> Result<()> {
         let name = self.network_name(&config.name);
         make_directory(name.parent().unwrap_or(Path::new("/")), 0o700)?;
+        // Whoever writes there holds the same lock.
+        self.store.clear_unfinished("networks")?;
         let path = self.network_file(&config.id);
         write_json(&path, config, Durability::Machine)?;
         // What an interrupted removal may have left under the name was looked for under the same lock.
-        fs::hard_link(&path, &name).doing("take the name", &name)
+        fs::hard_link(&path, &name).doing("take the name", &name)?;
+        let names = name.parent().unwrap_or(Path::new("/"));
+        fs::File::open(names).and_then(|names| names.sync_all()).doing("sync", names)
     }
 
     /// The opposite.

@@ -12,6 +12,7 @@
 #   make book     builds the book to target/book; `make book BOOK=serve` shows it at http://localhost:3000
 #   make check STAGE=04  looks at your exercise of that chapter
 #   make test-examples  the compose projects of the book, on Debian: minutes, and a network
+#   make faults   kills, full disks, power cuts and more at every moment: hours; EVERY=20 each twentieth of them
 #   make soak     the long tests: thousands of runs
 
 SHELL := /bin/bash
@@ -21,7 +22,7 @@ APT := DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommend
 # A C compiler links; a static busybox is the tests' root filesystem.
 BUILD_PACKAGES := gcc libc6-dev
 DEMO_PACKAGES := $(BUILD_PACKAGES) busybox-static
-TEST_PACKAGES := $(DEMO_PACKAGES) shellcheck binutils xz-utils util-linux e2fsprogs uidmap strace docker-registry skopeo umoci jq iproute2 nftables
+TEST_PACKAGES := $(DEMO_PACKAGES) shellcheck binutils xz-utils util-linux e2fsprogs uidmap strace docker-registry skopeo umoci jq iproute2 nftables mount
 PROGRAMS_PACKAGES := $(DEMO_PACKAGES) mmdebstrap
 BUILDS_PACKAGES := $(DEMO_PACKAGES) mmdebstrap
 EXAMPLES_PACKAGES := $(DEMO_PACKAGES) mmdebstrap
@@ -29,7 +30,7 @@ PEERS_PACKAGES := runc podman docker.io docker-compose docker-registry curl ipta
 FUZZ_PACKAGES := $(DEMO_PACKAGES) g++
 BENCH_PACKAGES := $(DEMO_PACKAGES) bubblewrap crun hyperfine jq
 
-.PHONY: bench-setup bench-report packages-peers book check demo test test-programs test-builds test-examples test-vm test-vm-short fuzz fuzz-program packages-fuzz build lint bench soak packages-demo packages-test packages-programs packages-builds packages-examples packages-bench
+.PHONY: bench-setup bench-report packages-peers book check demo test test-programs test-builds test-examples test-vm test-vm-short fuzz fuzz-program packages-fuzz build lint bench faults soak packages-demo packages-test packages-programs packages-builds packages-examples packages-bench
 
 demo: packages-demo
 	@$(MAKE) --no-print-directory build
@@ -125,6 +126,12 @@ bench-setup: packages-bench packages-peers
 bench-report:
 	$(CARGO) build --release --locked --workspace
 	$(CARGO) run --release --locked -q -p benches -- startup $(REPORT)
+
+EVERY := 1
+
+faults: packages-test
+	set -o pipefail; MINI_DOCKER_FAULTS=$(EVERY) $(CARGO) test --locked -p mini-docker --test faults -- --nocapture | tee target/faults.txt
+	@awk '/^faults: /{n = split($$0, words, ": "); split(words[n], counts, " "); injected += counts[1]; survived += counts[5]} END {print "faults: " injected " injected, " survived " survived"}' target/faults.txt
 
 soak: packages-test
 	MINI_DOCKER_SOAK=1 $(CARGO) test --release -p mini-docker --test lifecycle -- --nocapture

@@ -63,18 +63,35 @@ impl Engine {
     /// # Panics
     /// Without root, which containers need.
     pub fn empty(binary: &str) -> Self {
+        Self::empty_in(binary, &std::env::temp_dir())
+    }
+
+    /// The same, with all its files below `directory`.
+    ///
+    /// # Panics
+    /// As [`Engine::empty`].
+    pub fn empty_in(binary: &str, directory: &Path) -> Self {
         assert!(nix::unistd::geteuid().is_root(), "the engine's tests make containers: run them as root");
-        let directory = tempfile::Builder::new().prefix("mini-docker-test-").tempdir().expect("make a directory");
+        let directory =
+            tempfile::Builder::new().prefix("mini-docker-test-").tempdir_in(directory).expect("make a directory");
         Self { binary: binary.into(), directory }
     }
 
     /// An engine with the image `bb`: busybox.
     pub fn new(binary: &str) -> Self {
         let engine = Self::empty(binary);
-        let archive = engine.path("bb.tar");
-        rootfs::busybox_tar(&archive);
-        engine.run(&["import", archive.to_str().expect("a UTF-8 path"), "bb"]).ok();
+        engine.import_busybox();
         engine
+    }
+
+    /// Makes the image `bb`.
+    ///
+    /// # Panics
+    /// Where it cannot be imported.
+    pub fn import_busybox(&self) {
+        let archive = self.path("bb.tar");
+        rootfs::busybox_tar(&archive);
+        self.run(&["import", archive.to_str().expect("a UTF-8 path"), "bb"]).ok();
     }
 
     /// The store.
@@ -180,10 +197,10 @@ pub fn said(output: &Output) -> Said {
 }
 
 /// Kills a command that hangs, so that its test fails instead of hanging too.
-struct Guard(std::sync::mpsc::Sender<()>);
+pub(crate) struct Guard(std::sync::mpsc::Sender<()>);
 
 impl Guard {
-    fn new(child: &Child, what: String) -> Self {
+    pub(crate) fn new(child: &Child, what: String) -> Self {
         let (sender, receiver) = std::sync::mpsc::channel();
         let pid = nix::unistd::Pid::from_raw(child.id().cast_signed());
         thread::spawn(move || {
@@ -195,7 +212,7 @@ impl Guard {
         Self(sender)
     }
 
-    fn done(self) {
+    pub(crate) fn done(self) {
         // The thread may have given up already.
         let _ = self.0.send(());
     }

@@ -84,7 +84,7 @@ pub fn run_directories(root: &Path) -> impl Iterator<Item = PathBuf> {
 }
 
 /// The cgroups of the store's containers, mini-docker/KEY.ID in every hierarchy.
-fn cgroups(root: &Path) -> impl Iterator<Item = PathBuf> {
+pub fn cgroups(root: &Path) -> impl Iterator<Item = PathBuf> {
     crate::cgroups::mounts().into_iter().flat_map(move |mount| keyed(&mount.join("mini-docker"), root))
 }
 

@@ -14,4 +14,5 @@ pub mod machine;
 pub mod registry;
 pub mod rootfs;
 pub mod table;
+pub mod tracer;
 pub mod transcript;

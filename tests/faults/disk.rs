@@ -1,0 +1,252 @@
+//! A disk that is full, or broken: each command says so, loses nothing, and works when that is over.
+
+use std::{
+    fs::{self, File},
+    os::unix::fs::FileExt,
+    path::PathBuf,
+    process::Command,
+};
+
+use nix::{
+    errno::Errno,
+    fcntl::{FallocateFlags, fallocate},
+    libc,
+    sys::statvfs::statvfs,
+};
+use tests::tracer::{Act, Call, Traced, trace};
+
+use crate::{
+    cases::{self, Case},
+    sample::{report, sample},
+    world::World,
+};
+
+/// A small ext4 filesystem in a file. Dropped, it is unmounted and gone.
+pub(crate) struct Disk {
+    directory: tempfile::TempDir,
+}
+
+impl Disk {
+    /// One of so many MiB; `None`, and a word why, where there is no loop device.
+    pub(crate) fn new(size: u64) -> Option<Self> {
+        let disk = Self { directory: tempfile::Builder::new().prefix("mini-docker-disk-").tempdir().unwrap() };
+        File::create(disk.image()).and_then(|file| file.set_len(size << 20)).unwrap();
+        fs::create_dir(disk.path()).unwrap();
+        let (image, path) = (disk.image(), disk.path());
+        // Nothing of it for root alone; and what nobody syncs stays in memory.
+        let made = Command::new("mkfs.ext4").args(["-q", "-m", "0", "-E", "lazy_itable_init=0"]).arg(&image).status();
+        assert!(made.unwrap().success(), "mkfs.ext4 (e2fsprogs)");
+        let mounted = Command::new("mount").args(["-o", "loop,commit=600"]).arg(&image).arg(&path).output().unwrap();
+        if mounted.status.success() {
+            return Some(disk);
+        }
+        println!("skipped: no loop device here: {}", String::from_utf8_lossy(&mounted.stderr).trim());
+        None
+    }
+
+    /// The file that it is in.
+    pub(crate) fn image(&self) -> PathBuf {
+        self.directory.path().join("image")
+    }
+
+    /// Where it is mounted.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.directory.path().join("disk")
+    }
+
+    /// Takes all room but `free` bytes, until [`Disk::empty`].
+    fn fill(&self, free: u64) {
+        let file = File::create(self.filler()).unwrap();
+        let (mut length, mut part) = (0, u64::MAX);
+        // Its own description takes room too, so that the last bytes are taken in small parts.
+        while part > 4096 {
+            let found = statvfs(&self.path()).unwrap();
+            let room = (found.blocks_available() * found.fragment_size()).saturating_sub(free);
+            part = part.min(room);
+            match fallocate(&file, FallocateFlags::empty(), length as i64, part.min(room).max(1) as i64) {
+                Ok(()) => length += part,
+                Err(Errno::ENOSPC) => part /= 2,
+                Err(errno) => panic!("fallocate: {errno}"),
+            }
+        }
+        if free == 0 {
+            // What is left in pieces.
+            while file.write_all_at(&[1; 1024], length).is_ok() && file.sync_all().is_ok() {
+                length += 1024;
+            }
+        }
+        file.sync_all().unwrap();
+    }
+
+    fn empty(&self) {
+        fs::remove_file(self.filler()).unwrap();
+    }
+
+    fn filler(&self) -> PathBuf {
+        self.path().join("filler")
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.path()).status();
+    }
+}
+
+fn all_cases() -> impl Iterator<Item = &'static Case> {
+    let only = std::env::var("MINI_DOCKER_FAULTS_ONLY").unwrap_or_default();
+    let all = [cases::CONTAINERS, cases::IMAGES, cases::OTHERS].into_iter().flatten();
+    all.filter(move |case| case.command.contains(&only))
+}
+
+/// Whether the command makes room, and so has to work where there is none.
+fn frees(case: &Case) -> bool {
+    let words: Vec<_> = case.command.split(' ').collect();
+    ["rm", "rmi", "stop", "kill", "down", "prune"].iter().any(|word| words.contains(word))
+}
+
+const FREE: [u64; 8] = [4 << 10, 8 << 10, 16 << 10, 64 << 10, 0, 256 << 10, 1 << 20, 3 << 20];
+
+impl World {
+    fn survives_a_full_disk(&self, disk: &Disk, case: &Case, free: u64) -> Result<bool, String> {
+        self.before(case)?;
+        disk.fill(free);
+        let said = self.run(case.command);
+        disk.empty();
+        if said.code != 0 && frees(case) {
+            return Err(format!("it makes room, and does not work without: {said:?}"));
+        }
+        if said.code != 0 && !said.err.contains("No space left on device") {
+            return Err(format!("it does not say what is wrong: {said:?}"));
+        }
+        self.next_command_works(case, said.code == 0, true)?;
+        self.kept()?;
+        Ok(said.code != 0)
+    }
+
+    /// Fails the `number`th of the calls that write; whether there was one, and how many there were.
+    fn survives_a_failing_write(&self, case: &Case, number: usize, errno: Errno) -> Result<(bool, usize), String> {
+        self.before(case)?;
+        let command = self.command(case.command);
+        let (traced, count) = self.host.run(move || fail(&command, number, errno));
+        if traced.said.code != 0 && traced.said.err.is_empty() && traced.said.code < 128 {
+            return Err(format!("it says nothing: {:?}", traced.said));
+        }
+        if traced.said.err.contains("panicked") {
+            return Err(format!("it panics: {:?}", traced.said));
+        }
+        self.next_command_works(case, traced.said.code == 0, false)?;
+        Ok((traced.struck, count))
+    }
+}
+
+/// Fails the `number`th of a command's calls that write; with how many there were until then.
+fn fail(command: &Command, number: usize, errno: Errno) -> (Traced, usize) {
+    let mut count = 0;
+    let traced = trace(command, |call| {
+        if !writes(call) {
+            return Act::Go;
+        }
+        count += 1;
+        if count == number { Act::Fail(errno) } else { Act::Go }
+    });
+    (traced, count)
+}
+
+/// Calls that change a filesystem.
+fn writes(call: Call) -> bool {
+    const CALLS: [i64; 17] = [
+        libc::SYS_write,
+        libc::SYS_pwrite64,
+        libc::SYS_writev,
+        libc::SYS_fsync,
+        libc::SYS_fdatasync,
+        libc::SYS_syncfs,
+        libc::SYS_rename,
+        libc::SYS_renameat,
+        libc::SYS_renameat2,
+        libc::SYS_link,
+        libc::SYS_linkat,
+        libc::SYS_unlink,
+        libc::SYS_unlinkat,
+        libc::SYS_mkdir,
+        libc::SYS_mkdirat,
+        libc::SYS_ftruncate,
+        libc::SYS_copy_file_range,
+    ];
+    call.which().is_some_and(|which| CALLS.contains(&which))
+}
+
+#[test]
+fn a_full_disk_loses_nothing() {
+    let Some(disk) = Disk::new(64) else { return };
+    let mut failures = Vec::new();
+    {
+        let world = World::on(&disk.path());
+        for case in all_cases() {
+            let (mut refused, mut tried, mut survived) = (0, 0, 0);
+            for number in sample(FREE.len(), 1) {
+                let free = FREE[number - 1];
+                tried += 1;
+                match world.survives_a_full_disk(&disk, case, free) {
+                    Ok(was_refused) => (survived, refused) = (survived + 1, refused + usize::from(was_refused)),
+                    Err(why) => {
+                        failures.push(format!("{}: {free} bytes free: {why}", case.command));
+                        println!("{}", failures.last().unwrap());
+                        let _ = world.after(case);
+                    }
+                }
+            }
+            report(&format!("full disk ({refused} refused): {}", case.command), survived, tried, FREE.len());
+        }
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
+}
+
+#[test]
+fn a_write_that_fails_loses_nothing() {
+    let mut failures = Vec::new();
+    let world = World::new();
+    for case in all_cases() {
+        let (_, total) = world.survives_a_failing_write(case, 0, Errno::EIO).expect(case.command);
+        let (mut struck, mut survived) = (0, 0);
+        for number in sample(total, 1) {
+            let errno = if number % 2 == 0 { Errno::EIO } else { Errno::ENOSPC };
+            match world.survives_a_failing_write(case, number, errno) {
+                Ok((was_struck, _)) => {
+                    (struck, survived) = (struck + usize::from(was_struck), survived + usize::from(was_struck));
+                }
+                Err(why) => {
+                    struck += 1;
+                    failures.push(format!("{}: write {number} of {total} fails with {errno}: {why}", case.command));
+                    println!("{}", failures.last().unwrap());
+                    let _ = world.after(case);
+                }
+            }
+        }
+        report(&format!("failing write: {}", case.command), survived, struck, total);
+        world.kept().unwrap();
+    }
+    assert!(failures.is_empty(), "{failures:#?}");
+    world.assert_ends_empty("at the end");
+}
+
+/// Whatever cannot be written: who is still there is there by its name.
+#[test]
+fn a_removal_that_fails_can_be_made_again() {
+    let world = World::new();
+    let case = cases::CONTAINERS.iter().find(|case| case.command == "rm box").unwrap();
+    for number in 1.. {
+        world.before(case).unwrap();
+        let removal = world.command(case.command);
+        let traced = world.host.run(move || fail(&removal, number, Errno::EIO).0);
+        if !world.ok("ps -aq").is_empty() {
+            world.ok("rm box");
+        }
+        world.ok("volume rm data");
+        world.whole().unwrap();
+        if !traced.struck {
+            break;
+        }
+    }
+}

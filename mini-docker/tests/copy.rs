@@ -34,29 +34,6 @@ fn files_go_both_ways_into_containers_that_run_and_that_do_not() {
 }
 
 #[test]
-fn no_link_of_a_container_leads_to_the_hosts_files() {
-    let engine = engine();
-    let secret = engine.path("secret");
-    fs::create_dir(&secret).unwrap();
-    fs::write(secret.join("key"), "of the host\n").unwrap();
-    let secret = secret.to_str().unwrap();
-    let script =
-        format!("ln -s {secret} /out; ln -s ../../../../../../..{secret} /up; ln -s {secret}/key /file; sleep 1000");
-    engine.run(&["run", "-d", "--name", "c1", "bb", "sh", "-c", &script]).ok();
-    tests::engine::eventually("the links are there", || engine.run(&["exec", "c1", "test", "-L", "/file"]).code == 0);
-    let note = engine.path("note");
-    fs::write(&note, "mine\n").unwrap();
-    let back = engine.path("back");
-    for path in ["/out/key", "/up/key"] {
-        assert_eq!(engine.run(&["cp", &format!("c1:{path}"), back.to_str().unwrap()]).code, 1, "{path}");
-        assert_eq!(engine.run(&["cp", note.to_str().unwrap(), &format!("c1:{path}")]).code, 1, "{path}");
-    }
-    assert_eq!(engine.run(&["cp", "-L", "c1:/file", back.to_str().unwrap()]).code, 1);
-    assert_eq!(fs::read_to_string(engine.path("secret/key")).unwrap(), "of the host\n");
-    assert!(!back.exists());
-}
-
-#[test]
 fn a_device_of_the_hosts_is_not_replaced_by_a_file() {
     use std::os::unix::fs::FileTypeExt;
     let engine = engine();

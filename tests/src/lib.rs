@@ -1,6 +1,7 @@
 //! What the tests of the whole workspace share.
 #![forbid(unsafe_code)]
 
+pub mod archive;
 pub mod book;
 pub mod breakout;
 pub mod calls;

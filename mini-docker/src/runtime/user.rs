@@ -40,8 +40,10 @@ pub(super) fn find(root: BorrowedFd, text: &str, more: &[String]) -> Result<User
 }
 
 fn group_id(group: &str, name: &str) -> Result<u32> {
-    let found = entries(group).find(|e| e.first() == Some(&name)).and_then(|e| number(e.get(2)?));
-    found.or_else(|| number(name)).ok_or_else(|| missing("group", name, "group"))
+    // A number is never a name: an image could call group 0 that (CVE-2016-3697).
+    number(name)
+        .or_else(|| entries(group).find(|e| e.first() == Some(&name)).and_then(|e| number(e.get(2)?)))
+        .ok_or_else(|| missing("group", name, "group"))
 }
 
 pub(crate) fn resolve(passwd: &str, group: &str, text: &str) -> Result<User> {
@@ -50,10 +52,14 @@ pub(crate) fn resolve(passwd: &str, group: &str, text: &str) -> Result<User> {
         None => (text, None),
     };
     let user = if user.is_empty() { "0" } else { user };
-    let entry =
-        entries(passwd).find(|e| e.first() == Some(&user) || (number(user).is_some() && e.get(2) == Some(&user)));
+    // A number is never a name here either, and it is the same user however it is written.
+    let id = number(user);
+    let entry = entries(passwd).find(|e| match id {
+        Some(id) => e.get(2).and_then(|text| number(text)) == Some(id),
+        None => e.first() == Some(&user),
+    });
     let field = |at: usize| entry.as_ref().and_then(|e| e.get(at)).copied();
-    let uid = field(2).and_then(number).or_else(|| number(user)).ok_or_else(|| missing("user", user, "passwd"))?;
+    let uid = id.or_else(|| field(2).and_then(number)).ok_or_else(|| missing("user", user, "passwd"))?;
     let mut gid = field(3).and_then(number).unwrap_or(0);
     let mut groups = Vec::new();
     match given_group {
@@ -134,6 +140,16 @@ mod tests {
         assert_eq!(ids("1234"), (1234, 0, vec![0]));
         assert_eq!(resolve(PASSWD, GROUP, "web").unwrap().home, "/srv");
         assert_eq!(resolve("", "", "7").unwrap().home, "/");
+    }
+
+    #[test]
+    fn a_number_is_no_name() {
+        let (passwd, group) = ("1000:x:0:0::/:\nweb:x:33:34::/srv:\n", "1000:x:0:\nwww:x:34:\n");
+        for (text, expected) in [("1000", (1000, 0)), ("1000:1000", (1000, 1000)), ("033", (33, 34)), ("+33", (33, 34))]
+        {
+            let ids = resolve(passwd, group, text).unwrap().ids;
+            assert_eq!((ids.uid, ids.gid), expected, "{text}");
+        }
     }
 
     #[test]

@@ -1,12 +1,17 @@
 //! The working directory, made where it is missing.
 
 use std::{
-    ffi::{CString, OsStr},
-    os::unix::ffi::OsStrExt,
+    ffi::{CStr, CString, OsStr},
+    os::{fd::OwnedFd, unix::ffi::OsStrExt},
     path::Path,
 };
 
-use nix::{errno::Errno, sys::stat::Mode, unistd::chdir};
+use nix::{
+    errno::Errno,
+    fcntl::{AT_FDCWD, OFlag, OpenHow, ResolveFlag, openat2},
+    sys::stat::{Mode, mkdirat},
+    unistd::fchdir,
+};
 
 use crate::primitive::{Inside, Primitive};
 
@@ -47,23 +52,46 @@ impl Primitive for WorkingDirectory {
             return Ok(());
         };
         inside.at(CHDIR);
-        match chdir(path.as_c_str()) {
+        match open(path) {
             Err(Errno::ENOENT) if self.make => {}
-            changed => return changed,
+            opened => return fchdir(opened?),
         }
-        inside.at(MKDIR);
+        let mut above: Option<OwnedFd> = None;
         for prefix in &self.prefixes {
-            match nix::unistd::mkdir(prefix.as_c_str(), Mode::from_bits_truncate(0o755)) {
-                Ok(()) | Err(Errno::EEXIST) => {}
-                Err(errno) => return Err(errno),
+            inside.at(MKDIR);
+            if let Some(above) = &above {
+                match mkdirat(above, last(prefix), Mode::from_bits_truncate(0o755)) {
+                    Ok(()) | Err(Errno::EEXIST) => {}
+                    Err(errno) => return Err(errno),
+                }
             }
+            inside.at(CHDIR);
+            above = Some(open(prefix)?);
         }
-        inside.at(CHDIR);
-        chdir(path.as_c_str())
+        above.map_or(Ok(()), fchdir)
     }
 
     fn step(&self, step: u16) -> String {
         let path = self.prefixes.last().map_or_else(String::new, |p| p.to_string_lossy().into_owned());
         if usize::from(step) == MKDIR { format!("mkdir -p {path:?}") } else { format!("chdir({path:?})") }
     }
+
+    fn hint(&self, _: u16, errno: Errno) -> Option<String> {
+        (errno == Errno::ELOOP)
+            .then(|| "a working directory is behind no link of /proc, nor links in a circle".to_owned())
+    }
+}
+
+/// Opens a directory, never through a link of /proc that is no path, such as `/proc/self/fd/7`: it may lead out of the
+/// container (CVE-2024-21626).
+fn open(path: &CStr) -> Result<OwnedFd, Errno> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    openat2(AT_FDCWD, path, OpenHow::new().flags(flags).resolve(ResolveFlag::RESOLVE_NO_MAGICLINKS))
+}
+
+/// The last part of a path, which has one: without copies.
+fn last(path: &CStr) -> &CStr {
+    let bytes = path.to_bytes_with_nul();
+    let slash = bytes.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
+    CStr::from_bytes_with_nul(&bytes[slash..]).unwrap_or(path)
 }

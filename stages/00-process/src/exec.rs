@@ -3,7 +3,7 @@
 use std::{
     ffi::{CString, NulError, OsStr},
     os::{
-        fd::{AsFd, OwnedFd},
+        fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
         unix::ffi::OsStrExt,
     },
 };
@@ -82,13 +82,27 @@ impl Program {
     }
 
     /// The words of [`Self::close_others`].
-    pub(crate) const CLOSE_OTHERS: &str = "close_range(3, ~0, CLOSE_RANGE_CLOEXEC)";
+    pub(crate) const CLOSE_OTHERS: &str = "close_range(3, ~0) but for this line and the streams";
 
-    /// Leaves the program no descriptors but its standard streams. Before the process's primitives, among which a filter
-    /// may not know the call; what they open is close-on-exec by itself.
-    pub(crate) fn close_others(inside: &Inside) -> Result<(), Errno> {
+    /// Closes all descriptors but `line` and the program's streams, and marks those as close-on-exec. Before the process's
+    /// primitives: a path that an image names could lead through `/proc/self/fd` to what the engine has open
+    /// (CVE-2024-21626), and a filter may not know the call. What the primitives open is close-on-exec by itself.
+    pub(crate) fn close_others(&self, line: BorrowedFd, inside: &Inside) -> Result<(), Errno> {
         inside.at(0);
-        sys::close_from(3)
+        inside.forget_root();
+        let [input, output, errors] = [0, 1, 2].map(|at: usize| self.stdio.get(at).and_then(Option::as_ref));
+        let mut kept = [Some(line), input.map(AsFd::as_fd), output.map(AsFd::as_fd), errors.map(AsFd::as_fd)]
+            .map(|fd| fd.map_or(-1, |fd| fd.as_raw_fd()));
+        kept.sort_unstable();
+        let mut from = FIRST;
+        for fd in kept.into_iter().filter_map(|fd| u32::try_from(fd).ok()).filter(|fd| *fd >= FIRST) {
+            if fd > from {
+                sys::close_range(from, fd - 1)?;
+            }
+            from = fd + 1;
+        }
+        sys::close_range(from, u32::MAX)?;
+        sys::close_from(FIRST)
     }
 
     /// Returns only on failure. ENOENT: no such program (of several in `PATH`); EACCES: one is there and cannot be
@@ -114,6 +128,9 @@ impl Program {
         denied
     }
 }
+
+/// The first descriptor that is no standard stream.
+const FIRST: u32 = 3;
 
 const STDIO: usize = 0;
 const EXECVE: usize = 1;

@@ -220,6 +220,11 @@ impl<'a> Inside<'a> {
         self.root.set(Some(sys::keep_until_exec(root)));
     }
 
+    /// The root's descriptor is closed.
+    pub(crate) fn forget_root(&self) {
+        self.root.set(None);
+    }
+
     /// Hands a copy of `fd` to the parent, under a name of up to 12 bytes ([`Child::take_descriptor`]).
     pub fn send_descriptor(&self, name: &str, fd: impl AsFd) -> Result<(), Errno> {
         self.channel.send_descriptor(name, fd.as_fd())

@@ -62,6 +62,11 @@ impl Channel {
         Ok((Self(ours), Self(theirs)))
     }
 
+    /// The descriptor, which outlives the closing of all others.
+    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+
     // ANCHOR: gate
     /// Parent: lets the child go.
     pub(crate) fn open_gate(&self) -> Result<(), Errno> {

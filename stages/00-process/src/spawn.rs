@@ -248,7 +248,7 @@ fn enter(container: &Container, process: &Process, channel: &Channel, inside: &I
     };
     all(&container.0)?;
     inside.begin(exec + 1);
-    Program::close_others(inside)?;
+    process.program.close_others(channel.as_fd(), inside)?;
     all(&process.primitives)?;
     inside.begin(exec);
     if process.die_with_parent {

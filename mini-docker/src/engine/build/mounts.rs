@@ -77,6 +77,9 @@ impl Builder<'_> {
         if !mount.from.is_empty() {
             return Err(Error::invalid("RUN --mount=type=cache,from=…: a cache begins empty here"));
         }
+        if !matches!(mount.source.trim_matches(['/', '.']), "") {
+            return Err(Error::invalid("RUN --mount=type=cache,source=…: a cache is mounted whole here"));
+        }
         let id = if mount.id.is_empty() { target.to_string_lossy().into_owned() } else { mount.id.clone() };
         // As in BuildKit, one that belongs to another is another.
         let whose = format!("{:?} {:?} {:?}", mount.uid, mount.gid, mount.mode);

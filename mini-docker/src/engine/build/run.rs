@@ -1,21 +1,19 @@
 //! RUN: a container over the layers so far, whose upper directory becomes the next one.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io::{self, Read},
-    os::{
-        fd::{AsFd, OwnedFd},
-        unix::fs::MetadataExt,
-    },
+    os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
     time::Instant,
 };
 
 use nix::{
     errno::Errno,
-    fcntl::OFlag,
+    fcntl::{OFlag, OpenHow, ResolveFlag, open, openat, openat2},
     poll::{PollFd, PollFlags, PollTimeout, poll},
-    unistd::pipe2,
+    sys::stat::{FileStat, Mode, SFlag, fstat},
+    unistd::{UnlinkatFlags, pipe2, unlinkat},
 };
 use process::{Host, Journal, sys};
 
@@ -197,38 +195,55 @@ fn is_one_word(text: &str) -> bool {
     !text.trim_start_matches("<<").trim_start_matches('-').trim().contains(char::is_whitespace)
 }
 
-/// Removes what was made in the upper directory only for something to be mounted on it.
+/// Removes what was made in the upper directory only for something to be mounted on it: never behind a link, which the step
+/// may have put in the place of a directory (CVE-2024-23652).
 fn clear_mount_points(upper: &Path, lower: &[PathBuf], targets: &[PathBuf]) {
     let own = MOUNT_POINTS.iter().filter_map(|path| std::str::from_utf8(path).ok()).map(PathBuf::from);
     for path in own.chain(targets.iter().cloned()) {
         // And the directories that it needed.
         for path in path.ancestors().take_while(|path| !path.as_os_str().is_empty()) {
-            let there = upper.join(path);
-            let Ok(found) = fs::symlink_metadata(&there) else { continue };
-            let below = lower.iter().find_map(|layer| fs::symlink_metadata(layer.join(path)).ok());
-            if below.is_some_and(|below| !is_copied_up(&there, &found, &below)) {
+            let Some((there, found)) = find(upper, path) else { continue };
+            let below = lower.iter().find_map(|layer| find(layer, path));
+            if below.is_some_and(|(_, below)| !is_copied_up(&there, &found, &below)) {
                 break;
             }
             // What is not empty is the step's own.
-            let removed = if found.is_dir() {
-                fs::remove_dir(&there)
-            } else if found.is_file() && found.len() == 0 {
-                fs::remove_file(&there)
-            } else {
-                break;
+            let flag = match kind(&found) {
+                SFlag::S_IFDIR => UnlinkatFlags::RemoveDir,
+                SFlag::S_IFREG if found.st_size == 0 => UnlinkatFlags::NoRemoveDir,
+                _ => break,
             };
-            if removed.is_err() {
+            let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let removed =
+                path.file_name().zip(find(upper, parent)).map(|(name, (parent, _))| unlinkat(parent, name, flag));
+            if removed != Some(Ok(())) {
                 break;
             }
         }
     }
 }
 
+/// What is at this place of a tree, where no link is on the way.
+fn find(root: &Path, path: &Path) -> Option<(OwnedFd, FileStat)> {
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let root = open(root, flags | OFlag::O_DIRECTORY, Mode::empty()).ok()?;
+    let within = ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS;
+    let found = openat2(&root, path, OpenHow::new().flags(flags).resolve(within)).ok()?;
+    let stat = fstat(&found).ok()?;
+    Some((found, stat))
+}
+
+fn kind(stat: &FileStat) -> SFlag {
+    SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT
+}
+
 /// Whether a directory is in the upper layer only because something was made in it.
-fn is_copied_up(path: &Path, found: &fs::Metadata, below: &fs::Metadata) -> bool {
-    let owner = |of: &fs::Metadata| (of.mode(), of.uid(), of.gid());
+fn is_copied_up(there: &OwnedFd, found: &FileStat, below: &FileStat) -> bool {
+    let owner = |of: &FileStat| (of.st_mode, of.st_uid, of.st_gid);
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     // One that replaces what was below is opaque.
-    let opaque = |directory: File| sys::get_xattr(directory.as_fd(), c"trusted.overlay.opaque", &mut [0; 1]);
-    let plain = || File::open(path).is_ok_and(|directory| opaque(directory) == Err(Errno::ENODATA));
-    found.is_dir() && owner(found) == owner(below) && plain()
+    let opaque = |directory: OwnedFd| sys::get_xattr(directory.as_fd(), c"trusted.overlay.opaque", &mut [0; 1]);
+    let plain =
+        || openat(there, ".", flags, Mode::empty()).is_ok_and(|directory| opaque(directory) == Err(Errno::ENODATA));
+    kind(found) == SFlag::S_IFDIR && owner(found) == owner(below) && plain()
 }

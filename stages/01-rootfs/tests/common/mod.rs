@@ -1,5 +1,5 @@
-//! Archives made byte by byte, as an attacker would, and a place where an escape shows.
-#![allow(dead_code, missing_docs, unreachable_pub)]
+//! A place where an escape shows.
+#![allow(dead_code, missing_docs, unreachable_pub, unused_imports)]
 
 use std::{
     collections::BTreeMap,
@@ -8,85 +8,14 @@ use std::{
     io::Read,
     os::{
         fd::AsFd,
-        unix::{
-            ffi::OsStrExt,
-            fs::{FileTypeExt, MetadataExt},
-        },
+        unix::fs::{FileTypeExt, MetadataExt},
     },
     path::{Path, PathBuf},
 };
 
 use rootfs::{Error, Options, Owners, Summary};
-use tar::{EntryType, Header};
 use tempfile::TempDir;
-
-/// An archive that grows.
-#[derive(Default, Clone)]
-pub struct Maker(pub Vec<u8>);
-
-impl Maker {
-    /// An entry whose header `edit` may spoil. The checksum is right.
-    pub fn edited(
-        mut self,
-        kind: EntryType,
-        name: impl AsRef<[u8]>,
-        link: impl AsRef<[u8]>,
-        contents: &[u8],
-        edit: impl FnOnce(&mut Header),
-    ) -> Self {
-        let mut header = Header::new_gnu();
-        header.set_entry_type(kind);
-        header.set_mode(if kind == EntryType::Directory { 0o755 } else { 0o644 });
-        header.set_uid(nix::unistd::geteuid().as_raw().into());
-        header.set_gid(nix::unistd::getegid().as_raw().into());
-        header.set_mtime(1_000_000_000);
-        header.set_size(contents.len() as u64);
-        let old = header.as_old_mut();
-        old.name[..name.as_ref().len()].copy_from_slice(name.as_ref());
-        old.linkname[..link.as_ref().len()].copy_from_slice(link.as_ref());
-        edit(&mut header);
-        header.set_cksum();
-        self.0.extend_from_slice(header.as_bytes());
-        self.0.extend_from_slice(contents);
-        self.0.resize(self.0.len().next_multiple_of(512), 0);
-        self
-    }
-
-    pub fn file(self, name: impl AsRef<[u8]>, contents: &[u8]) -> Self {
-        self.edited(EntryType::Regular, name, "", contents, |_| {})
-    }
-
-    pub fn directory(self, name: impl AsRef<[u8]>) -> Self {
-        self.edited(EntryType::Directory, name, "", b"", |_| {})
-    }
-
-    pub fn symlink(self, name: impl AsRef<[u8]>, target: impl AsRef<[u8]>) -> Self {
-        self.edited(EntryType::Symlink, name, target, b"", |_| {})
-    }
-
-    pub fn hard_link(self, name: impl AsRef<[u8]>, target: impl AsRef<[u8]>) -> Self {
-        self.edited(EntryType::Link, name, target, b"", |_| {})
-    }
-
-    /// An extended header for the entry after it.
-    pub fn pax(self, records: &[(&str, &[u8])]) -> Self {
-        let mut data = Vec::new();
-        for (key, value) in records {
-            let rest = key.len() + value.len() + 3;
-            let length = (rest..rest + 20).find(|n| rest + n.to_string().len() == *n).expect("a length");
-            data.extend_from_slice(format!("{length} {key}=").as_bytes());
-            data.extend_from_slice(value);
-            data.push(b'\n');
-        }
-        self.edited(EntryType::XHeader, "pax", "", &data, |_| {})
-    }
-
-    /// The archive with its end mark.
-    pub fn end(mut self) -> Vec<u8> {
-        self.0.resize(self.0.len() + 1024, 0);
-        self.0
-    }
-}
+pub use tests::archive::{Maker, naive_unpack};
 
 /// A target directory, and beside it a file that must not change.
 pub struct Scratch {
@@ -222,24 +151,4 @@ pub fn set_xattr(path: &Path, name: &str, value: &[u8]) -> Result<(), process::E
 /// FNV-1a: enough to tell contents apart.
 fn hash(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, b| (hash ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3))
-}
-
-/// What an unpacker does that trusts its archive: it joins names, and follows whatever is there.
-pub fn naive_unpack(archive: &[u8], target: &Path) {
-    for entry in tar::Archive::new(archive).entries().expect("entries") {
-        let mut entry = entry.expect("an entry");
-        let name = entry.path_bytes().into_owned();
-        let path = target.join(std::ffi::OsStr::from_bytes(&name));
-        let link = entry.link_name_bytes().map(|link| PathBuf::from(std::ffi::OsStr::from_bytes(&link)));
-        match (entry.header().entry_type(), link) {
-            (EntryType::Symlink, Some(link)) => std::os::unix::fs::symlink(link, path).expect("symlink"),
-            (EntryType::Link, Some(link)) => fs::hard_link(target.join(link), path).expect("link"),
-            (EntryType::Directory, _) => fs::create_dir_all(path).expect("mkdir"),
-            _ => {
-                let mut contents = Vec::new();
-                entry.read_to_end(&mut contents).expect("read");
-                fs::write(path, contents).expect("write");
-            }
-        }
-    }
 }

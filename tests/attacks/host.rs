@@ -1,0 +1,126 @@
+//! Other users of the host, and what an engine leaves for them to find.
+
+use std::{fs, path::PathBuf, process::Command};
+
+use tests::engine::{output, said};
+
+use crate::{
+    attack::{Attack, Outcome, SECRET, Scene},
+    files::Detached,
+};
+
+const FAMILY: &str = "host";
+const ROOT: &str = "the same as root";
+
+pub(crate) fn attacks() -> Vec<Attack> {
+    let attack = |name: &str, cve, act: fn(&Scene) -> Outcome| {
+        Attack::new((FAMILY, name), cve, ROOT, move |scene| {
+            if scene.target.is_engine() { act(scene) } else { Outcome::Not("it has no store".to_owned()) }
+        })
+    };
+    vec![
+        attack("a user reads a container's files in the store", "CVE-2021-41091", |scene| {
+            let container = secretive(scene);
+            let id = scene.target.engine(&["inspect", "-f", "{{.Id}}", &container.name]).ok();
+            found(scene, &root(scene), id.trim())
+        }),
+        attack("a user reads a container's configuration, with the secrets of its environment", "", |scene| {
+            let _container = secretive(scene);
+            found(scene, &root(scene), SECRET)
+        }),
+        attack("a user reads what a container wrote to its log", "", |scene| {
+            let container = secretive(scene);
+            tests::engine::eventually("it is logged", || {
+                Scene::tells(&scene.target.engine(&["logs", &container.name]).out)
+            });
+            found(scene, &root(scene), SECRET)
+        }),
+        attack("a user talks to what looks after a container", "CVE-2020-15257", |scene| {
+            let container = secretive(scene);
+            let id = scene.target.engine(&["inspect", "-f", "{{.Id}}", &container.name]).ok();
+            let script = format!(
+                "for s in $(grep -o '@.*\\|/[^ ]*$' /proc/net/unix | sort -u | grep -e {0} -e /mini-docker/ -e containerd -e docker.sock); do
+                     case $s in @*) echo OUT abstract $s;; *) [ -w $s ] && echo OUT $s;; esac; done; ls /run/mini-docker /run/mini-docker/*",
+                &id.trim()[..12]
+            );
+            let said = user(scene, &["sh", "-c", &script]);
+            Outcome::of(said.out.contains("OUT") || said.out.contains(id.trim()), said.out + &said.err)
+        }),
+        attack("a user looks into the processes that look after a container", "", |scene| {
+            let container = secretive(scene);
+            let pid = scene.target.engine(&["inspect", "-f", "{{.State.Pid}}", &container.name]).ok();
+            let parent = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).expect("stat");
+            let monitor =
+                parent.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1)).expect("a parent").to_owned();
+            let script = format!(
+                "for p in {} {monitor}; do cat /proc/$p/environ && ls /proc/$p/fd /proc/$p/root/ && echo OUT; done",
+                pid.trim()
+            );
+            let said = user(scene, &["sh", "-c", &script]);
+            Outcome::of(said.out.contains("OUT"), said.out + &said.err)
+        }),
+        attack("a user commands the engine", "", |scene| {
+            let container = secretive(scene);
+            let command = scene.target.command(&["exec", &container.name, "cat", "/secret"]);
+            let words: Vec<_> = command.get_args().map(|word| word.to_string_lossy().into_owned()).collect();
+            let environment: Vec<_> = command
+                .get_envs()
+                .map(|(key, value)| {
+                    format!("{}={}", key.to_string_lossy(), value.unwrap_or_default().to_string_lossy())
+                })
+                .collect();
+            let program = command.get_program().to_string_lossy().into_owned();
+            let all: Vec<&str> = ["env"]
+                .into_iter()
+                .chain(environment.iter().map(String::as_str))
+                .chain([program.as_str()])
+                .chain(words.iter().map(String::as_str))
+                .collect();
+            let said = user(scene, &all);
+            Outcome::of(Scene::tells(&said.out), said.out + &said.err)
+        }),
+    ]
+}
+
+/// A container with a secret in its environment, its files and its log.
+fn secretive<'a>(scene: &'a Scene) -> Detached<'a> {
+    let environment = format!("SECRET={SECRET}");
+    let container = Detached::start(
+        scene,
+        &["-e", &environment],
+        "bb",
+        &["sh", "-c", "echo $SECRET | tee /secret; touch /ready; sleep 1000"],
+    );
+    container.await_file("/ready");
+    container
+}
+
+fn root(scene: &Scene) -> PathBuf {
+    match scene.target.own() {
+        Some(engine) => {
+            // The test's own directory stands in for /var/lib, which all may pass.
+            let open = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+            fs::set_permissions(engine.root().parent().expect("a directory"), open).expect("chmod");
+            engine.root()
+        }
+        None => scene.target.engine(&["info", "-f", "{{.DockerRootDir}}"]).ok().trim().into(),
+    }
+}
+
+/// Runs a command as the host's nobody; as root where the defence is off.
+fn user(scene: &Scene, command: &[&str]) -> tests::engine::Said {
+    let mut nobody = if scene.is_on() { Command::new("setpriv") } else { Command::new("env") };
+    if scene.is_on() {
+        nobody.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]);
+    }
+    nobody.args(command);
+    said(&output(nobody, b""))
+}
+
+/// Whether a user finds the text in a file's name or contents below the directory.
+fn found(scene: &Scene, root: &std::path::Path, text: &str) -> Outcome {
+    let root = root.to_str().expect("UTF-8");
+    let script = format!("find {root} | grep -q '{text}' && echo OUT; grep -rqs '{text}' {root} && echo OUT");
+    let said = user(scene, &["sh", "-c", &script]);
+    Outcome::of(said.out.contains("OUT"), said.out + &said.err)
+}

@@ -25,6 +25,20 @@ pub const PARTS: [&str; 11] = [
     "In Docker",
 ];
 
+/// What each chapter of the engine has, in this order.
+pub const ENGINE_PARTS: [&str; 10] = [
+    "What you will have",
+    "The problem",
+    "Predict",
+    "How it works",
+    "The code",
+    "Run it",
+    "Break it",
+    "What it does not protect from",
+    "Exercise",
+    "In Docker",
+];
+
 /// The book of a repository.
 #[derive(Debug)]
 pub struct Book {
@@ -191,34 +205,37 @@ impl Book {
         unused.map(|picture| format!("{}: no page shows this picture", self.short(&picture))).collect()
     }
 
-    /// Chapters of stages that lack a part: an attack that is run, a question, a listing, an exercise.
+    /// Chapters that lack a part: an attack or a failure that is run, a question, a listing, an exercise.
     fn parts_missing(&self) -> Vec<String> {
-        let mut missing = Vec::new();
-        let stages = self.repository.join("book/src/stages");
-        for page in self.pages().filter(|page| page.parent() == Some(&stages)) {
-            let (at, text) = (self.short(page), expanded(page));
-            let parts: Vec<&str> = headings(&text).filter(|heading| PARTS.contains(heading)).collect();
-            if parts != PARTS {
-                let lacking: Vec<_> = PARTS.iter().filter(|part| !parts.contains(part)).collect();
-                missing.push(format!("{at}: lacks {lacking:?}, or has its parts in another order"));
-                continue;
-            }
-            let holds = |part: &str, what: &str| section(&text, part).contains(what);
-            for (part, what, word) in [
-                ("The problem", "```console\n$ ", "an attack that is run"),
-                ("Predict", "<details>", "a folded answer"),
-                ("The code", "```rust", "a listing"),
-                ("Run it", "```console\n$ ", "a command"),
-                ("Break it", "```console\n$ ", "a command"),
-                ("Exercise", "`book/exercises/", "the exercise's directory"),
-                ("Exercise", "<details>", "a folded hint or answer"),
-            ] {
-                if !holds(part, what) {
-                    missing.push(format!("{at}: \"{part}\" lacks {word}"));
-                }
-            }
+        let of = |directory: &str, parts: &'static [&'static str]| {
+            let directory = self.repository.join("book/src").join(directory);
+            let pages = self.pages().filter(move |page| page.parent() == Some(&directory));
+            pages.flat_map(|page| self.parts_missing_in(page, parts)).collect::<Vec<_>>()
+        };
+        [of("stages", &PARTS), of("engine", &ENGINE_PARTS)].concat()
+    }
+
+    fn parts_missing_in(&self, page: &Path, wanted: &[&str]) -> Vec<String> {
+        let (at, text) = (self.short(page), expanded(page));
+        let parts: Vec<&str> = headings(&text).filter(|heading| wanted.contains(heading)).collect();
+        if parts != wanted {
+            let lacking: Vec<_> = wanted.iter().filter(|part| !parts.contains(part)).collect();
+            return vec![format!("{at}: lacks {lacking:?}, or has its parts in another order")];
         }
-        missing
+        let holds = |part: &str, what: &str| section(&text, part).contains(what);
+        let mut rules = vec![
+            ("The problem", "```console\n$ ", "an attack that is run"),
+            ("Predict", "<details>", "a folded answer"),
+            ("The code", "```rust", "a listing"),
+            ("Run it", "```console\n$ ", "a command"),
+            ("Break it", "```console\n$ ", "a command"),
+            ("Exercise", "<details>", "a folded hint or answer"),
+        ];
+        if wanted.contains(&"What changed") {
+            rules.push(("Exercise", "`book/exercises/", "the exercise's directory"));
+        }
+        let missing = rules.into_iter().filter(|(part, what, _)| !holds(part, what));
+        missing.map(|(part, _, word)| format!("{at}: \"{part}\" lacks {word}")).collect()
     }
 
     /// The directories of the exercises, in order.

@@ -24,6 +24,8 @@ use std::{
 
 use tempfile::TempDir;
 
+use crate::leaks;
+
 /// The repository.
 pub const WORKSPACE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 /// Seconds that a command may take.
@@ -271,7 +273,16 @@ pub fn wrong(place: &Place, document: &Path) -> String {
     if std::env::var_os("UPDATE_READMES").is_some() && !different.is_empty() {
         fs::write(document, record(&text, &different)).expect("write the document");
     }
-    for left in place.left_for_good() {
+    let store = workspace.join("store");
+    let mut left = place.left_for_good();
+    if store.exists() {
+        // The default network's bridge stays until then.
+        place.run(&workspace, "target/release/mini-docker network prune --force");
+        left.extend(leaks::of(&store));
+        left.extend(leaks::of_networks(&store));
+        leaks::run_directories(&store).for_each(|run| drop(fs::remove_dir_all(run)));
+    }
+    for left in left {
         writeln!(wrong, "{short} leaves behind: {left}").expect("a string");
     }
     wrong

@@ -25,6 +25,7 @@ pub enum Durability {
 /// How names begin that files have until they are whole. [`super::store::Store::clear_unfinished`] removes what stays.
 pub const UNFINISHED: &str = ".new-";
 
+// ANCHOR: write
 /// Writes a file so that a reader sees the old one or the new one and nothing between. Mode 0600.
 pub fn write_atomic(path: &Path, bytes: &[u8], durability: Durability) -> Result<()> {
     let write = || -> io::Result<()> {
@@ -49,6 +50,7 @@ pub fn write_atomic(path: &Path, bytes: &[u8], durability: Durability) -> Result
     };
     write().doing("write", path)
 }
+// ANCHOR_END: write
 
 /// As [`write_atomic`], of a value as JSON that a person can read.
 pub fn write_json<T: Serialize>(path: &Path, value: &T, durability: Durability) -> Result<()> {

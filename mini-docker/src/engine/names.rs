@@ -75,6 +75,7 @@ impl Engine {
         }
     }
 
+    // ANCHOR: name
     /// Takes the name, or returns the id of the container that has it. link(2) lets one of many at once win.
     fn link_name(&self, config: &Config) -> Result<Option<String>> {
         let own = self.container_file(&config.id, "lock");
@@ -94,11 +95,12 @@ impl Engine {
             self.release_name(&config.name, &holder)?;
         }
     }
+    // ANCHOR_END: name
 
     /// Whether the name that `taker` wants is that of the container `id`: by its configuration, or soon, since it is
     /// being made or renamed.
     fn has_name(&self, id: &str, taker: &Config) -> Result<bool> {
-        let config: Option<Config> = read_json(&self.container_file(id, "config.json"))?;
+        let config = self.read_config(id)?;
         if config.is_some_and(|config| config.name == taker.name) {
             return Ok(true);
         }

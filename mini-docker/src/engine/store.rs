@@ -155,6 +155,7 @@ impl Store {
         Lock::take(&self.root.join("lock"), Locking::Try)
     }
 
+    // ANCHOR: scratch
     /// A directory of our own on the store's filesystem, for what is not whole yet.
     pub fn scratch(&self) -> Result<Scratch> {
         // Or a sweep could come between the directory and its lock.
@@ -183,6 +184,7 @@ impl Store {
         }
         Ok(())
     }
+    // ANCHOR_END: scratch
 
     /// Takes a directory of the store out of sight at once, and then apart. Interrupted, it is garbage for a sweep.
     pub fn discard(&self, path: &Path) -> Result<()> {

@@ -141,6 +141,7 @@ impl Engine {
     }
 }
 
+// ANCHOR: unpack
 /// Unpacks a layer into `directory`, which is empty and becomes `layers/HEX`.
 pub(in crate::engine) fn unpack(archive: impl Read, directory: &Path, expected: Expected) -> Result<NewLayer> {
     let fs = directory.join("fs");
@@ -178,6 +179,7 @@ pub(in crate::engine) fn unpack(archive: impl Read, directory: &Path, expected: 
     finish(directory, &info)?;
     Ok(NewLayer { id })
 }
+// ANCHOR_END: unpack
 
 /// Makes a layer of `directory/fs`, which is there already. Returns the digest of its archive.
 pub(super) fn adopt(directory: &Path) -> Result<NewLayer> {

@@ -33,6 +33,7 @@ pub const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
 /// Manifests in an index.
 const MOST_MANIFESTS: usize = 1000;
 
+// ANCHOR: manifest
 /// A reference to a blob by what it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -66,6 +67,7 @@ pub struct Manifest {
     /// Its layers, the lowest first.
     pub layers: Vec<Descriptor>,
 }
+// ANCHOR_END: manifest
 
 /// Images for several platforms.
 #[derive(Debug, Clone, Serialize, Deserialize)]

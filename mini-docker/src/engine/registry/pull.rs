@@ -113,6 +113,7 @@ impl Engine {
     }
 }
 
+// ANCHOR: find
 /// The image that a name leads to on a platform.
 fn find(client: &Client, reference: &Reference, platform: &Platform) -> Result<Found> {
     let name = reference.digest().map_or_else(|| reference.tag().to_owned(), ToString::to_string);
@@ -134,6 +135,7 @@ fn find(client: &Client, reference: &Reference, platform: &Platform) -> Result<F
     }
     Err(Error::invalid(format!("pull {reference}: its index leads to indexes more than {DEEPEST} times")))
 }
+// ANCHOR_END: find
 
 fn check_platform(reference: &Reference, platform: Option<&Platform>, config: &ImageConfig) -> Result<()> {
     let own =

@@ -10,6 +10,7 @@
 #   make test-programs  PostgreSQL, redis and nginx from Debian's packages keep their data in volumes: minutes, and a network
 #   make test-builds  Dockerfiles on Debian: apt, a server in Python, a static program: minutes, and a network
 #   make book     builds the book to target/book; `make book BOOK=serve` shows it at http://localhost:3000
+#   make test-book-browser  looks at every page of the built book in headless Chromium; SCREENSHOTS=DIRECTORY keeps pictures
 #   make check STAGE=04  looks at your exercise of that chapter
 #   make test-examples  the compose projects of the book, on Debian: minutes, and a network
 #   make faults   kills, full disks, power cuts and more at every moment: hours; EVERY=20 each twentieth of them
@@ -26,11 +27,12 @@ TEST_PACKAGES := $(DEMO_PACKAGES) shellcheck binutils xz-utils util-linux e2fspr
 PROGRAMS_PACKAGES := $(DEMO_PACKAGES) mmdebstrap
 BUILDS_PACKAGES := $(DEMO_PACKAGES) mmdebstrap
 EXAMPLES_PACKAGES := $(DEMO_PACKAGES) mmdebstrap
+BROWSER_PACKAGES := gcc libc6-dev chromium
 PEERS_PACKAGES := runc podman docker.io docker-compose docker-registry curl iptables qemu-system-x86 util-linux
 FUZZ_PACKAGES := $(DEMO_PACKAGES) g++
 BENCH_PACKAGES := $(DEMO_PACKAGES) bubblewrap crun hyperfine jq
 
-.PHONY: bench-setup bench-report packages-peers book check demo test test-programs test-builds test-examples test-vm test-vm-short fuzz fuzz-program packages-fuzz build lint bench faults soak packages-demo packages-test packages-programs packages-builds packages-examples packages-bench
+.PHONY: bench-setup bench-report packages-peers book check demo test test-programs test-book-browser test-builds test-examples test-vm test-vm-short fuzz fuzz-program packages-fuzz packages-browser build lint bench faults soak packages-demo packages-test packages-programs packages-builds packages-examples packages-bench
 
 demo: packages-demo
 	@$(MAKE) --no-print-directory build
@@ -101,6 +103,10 @@ book:
 	command -v mdbook || $(CARGO) install --locked mdbook
 	mdbook $(BOOK) book
 
+test-book-browser: packages-browser
+	@$(MAKE) --no-print-directory book BOOK=build
+	$(CARGO) test --locked -p tests --test browser -- --ignored
+
 check:
 	@$(CARGO) run -q -p check -- $(STAGE)
 
@@ -138,7 +144,7 @@ soak: packages-test
 
 # Asks apt only for what is missing, so that a prepared machine needs no network. Named one by one: make looks for no
 # pattern rule for a phony target.
-packages-demo packages-test packages-programs packages-builds packages-examples packages-bench packages-peers packages-fuzz: packages-%:
+packages-demo packages-test packages-programs packages-builds packages-examples packages-bench packages-peers packages-fuzz packages-browser: packages-%:
 	@missing=$$(for p in $($(shell echo $* | tr a-z A-Z)_PACKAGES); do \
 	    dpkg-query -W -f '$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
 	if [ -n "$$missing" ]; then \

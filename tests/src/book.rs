@@ -8,7 +8,7 @@ use std::{
     process::Command,
 };
 
-use crate::calls::Calls;
+use crate::{calls::Calls, figures};
 
 /// What each chapter of a stage has, in this order.
 pub const PARTS: [&str; 11] = [
@@ -83,7 +83,8 @@ impl Book {
             self.pictures_unused(),
             self.parts_missing(),
             self.exercises_incomplete(),
-            self.diffs_old(),
+            self.answers_missing(),
+            self.generated_old(),
             self.map_old(),
         ]
         .concat()
@@ -260,11 +261,30 @@ impl Book {
         incomplete
     }
 
-    /// What changed since the last stage, by stage: the difference between the programs, and where it is kept.
+    /// Chapters and solutions that the page of answers does not lead to.
+    fn answers_missing(&self) -> Vec<String> {
+        let answers = self.repository.join("book/src/answers.md");
+        let text = fs::read_to_string(&answers).unwrap_or_default();
+        let links: BTreeSet<PathBuf> = links(&text)
+            .iter()
+            .filter_map(|link| answers.with_file_name(link.split('#').next()?).canonicalize().ok())
+            .collect();
+        let is_chapter =
+            |page: &&Path| page.parent().is_some_and(|of| of.ends_with("stages") || of.ends_with("engine"));
+        let chapters = self.pages().filter(is_chapter).filter(|page| !links.contains(*page));
+        let shown: Vec<PathBuf> = includes(&answers, &text).into_iter().map(|include| include.file).collect();
+        let solutions = self.exercises().into_iter().map(|exercise| exercise.join("solution.rs"));
+        let missing = solutions.filter(|solution| !shown.contains(solution));
+        let all = chapters.map(Path::to_owned).chain(missing);
+        all.map(|path| format!("{}: answers.md does not lead here", self.short(&path))).collect()
+    }
+
+    /// What is made of other files, and where it is kept: what changed since the last stage, the difference between the
+    /// programs; and excerpts of what was measured.
     ///
     /// # Panics
     /// Without diff(1).
-    pub fn diffs(&self) -> Vec<(PathBuf, String)> {
+    pub fn generated(&self) -> Vec<(PathBuf, String)> {
         let mut stages: Vec<_> = fs::read_dir(self.repository.join("stages"))
             .expect("stages")
             .filter_map(|entry| Some(entry.ok()?.path()))
@@ -280,7 +300,10 @@ impl Book {
             let text = String::from_utf8(diff.expect("diff (diffutils)").stdout).expect("UTF-8");
             (self.repository.join(format!("book/src/generated/{}.diff", name(to))), text)
         };
-        stages.windows(2).map(between).collect()
+        let report = fs::read_to_string(self.repository.join("benches/results/startup.md")).ok();
+        let excerpt = report
+            .map(|report| (self.repository.join("book/src/generated/machines.table"), figures::machines(&report)));
+        stages.windows(2).map(between).chain(excerpt).collect()
     }
 
     /// The map of system calls and the page that it is on, where the book has one.
@@ -297,17 +320,17 @@ impl Book {
         self.map().and_then(old).into_iter().collect()
     }
 
-    fn diffs_old(&self) -> Vec<String> {
+    fn generated_old(&self) -> Vec<String> {
         let old = |(path, text): (PathBuf, String)| {
             let kept = fs::read_to_string(&path).unwrap_or_default();
             (kept != text).then(|| {
                 format!(
-                    "{}: the stages differ in something else: UPDATE_BOOK=1 cargo test -p tests --test book",
+                    "{}: what it is made of differs: UPDATE_BOOK=1 cargo test -p tests --test book",
                     self.short(&path)
                 )
             })
         };
-        self.diffs().into_iter().filter_map(old).collect()
+        self.generated().into_iter().filter_map(old).collect()
     }
 }
 

@@ -4,11 +4,13 @@
 pub mod archive;
 pub mod book;
 pub mod breakout;
+pub mod browser;
 pub mod calls;
 pub mod cgroups;
 pub mod compose;
 pub mod container;
 pub mod engine;
+pub mod figures;
 pub mod kubernetes;
 pub mod leaks;
 pub mod machine;

@@ -17,9 +17,9 @@ use tests::{
 fn the_book_is_whole() {
     let book = Book::open(Path::new(WORKSPACE));
     if std::env::var_os("UPDATE_BOOK").is_some() {
-        for (path, diff) in book.diffs() {
+        for (path, text) in book.generated() {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, diff).unwrap();
+            fs::write(path, text).unwrap();
         }
         if let Some((path, map)) = book.map() {
             fs::write(path, map.page()).unwrap();
@@ -97,15 +97,21 @@ impl Small {
         small.write("stages/00-a/src/lib.rs", "// ANCHOR: a\nfn a() {}\n// ANCHOR_END: a\n");
         small.write("stages/00-a/src/main.rs", "fn main() {}\n");
         small.write("stages/01-b/src/main.rs", "fn main() { b() }\n");
-        small.write("book/src/SUMMARY.md", "[Start](start.md)\n[A](stages/00-a.md)\n[Engine](engine/a.md)\n");
+        small.write(
+            "book/src/SUMMARY.md",
+            "[Start](start.md)\n[A](stages/00-a.md)\n[Engine](engine/a.md)\n[Answers](answers.md)\n",
+        );
         small.write("book/src/start.md", "# Start\n\n[the code](stages/00-a.md#the-code) ![](p.svg)\n");
+        let answers =
+            "# Answers\n\n[A](stages/00-a.md) [B](engine/a.md)\n\n{{#include ../exercises/00-a/solution.rs}}\n";
+        small.write("book/src/answers.md", answers);
         small.write("book/src/p.svg", "<svg/>");
         small.write("book/src/stages/00-a.md", &chapter(&PARTS));
         small.write("book/src/engine/a.md", &chapter(&ENGINE_PARTS));
         for file in ["Cargo.toml", "src/main.rs", "solution.rs", "hint.md", "check.sh"] {
             small.write(&format!("book/exercises/00-a/{file}"), "x\n");
         }
-        for (path, text) in Book::open(small.directory.path()).diffs() {
+        for (path, text) in Book::open(small.directory.path()).generated() {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(path, text).unwrap();
         }
@@ -137,7 +143,7 @@ impl Small {
 #[test]
 fn each_thing_that_can_be_wrong_is_found() {
     type Break = fn(&Small);
-    let cases: [(&str, Break); 19] = [
+    let cases: [(&str, Break); 22] = [
         ("the sources make other calls", |book| {
             book.write("book/calls.txt", "## Some\nchroot | chroot( | moves\n");
         }),
@@ -192,8 +198,17 @@ fn each_thing_that_can_be_wrong_is_found() {
         ("there is no hint.md", |book| {
             book.write("book/exercises/00-a/hint.md", "");
         }),
-        ("the stages differ in something else", |book| {
+        ("answers.md does not lead here", |book| {
+            book.replace("book/src/answers.md", "stages/00-a.md", "start.md");
+        }),
+        ("solution.rs: answers.md does not lead here", |book| {
+            book.replace("book/src/answers.md", "{{#include ../exercises/00-a/solution.rs}}", "");
+        }),
+        ("01-b.diff: what it is made of differs", |book| {
             book.write("stages/01-b/src/main.rs", "fn main() { c() }\n");
+        }),
+        ("machines.table: what it is made of differs", |book| {
+            book.write("benches/results/startup.md", "| docker, bridge and port | 1 |\n");
         }),
     ];
     for (problem, break_it) in cases {

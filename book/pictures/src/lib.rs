@@ -18,7 +18,9 @@
 //! (a process), `file` (a file, a packet, a name), `no` (what is refused), `ok` (what works) and `note` do not.
 #![forbid(unsafe_code)]
 
-use std::fmt::Write as _;
+mod timeline;
+
+use std::{fmt::Write as _, fs, io, path::Path};
 
 /// Units of the picture, which is this wide.
 const WIDTH: usize = 480;
@@ -46,11 +48,26 @@ struct Node {
     children: Vec<Node>,
 }
 
+/// The picture of a file, as SVG: of a description (`.txt`), or of a recording of `run --explain` (`.explain`). None for other
+/// files.
+///
+/// # Errors
+/// A file that cannot be read, or a line of it that is not understood.
+pub fn picture(path: &Path) -> io::Result<Option<String>> {
+    let draw = match path.extension().and_then(|extension| extension.to_str()) {
+        Some("txt") => draw,
+        Some("explain") => timeline::draw,
+        _ => return Ok(None),
+    };
+    let wrong = |e| io::Error::other(format!("{}: {e}", path.display()));
+    draw(&fs::read_to_string(path)?).map(Some).map_err(wrong)
+}
+
 /// The picture of a description, as SVG.
 ///
 /// # Errors
 /// The line that is not understood.
-pub fn draw(description: &str) -> Result<String, String> {
+fn draw(description: &str) -> Result<String, String> {
     let panels = parse(description)?;
     let mut body = String::new();
     let mut y = PADDING;
@@ -201,13 +218,12 @@ mod tests {
 
     #[test]
     fn the_book_has_the_pictures_that_are_described() {
-        let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
-        for path in std::fs::read_dir(here).unwrap().map(|entry| entry.unwrap().path()) {
-            if path.extension().is_some_and(|extension| extension == "txt") {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+        for path in fs::read_dir(here).unwrap().map(|entry| entry.unwrap().path()) {
+            if let Some(made) = picture(&path).unwrap() {
                 let name = path.with_extension("svg");
                 let drawn = here.join("../src/pictures").join(name.file_name().unwrap());
-                let made = draw(&std::fs::read_to_string(&path).unwrap()).unwrap();
-                assert_eq!(std::fs::read_to_string(&drawn).unwrap_or_default(), made, "cargo run -p pictures");
+                assert_eq!(fs::read_to_string(&drawn).unwrap_or_default(), made, "cargo run -p pictures");
             }
         }
     }

@@ -53,6 +53,7 @@ impl<'a> Running<'a> {
         self.start_services(&self.ordered(&up.services, up.no_deps)?, up.no_deps)
     }
 
+    // ANCHOR: make
     /// Makes all that is missing or differs, and takes away what is too much. Nothing is started.
     pub fn make(&self, up: &Up) -> Result<()> {
         let services = self.ordered(&up.services, up.no_deps)?;
@@ -84,6 +85,7 @@ impl<'a> Running<'a> {
         }
         Ok(())
     }
+    // ANCHOR_END: make
 
     /// What is to be done about each service's containers.
     pub(super) fn plans(

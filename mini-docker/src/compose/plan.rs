@@ -39,6 +39,7 @@ pub enum Act {
     Remove(String),
 }
 
+// ANCHOR: plan
 /// What is to be done, lowest numbers first.
 pub fn plan(wanted: &Wanted, observed: &[Observed]) -> Vec<Act> {
     let mut found: Vec<_> = observed.iter().collect();
@@ -61,6 +62,7 @@ pub fn plan(wanted: &Wanted, observed: &[Observed]) -> Vec<Act> {
     acts.extend(free.take(wanted.scale.saturating_sub(found.len())).map(|number| Act::Make(number, None)));
     acts
 }
+// ANCHOR_END: plan
 
 #[cfg(test)]
 mod tests {

@@ -13,6 +13,7 @@ const NO_PART: [&str; 9] =
     ["attach", "build", "depends_on", "develop", "post_start", "pre_stop", "profiles", "pull_policy", "scale"];
 
 impl Service<'_> {
+    // ANCHOR: hash
     /// What tells this configuration from another: what changes no container does not count; the real names of its
     /// networks and volumes do, and what its secrets and configurations hold where that is put into the container.
     pub fn hash(&self) -> String {
@@ -49,4 +50,5 @@ impl Service<'_> {
         keys.insert("=".to_owned(), Value::Object(names));
         Digest::of(Value::Object(keys).to_string().as_bytes()).hex().to_owned()
     }
+    // ANCHOR_END: hash
 }

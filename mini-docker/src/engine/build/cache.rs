@@ -27,6 +27,7 @@ pub(super) struct Record {
     pub(super) step: String,
 }
 
+// ANCHOR: key
 /// The key of a step, from its parts.
 pub(super) fn key(parts: &[&str]) -> String {
     let mut bytes = Vec::new();
@@ -48,6 +49,7 @@ impl Engine {
         let record: Option<Record> = read_json(&self.build_record(key)).ok().flatten();
         Ok(record.filter(|record| record.layer.as_ref().is_none_or(|layer| self.store.layer(layer.hex()).exists())))
     }
+    // ANCHOR_END: key
 
     /// Writes down what the step of this key made.
     pub(super) fn remember(&self, key: &str, record: &Record) -> Result<()> {

@@ -39,6 +39,7 @@ use crate::{
 const SCRIPTS: &str = "/dev/pipes";
 
 impl Builder<'_> {
+    // ANCHOR: run
     pub(super) fn run(&mut self, stage: &mut Stage, command: &Command, run: &Run) -> Result<(), Failure> {
         if run.security != "sandbox" {
             return Err(
@@ -83,6 +84,7 @@ impl Builder<'_> {
         let upper = Some(upper).filter(|upper| !workspace::is_empty(upper));
         self.take(stage, &step, upper.as_deref())
     }
+    // ANCHOR_END: run
 
     /// Runs the container to its end, and returns the exit code.
     fn execute(

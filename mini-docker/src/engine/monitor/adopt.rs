@@ -75,6 +75,7 @@ pub fn adopt(engine: &Engine, container: &Container, first: Option<OwnedFd>, loc
     }
 }
 
+// ANCHOR: adopt
 fn taken_over(monitor: &Monitor, first: OwnedFd) -> Life {
     let status = &monitor.status;
     let output = |number: usize| reopen(status.pid, number, status.pipes[number - 1]);
@@ -98,6 +99,7 @@ fn reopen(pid: i32, number: usize, inode: u64) -> Option<OwnedFd> {
     let is_it = inode != 0 && fstat(&reference).is_ok_and(|stat| stat.st_ino == inode);
     is_it.then(|| open(format!("/proc/self/fd/{}", reference.as_raw_fd()), OFlag::O_NONBLOCK))?
 }
+// ANCHOR_END: adopt
 
 /// How somebody else's child ended. The kernel tells when it is reaped.
 pub(super) fn exit_code(pidfd: BorrowedFd) -> Option<i32> {

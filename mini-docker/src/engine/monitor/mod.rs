@@ -64,6 +64,7 @@ pub struct Options {
     pub explain: bool,
 }
 
+// ANCHOR: launch
 /// Forks the monitor of a container, and returns when the program runs. `lock` is the container's, and until then the
 /// monitor holds it too: nobody takes apart what it is making, even if the caller is killed.
 ///
@@ -85,6 +86,7 @@ pub fn launch(engine: &Engine, container: &Container, lock: Lock, options: Optio
         }
     }
 }
+// ANCHOR_END: launch
 
 /// What a process that was forked to start a program says before it runs.
 #[derive(Debug, Default)]
@@ -253,6 +255,7 @@ fn begin<'a>(
     }
 }
 
+// ANCHOR: detach
 /// Leaves the caller's session, terminal, directory and open files but those to `keep`.
 pub(super) fn detach(keep: &[RawFd]) -> nix::Result<()> {
     setsid()?;
@@ -276,6 +279,7 @@ pub(super) fn detach(keep: &[RawFd]) -> nix::Result<()> {
     sys::default_signals()?;
     sys::ignore_broken_pipes()
 }
+// ANCHOR_END: detach
 
 /// The socket for those who attach.
 fn listen(run: &Path) -> Result<UnixListener> {

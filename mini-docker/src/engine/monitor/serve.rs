@@ -42,6 +42,7 @@ enum Source {
 }
 
 impl Monitor<'_> {
+    // ANCHOR: run
     /// Serves until the container has ended for good, settles its affairs each time, and tells those who wait. Without
     /// a `life` it begins with a restart.
     pub(super) fn run(mut self, mut life: Option<Life>) -> Result<()> {
@@ -77,6 +78,7 @@ impl Monitor<'_> {
             }
         }
     }
+    // ANCHOR_END: run
 
     /// Stays for those who read slowly; there is nothing else left to do.
     fn farewell(mut self, mounts: Option<File>, late: Late) -> Result<()> {

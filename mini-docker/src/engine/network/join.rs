@@ -149,6 +149,7 @@ impl Engine {
         self.guests_file(id).exists()
     }
 
+    // ANCHOR: place
     /// Takes an address in a network, and its names there.
     pub(super) fn take_place(
         &self,
@@ -193,6 +194,7 @@ impl Engine {
         self.emit_network(&network, "connect", Some(&container.id));
         Ok(Place { network, host, addresses })
     }
+    // ANCHOR_END: place
 
     /// What the runtime makes of a place.
     pub(super) fn interface(

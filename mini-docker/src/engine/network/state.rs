@@ -45,6 +45,7 @@ impl Host {
     }
 }
 
+// ANCHOR: places
 /// The files of a network's places, as listed. Only for one who holds the network's lock they are so still.
 #[derive(Debug)]
 pub(super) struct Places {
@@ -75,6 +76,7 @@ impl Places {
     fn count(&mut self) {
         self.taken = self.names.iter().flat_map(|name| name.split('-').skip(2)).flat_map(str::parse).collect();
     }
+    // ANCHOR_END: places
 
     /// Whether somebody has the address.
     pub(super) fn has(&self, address: IpAddr) -> bool {

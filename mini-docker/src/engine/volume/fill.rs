@@ -75,6 +75,7 @@ impl Engine {
         self.finish_filling(&data, &path, durability)
     }
 
+    // ANCHOR: fill
     fn fill_empty(&self, volume: &Volume, mark: &Mark, durability: Durability) -> Result<()> {
         let (data_path, data) = self.open_locked(volume)?;
         if fs::read_dir(&data_path).doing("read", &data_path)?.next().is_some() {
@@ -86,6 +87,7 @@ impl Engine {
         copy_to(&source, &data, &data_path)?;
         self.finish_filling(&data, &path, durability)
     }
+    // ANCHOR_END: fill
 
     /// All that was copied is on disk before the mark goes.
     #[allow(clippy::unused_self)]
@@ -119,6 +121,7 @@ impl Engine {
         self.open_in_image(mark, OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NONBLOCK)
     }
 
+    // ANCHOR: open
     /// Links in the image lead nowhere else.
     fn open_in_image(&self, mark: &Mark, flags: OFlag) -> Result<Option<OwnedFd>> {
         let lower: Vec<_> = mark.layers.iter().map(|layer| self.store.layer(layer).join("fs")).collect();
@@ -131,6 +134,7 @@ impl Engine {
             opened => opened.map(Some).map_err(seen),
         }
     }
+    // ANCHOR_END: open
 }
 
 fn copy_to(source: &OwnedFd, data: &OwnedFd, path: &Path) -> Result<()> {

@@ -21,6 +21,7 @@ pub struct Pruned {
 }
 
 impl Engine {
+    // ANCHOR: remove
     /// Removes a volume; with `force` one that is not there is no error.
     ///
     /// # Errors
@@ -39,6 +40,7 @@ impl Engine {
         drop(alone);
         garbage.clear()
     }
+    // ANCHOR_END: remove
 
     /// Removes all volumes that no container uses and that `wanted` wants.
     pub fn prune_volumes(&self, wanted: impl Fn(&Volume) -> bool) -> Result<Pruned> {

@@ -19,6 +19,7 @@ use crate::engine::{
     error::{Context, Result},
 };
 
+// ANCHOR: digest
 /// One digest over the sources and how they arrive: names, kinds, modes, link targets, devices, attributes and bytes, and
 /// owners where they stay; no times.
 pub(super) fn digest(selected: &[Selected], arrival: &Arrival) -> Result<String> {
@@ -52,6 +53,7 @@ pub(super) fn digest(selected: &[Selected], arrival: &Arrival) -> Result<String>
     }
     Ok(hashing.digest().hex().to_owned())
 }
+// ANCHOR_END: digest
 
 fn part(hashing: &mut Hashing<io::Sink>, bytes: &[u8]) -> Result<()> {
     let written = hashing.write_all(&(bytes.len() as u64).to_le_bytes()).and_then(|()| hashing.write_all(bytes));

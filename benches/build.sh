@@ -5,6 +5,7 @@
 #   benches/build.sh [TURNS]      writes the table between the marks of benches/README.md
 set -eu
 cd "$(dirname "$0")/.."
+. benches/record.sh
 if [ -z "${STARTUP_VIEW-}" ]; then exec env STARTUP_VIEW=1 unshare -m bash "$0" "$@"; fi
 # crun, which podman uses, refuses the hybrid layout of cgroups.
 mountpoint -q /sys/fs/cgroup/unified && umount /sys/fs/cgroup/unified
@@ -77,3 +78,5 @@ median() { sort -n "$work/$1" | awk '{ a[NR] = $1 } END { print a[int((NR + 1) /
 } >"$work/table"
 sed -i -e '/^<!-- build -->$/,/^<!-- end -->$/{//!d}' -e "/^<!-- build -->$/r $work/table" benches/README.md
 cat "$work/table"
+share() { [ ! -e "$work/docker.$1" ] || jq -n "{$1_by_docker: ($(median "mini-docker.$1") / $(median "docker.$1"))}"; }
+record build "$({ share cold; share cached; } | jq -s 'add // {}')"

@@ -5,6 +5,7 @@
 #   benches/compose.sh [TURNS]      writes the table between the marks of benches/README.md
 set -eu
 cd "$(dirname "$0")/.."
+. benches/record.sh
 turns=${1:-3}
 mini=${MINI_DOCKER:-$PWD/target/release/mini-docker}
 work=$(mktemp -d)
@@ -64,3 +65,5 @@ median() { sort -n "$work/$1" | awk '{ a[NR] = $1 } END { print a[int((NR + 1) /
 } >"$work/table"
 sed -i -e '/^<!-- compose -->$/,/^<!-- end -->$/{//!d}' -e "/^<!-- compose -->$/r $work/table" benches/README.md
 cat "$work/table"
+share() { [ ! -e "$work/docker-compose.$1" ] || jq -n "{$1_by_compose: ($(median "mini-docker.$1") / $(median "docker-compose.$1"))}"; }
+record compose "$({ share up; share down; jq -n "{nothing_ms: ($(median nothing) * 1000)}"; } | jq -s add)"

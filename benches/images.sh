@@ -5,6 +5,7 @@
 #   benches/images.sh [TURNS]      writes the table between the marks of benches/README.md
 set -eu
 cd "$(dirname "$0")/.."
+. benches/record.sh
 if [ -z "${STARTUP_VIEW-}" ]; then exec env STARTUP_VIEW=1 unshare -m bash "$0" "$@"; fi
 # crun, which podman uses, refuses the hybrid layout of cgroups.
 mountpoint -q /sys/fs/cgroup/unified && umount /sys/fs/cgroup/unified
@@ -85,3 +86,5 @@ median() { sort -n "$work/$1.times" | awk '{ a[NR] = $1 } END { print a[int((NR 
 } >"$work/table"
 sed -i -e '/^<!-- images -->$/,/^<!-- end -->$/{//!d}' -e "/^<!-- images -->$/r $work/table" benches/README.md
 cat "$work/table"
+share() { [ ! -e "$work/$1.times" ] || jq -n "{by_$1: ($(median mini-docker) / $(median "$1"))}"; }
+record pull "$({ share docker; share podman; } | jq -s 'add // {}')"

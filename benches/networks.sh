@@ -5,6 +5,7 @@
 #   benches/networks.sh [RUNS [MANY]]      writes the table between the marks of benches/README.md
 set -eu
 cd "$(dirname "$0")/.."
+. benches/record.sh
 runs=${1:-20} many=${2:-500}
 mini=${MINI_DOCKER:-$PWD/target/release/mini-docker}
 traffic=${TRAFFIC:-$PWD/target/release/traffic}
@@ -123,3 +124,8 @@ one answer of a program that only sends back, µs'
 } >"$work/table"
 cat "$work/table"
 sed -i -e "/<!-- networks -->/,/<!-- end -->/{//!d}" -e "/<!-- networks -->/r $work/table" benches/README.md
+ratios=$(paste -d' ' "$work/ours" "$work/theirs" | awk '{ print $1 / $2 }' | jq -s .)
+crowds=$(paste -d' ' "$work/many" "$work/few" | awk '{ print $1 / $2 }' | jq -s .)
+record networks "$(jq -n --argjson r "$ratios" --argjson c "$crowds" '
+    {start_by_docker: $r[0], between_by_docker: $r[1], host_by_docker: $r[2], localhost_by_docker: $r[3],
+     answers_by_docker: $r[4], answer_by_docker: $r[5], start_many_by_few: $c[0], connection_many_by_few: $c[1]}')"

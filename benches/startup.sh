@@ -5,6 +5,7 @@
 #   benches/startup.sh [RUNS]      writes the table between the marks of benches/README.md
 set -eu
 cd "$(dirname "$0")/.."
+. benches/record.sh
 # All contestants get the same view of the machine, in a mount namespace: without the v2 part of a hybrid layout of
 # cgroups, which crun refuses; with a tmpfs at /run, as systemd has it; and files on a new ext4. An ext4 without a
 # journal steps around the inodes that were deleted in the last minutes: there each run would slow the next.
@@ -56,5 +57,8 @@ table() {
     echo "$runs runs each on $(date -u +%F); Linux $(uname -r), $(nproc) processors, $(bwrap --version), $(crun --version | head -n 1)."
 }
 table >"$work/table"
+record start "$(jq -n --slurpfile a "$work/close.json" --slurpfile b "$work/apart.json" '
+    def of($r; $i): $r.results[0].median / $r.results[$i].median;
+    {close_by_bubblewrap: of($a[0]; 1), apart_by_bubblewrap: of($b[0]; 1), close_by_crun: of($a[0]; 2), apart_by_crun: of($b[0]; 2)}')"
 sed -i -e '/^<!-- startup -->$/,/^<!-- end -->$/{//!d}' -e "/^<!-- startup -->$/r $work/table" benches/README.md
 cat "$work/table"

@@ -3,6 +3,9 @@
 // Figures are rounded for people.
 #![allow(clippy::cast_precision_loss)]
 
+pub mod budgets;
+mod document;
+pub mod growth;
 pub mod ladder;
 pub mod marked;
 pub mod startup;

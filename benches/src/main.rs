@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-use benches::startup;
+use benches::{budgets, growth, startup};
 use clap::{Parser, Subcommand};
 
 /// Measures what a reader can measure again
@@ -17,11 +17,19 @@ struct Arguments {
 enum Report {
     /// How long it takes until a program runs and serves, and what memory that costs: a process, containers, machines
     Startup(startup::Options),
+    /// What grows with the number of containers, images, files and services
+    Growth(growth::Options),
+    /// What was promised, what was measured last, and whether that is enough
+    Budgets,
 }
 
 fn main() -> ExitCode {
-    let Report::Startup(options) = Arguments::parse().report;
-    match startup::run(&options) {
+    let done = match Arguments::parse().report {
+        Report::Startup(options) => startup::run(&options),
+        Report::Growth(options) => growth::run(&options),
+        Report::Budgets => budgets::run(),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             eprintln!("benches: {e}");

@@ -5,6 +5,7 @@ use std::{fmt::Write as _, fs, path::Path};
 use serde_json::{Value, json};
 
 use super::{Measured, Options, Result, chart, contestant::Contestant, sample::Sample};
+use crate::document::{kernel, processors, short, today};
 
 const HERE: &str = env!("CARGO_MANIFEST_DIR");
 
@@ -83,7 +84,7 @@ fn table(
         "\n{runs} turns, {slow_runs} of HTTP and of machines, on {}; Linux {}, {} processors. A ratio is the median of the turns', with bounds of 95 % confidence.",
         today(),
         kernel()?,
-        std::thread::available_parallelism()?.get()
+        processors()?
     )?;
     let mut versions: Vec<&str> =
         all.iter().map(|(one, _)| one.version.as_str()).filter(|version| !version.is_empty()).collect();
@@ -108,26 +109,8 @@ fn document(all: &[(Contestant, Measured)], runs: usize, slow_runs: usize) -> Re
         })
     };
     let contestants: Vec<_> = all.iter().map(one).collect();
-    let processors = std::thread::available_parallelism()?.get();
     Ok(json!({
-        "date": today(), "machine": { "kernel": kernel()?, "processors": processors },
+        "date": today(), "machine": { "kernel": kernel()?, "processors": processors()? },
         "turns": runs, "slow_turns": slow_runs, "contestants": contestants,
     }))
-}
-
-fn today() -> String {
-    jiff::Timestamp::now().strftime("%F").to_string()
-}
-
-fn kernel() -> Result<String> {
-    Ok(fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_owned())
-}
-
-/// Three digits.
-fn short(value: f64) -> String {
-    match value {
-        value if value >= 100.0 => format!("{value:.0}"),
-        value if value >= 10.0 => format!("{value:.1}"),
-        value => format!("{value:.2}"),
-    }
 }

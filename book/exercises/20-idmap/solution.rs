@@ -33,7 +33,7 @@ impl Primitive for Image {
             || format!("open_tree({:?}), mount_setattr(MOUNT_ATTR_IDMAP)", self.image),
             || {
                 let tree = sys::open_tree(None, &self.image, OpenTree::Clone)?;
-                sys::mount_idmapped(tree.as_fd(), maps.as_ref().ok_or(Errno::EINVAL)?.as_fd())?;
+                sys::mount_idmapped(tree.as_fd(), maps.as_ref().ok_or(Errno::EINVAL)?.as_fd(), false)?;
                 sys::mount_propagation(tree.as_fd(), Propagation::Private, false)?;
                 Ok(tree)
             },

@@ -192,8 +192,8 @@ pub(crate) fn devices(host: &mut Host, dev: &Mount, nodes: &[&Mount], maps: &IdM
     let path = |mount: &Mount| Path::new(OsStr::from_bytes(mount.path.to_bytes())).to_owned();
     let all = || nodes.iter().map(|node| path(node).display().to_string()).collect::<Vec<_>>().join(", ");
     let below = |node: &Mount| path(node).strip_prefix("/dev").unwrap_or(Path::new("")).to_owned();
-    let make = || nodes.iter().try_for_each(|node| make_node(made.as_fd(), &below(node), node, maps, (uid, gid)));
-    host.act(|| format!("mknod({})", all()), make)?;
+    let fill = || nodes.iter().try_for_each(|node| make_node(made.as_fd(), &below(node), node, maps, (uid, gid)));
+    host.act(|| format!("mknod({})", all()), fill)?;
     Ok(made)
 }
 
@@ -215,7 +215,7 @@ fn make_node(root: BorrowedFd, path: &Path, mount: &Mount, maps: &IdMaps, owner:
     let make = || mknodat(&parent, name, kind, mode, node.device);
     match make() {
         Err(Errno::EEXIST) => unlinkat(&parent, name, UnlinkatFlags::NoRemoveDir).and_then(|()| make())?,
-        made => made?,
+        done => done?,
     }
     // An owner whom the container does not have is its root.
     let uid = Uid::from_raw(maps.outside_user(node.uid).unwrap_or(owner.0));

@@ -49,7 +49,7 @@ pub(crate) fn slot(pool: &[SubRange], taken: &[SubRange], mut number: u64) -> Op
         u64::from(other.first) < range.end() && u64::from(range.first) < other.end() && other.count > 0
     };
     // The last id of all is nobody's.
-    (range.end() <= u64::from(u32::MAX) && !taken.iter().any(meets)).then_some(range.first)
+    (u32::try_from(range.end()).is_ok() && !taken.iter().any(meets)).then_some(range.first)
 }
 
 /// The pool of root's containers, and what of it is taken by others, from the texts of /etc/subuid and /etc/subgid: ids

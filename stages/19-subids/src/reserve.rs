@@ -96,7 +96,7 @@ fn take(directory: &Path, name: &str, owner: &Path, host: &mut Host) -> Result<b
             fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
             symlink(owner, &path)
         }
-        made => made,
+        done => done,
     };
     let mut taken = true;
     host.act(
@@ -106,7 +106,7 @@ fn take(directory: &Path, name: &str, owner: &Path, host: &mut Host) -> Result<b
                 taken = false;
                 Ok(())
             }
-            made => made.map_err(|e| Error::from_io("", "", &e).errno),
+            done => done.map_err(|e| Error::from_io("", "", &e).errno),
         },
     )?;
     Ok(taken)

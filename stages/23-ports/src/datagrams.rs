@@ -73,15 +73,15 @@ impl Datagrams {
         for event in &events[..count] {
             let number = event.data() as usize;
             match number.checked_sub(self.ports.len()) {
-                None => self.to_container(number, target, &mut buffer)?,
-                Some(place) => self.to_client(place, &mut buffer),
+                None => self.send_in(number, target, &mut buffer)?,
+                Some(place) => self.send_out(place, &mut buffer),
             }
         }
         self.buffer = buffer;
         Ok(())
     }
 
-    fn to_container(&mut self, port: usize, target: &Target, buffer: &mut [u8]) -> Result<(), Errno> {
+    fn send_in(&mut self, port: usize, target: &Target, buffer: &mut [u8]) -> Result<(), Errno> {
         for _ in 0..TURNS {
             let Ok((length, client)) = self.ports[port].0.recv_from(buffer) else { return Ok(()) };
             let known = self.flows.iter_mut().flatten().find(|flow| flow.port == port && flow.client == client);
@@ -122,7 +122,7 @@ impl Datagrams {
         Ok(Some(&flow.socket))
     }
 
-    fn to_client(&mut self, place: usize, buffer: &mut [u8]) {
+    fn send_out(&mut self, place: usize, buffer: &mut [u8]) {
         let Some(Some(flow)) = self.flows.get_mut(place) else { return };
         for _ in 0..TURNS {
             match flow.socket.recv(buffer) {

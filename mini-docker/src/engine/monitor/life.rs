@@ -77,12 +77,12 @@ impl Monitor<'_> {
         self.engine.write_status(config, &self.status)?;
         self.engine.emit_start(config, attached);
         self.undo_size = size(&self.engine.store.run(&config.id).join("undo"));
-        let mut life = Life::new(child, streams);
-        life.oom = Oom::watch(self.engine, config);
-        life.health = Checker::new(self, true);
-        life.network = network;
-        life.mounts = mounts;
-        Ok(life)
+        let mut begun = Life::new(child, streams);
+        begun.oom = Oom::watch(self.engine, config);
+        begun.health = Checker::new(self, true);
+        begun.network = network;
+        begun.mounts = mounts;
+        Ok(begun)
     }
 
     fn start(&mut self, line: Option<&UnixStream>, explain: bool) -> Result<Start> {

@@ -32,14 +32,19 @@ tar -C "$work/bundle/rootfs" -xf "$work/root.tar"
     config.json >config.new && mv config.new config.json)
 
 ours="$engine run --rm --network none busybox true"
+# --unshare-all has a user namespace among them, as our containers have.
 bwrap="bwrap --unshare-all --bind $work/bundle/rootfs / --proc /proc --dev /dev true"
+ours_of_host="$engine run --rm --userns host --network none busybox true"
+bwrap_of_host="bwrap --unshare-ipc --unshare-pid --unshare-net --unshare-uts --unshare-cgroup-try --bind $work/bundle/rootfs / --proc /proc --dev /dev true"
 crun="crun run --bundle $work/bundle bench-$$"
 
 measure() { # NAME, and hyperfine's own arguments
     local name=$1
     shift
     hyperfine -N --warmup 10 --runs "$runs" --export-json "$work/$name.json" "$@" \
-        -n mini-docker "$ours" -n bubblewrap "$bwrap" -n crun "$crun" >/dev/null 2>&1 </dev/null
+        -n mini-docker "$ours" -n bubblewrap "$bwrap" -n crun "$crun" \
+        -n "mini-docker, the host's user namespace" "$ours_of_host" \
+        -n "bubblewrap, the host's user namespace" "$bwrap_of_host" >/dev/null 2>&1 </dev/null
 }
 measure close
 measure apart --prepare 'sleep 0.1'
@@ -52,7 +57,7 @@ table() {
         def p95: .times | sort | .[(length * 0.95 | floor)];
         def row($r; $i): ($r.results[1].median) as $base
             | $r.results[$i] | "\(.median | ms) | \(p95 | ms) | \(.median / $base * 100 | round / 100)";
-        range(3) as $i | "| \($a[0].results[$i].command) | \(row($a[0]; $i)) | \(row($b[0]; $i)) |"'
+        range($a[0].results | length) as $i | "| \($a[0].results[$i].command) | \(row($a[0]; $i)) | \(row($b[0]; $i)) |"'
     echo
     echo "$runs runs each on $(date -u +%F); Linux $(uname -r), $(nproc) processors, $(bwrap --version), $(crun --version | head -n 1)."
 }

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nix::unistd::Pid;
+use nix::{errno::Errno, unistd::Pid};
 
 use super::{
     Engine,
@@ -64,15 +64,20 @@ impl Engine {
         ))
     }
 
-    /// Why no container gets a user namespace of its own here; `None` where they do. Tried once in each boot of the machine.
+    /// Why no container gets a user namespace of its own here; `None` where they do. Tried once in each boot of the machine,
+    /// unless it fails for what may change in it, such as a limit.
     pub fn why_no_user_namespace(&self) -> Result<Option<String>> {
         let path = self.store.run(VERDICT);
         let said = match fs::read_to_string(&path) {
             Err(e) if e.kind() == ErrorKind::NotFound => {
-                let said = self.try_user_namespace()?;
-                self.store.make_run("")?;
-                // Whoever comes at the same time finds the same.
-                fs::write(&path, &said).doing("write", &path)?;
+                let tried = self.try_user_namespace()?;
+                let stays = tried.as_ref().is_none_or(|e| e.errno == Errno::EINVAL);
+                let said = tried.map(|e| e.to_string()).unwrap_or_default();
+                if stays {
+                    self.store.make_run("")?;
+                    // Whoever comes at the same time finds the same.
+                    fs::write(&path, &said).doing("write", &path)?;
+                }
                 said
             }
             read => read.doing("read", &path)?,
@@ -80,11 +85,10 @@ impl Engine {
         Ok(Some(said).filter(|why| !why.is_empty()))
     }
 
-    fn try_user_namespace(&self) -> Result<String> {
+    fn try_user_namespace(&self) -> Result<Option<process::Error>> {
         let scratch = self.store.scratch()?;
         let ranges = Ranges { directory: self.store.id_ranges(), owner: scratch.path.clone() };
-        let tried = runtime::try_user_namespace(&scratch.path.join("root"), &ranges);
-        Ok(tried.err().map(|e| e.to_string()).unwrap_or_default())
+        Ok(runtime::try_user_namespace(&scratch.path.join("root"), &ranges).err())
     }
 }
 

@@ -68,10 +68,10 @@ impl Life {
 }
 
 impl Monitor<'_> {
-    /// Starts the program; then the container is running, and that is written down. `line` is where warnings go, and the
+    /// Starts the program; then the container is running, and that is written down. `caller` is where warnings go, and the
     /// explanation where one is wanted. The caller holds the container's lock, and undoes what stays in the journal after a failure.
-    pub(super) fn live(&mut self, line: Option<&UnixStream>, explain: bool, attached: bool) -> Result<Life> {
-        let Start { child, streams, network, mounts } = self.start(line, explain)?;
+    pub(super) fn live(&mut self, caller: Option<&UnixStream>, explain: bool, attached: bool) -> Result<Life> {
+        let Start { child, streams, network, mounts } = self.start(caller, explain)?;
         self.status = running(self.engine, &self.status, &child, &streams);
         let config = &self.container.config;
         self.engine.write_status(config, &self.status)?;
@@ -85,7 +85,7 @@ impl Monitor<'_> {
         Ok(begun)
     }
 
-    fn start(&mut self, line: Option<&UnixStream>, explain: bool) -> Result<Start> {
+    fn start(&mut self, caller: Option<&UnixStream>, explain: bool) -> Result<Start> {
         let config = &self.container.config;
         let run = self.engine.store.run(&config.id);
         let (stdio, mut streams) =
@@ -96,13 +96,13 @@ impl Monitor<'_> {
             host.explain();
         }
         let started = runtime::start(&spec, stdio, &mut host);
-        if let Some(line) = line {
+        if let Some(caller) = caller {
             // Whoever wanted them may have gone.
             if explain {
-                let _ = frame::write(line, frame::Kind::Explain, host.trace().to_string().as_bytes());
+                let _ = frame::write(caller, frame::Kind::Explain, host.trace().to_string().as_bytes());
             }
             for warning in &host.warnings {
-                let _ = frame::write(line, frame::Kind::Warning, warning.as_bytes());
+                let _ = frame::write(caller, frame::Kind::Warning, warning.as_bytes());
             }
         }
         self.journal = std::mem::take(&mut host.journal);

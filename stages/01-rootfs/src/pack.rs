@@ -126,15 +126,19 @@ impl<'a, W: Write> Packer<'a, W> {
             }
             self.first.insert(number, path.to_vec());
         }
-        let xattrs = attributes::xattrs(node.as_fd(), path, self.options)?;
-        let kind = match kind {
-            SFlag::S_IFREG => return self.file(&node, path, &stat, xattrs),
+        match kind {
+            SFlag::S_IFREG => return self.file(&node, path, &stat),
             SFlag::S_IFDIR => {
-                self.entry(path, &stat, Kind::Directory, xattrs)?;
                 let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
                 let directory = openat(&node, c".", flags, Mode::empty()).map_err(Error::system("open", path))?;
+                let xattrs = attributes::xattrs(directory.as_fd(), path, self.options)?;
+                self.entry(path, &stat, Kind::Directory, xattrs)?;
                 return self.below(directory, path);
             }
+            _ => {}
+        }
+        let xattrs = attributes::xattrs(node.as_fd(), path, self.options)?;
+        let kind = match kind {
             SFlag::S_IFLNK => {
                 let target = readlinkat(&node, c"").map_err(Error::system("read the link", path))?;
                 Kind::Symlink(std::os::unix::ffi::OsStringExt::into_vec(target))
@@ -210,10 +214,11 @@ impl<'a, W: Write> Packer<'a, W> {
         self.writer.header(&Node { path: &path, meta: Meta::MARK, kind: Kind::File(0), xattrs: Vec::new() })
     }
 
-    fn file(&mut self, node: &OwnedFd, path: &[u8], stat: &FileStat, xattrs: Xattrs) -> Result<(), Error> {
+    fn file(&mut self, node: &OwnedFd, path: &[u8], stat: &FileStat) -> Result<(), Error> {
         let by_descriptor = format!("/proc/self/fd/{}", node.as_raw_fd());
         let file = open(by_descriptor.as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty());
         let mut file = File::from(file.map_err(Error::system("open for reading", path))?);
+        let xattrs = attributes::xattrs(file.as_fd(), path, self.options)?;
         let size = stat.st_size as u64;
         let limits = &self.options.limits;
         let left = self.bytes_left.checked_sub(size);

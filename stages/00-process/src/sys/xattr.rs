@@ -1,7 +1,7 @@
 //! Extended attributes (xattr(7)) of an open file.
 
 use std::{
-    ffi::{CStr, CString},
+    ffi::{CStr, CString, c_char, c_int},
     os::fd::{AsRawFd, BorrowedFd},
 };
 
@@ -9,17 +9,33 @@ use nix::errno::Errno;
 
 use super::check;
 
-/// `/proc/self/fd/N`: unlike `fsetxattr`, a path takes descriptors opened with `O_PATH`.
-fn fd_path(fd: BorrowedFd) -> CString {
-    CString::new(format!("/proc/self/fd/{}", fd.as_raw_fd())).expect("no null in digits")
+/// Makes a call by the descriptor; where that is one of `O_PATH`, by `/proc/self/fd/N`, which takes longer.
+fn by_fd_or_path(
+    fd: BorrowedFd,
+    by_fd: impl FnOnce(c_int) -> i64,
+    by_path: impl FnOnce(*const c_char) -> i64,
+) -> Result<usize, Errno> {
+    let done = match check(by_fd(fd.as_raw_fd())) {
+        Err(Errno::EBADF) => {
+            let path = CString::new(format!("/proc/self/fd/{}", fd.as_raw_fd())).expect("no null in digits");
+            check(by_path(path.as_ptr()))
+        }
+        done => done,
+    };
+    done.map(|length| length as usize)
 }
 
-/// Sets the attribute `name` of the file behind `fd`, which may be an `O_PATH` descriptor. Allocates.
+/// Sets the attribute `name` of the file behind `fd`, which may be an `O_PATH` descriptor. Allocates then.
 pub fn set_xattr(fd: BorrowedFd, name: &CStr, value: &[u8]) -> Result<(), Errno> {
-    let path = fd_path(fd);
-    // SAFETY: strings are null-terminated; pointer and length are those of one slice.
-    let done = unsafe { libc::setxattr(path.as_ptr(), name.as_ptr(), value.as_ptr().cast(), value.len(), 0) };
-    check(done.into()).map(drop)
+    let (start, size) = (value.as_ptr().cast(), value.len());
+    by_fd_or_path(
+        fd,
+        // SAFETY: the name is null-terminated; pointer and length are those of one slice.
+        |fd| unsafe { libc::fsetxattr(fd, name.as_ptr(), start, size, 0) }.into(),
+        // SAFETY: as above, and the path is null-terminated.
+        |path| unsafe { libc::setxattr(path, name.as_ptr(), start, size, 0) }.into(),
+    )
+    .map(drop)
 }
 
 /// Reads the attribute `name` of the file behind `fd` into `buffer` and returns its length in bytes. Allocates.
@@ -27,31 +43,38 @@ pub fn set_xattr(fd: BorrowedFd, name: &CStr, value: &[u8]) -> Result<(), Errno>
 /// # Errors
 /// ENODATA where the file has none of that name, ERANGE where it is longer than the buffer.
 pub fn get_xattr(fd: BorrowedFd, name: &CStr, buffer: &mut [u8]) -> Result<usize, Errno> {
-    let path = fd_path(fd);
     let (start, size) = (buffer.as_mut_ptr().cast(), buffer.len());
-    // SAFETY: strings are null-terminated; the kernel writes at most `size` bytes to the buffer.
-    let length = unsafe { libc::getxattr(path.as_ptr(), name.as_ptr(), start, size) };
-    check(length as i64).map(|length| length as usize)
+    by_fd_or_path(
+        fd,
+        // SAFETY: the name is null-terminated; the kernel writes at most `size` bytes to the buffer.
+        |fd| unsafe { libc::fgetxattr(fd, name.as_ptr(), start, size) } as i64,
+        // SAFETY: as above, and the path is null-terminated.
+        |path| unsafe { libc::getxattr(path, name.as_ptr(), start, size) } as i64,
+    )
 }
 
-/// The names of all attributes of the file behind `fd`, which may be an `O_PATH` descriptor. Allocates.
+/// The names of all attributes of the file behind `fd`, which may be an `O_PATH` descriptor. Allocates then.
 pub fn list_xattrs(fd: BorrowedFd) -> Result<Vec<CString>, Errno> {
-    let path = fd_path(fd);
     // Most files have none, or few.
     let mut buffer = [0; 1024];
-    match list(&path, &mut buffer) {
+    match list(fd, &mut buffer) {
         Err(Errno::ERANGE) => {}
         length => return length.map(|length| split(&buffer[..length])),
     }
     // XATTR_LIST_MAX, xattr(7).
     let mut buffer = vec![0; 64 << 10];
-    list(&path, &mut buffer).map(|length| split(&buffer[..length]))
+    list(fd, &mut buffer).map(|length| split(&buffer[..length]))
 }
 
-fn list(path: &CStr, buffer: &mut [u8]) -> Result<usize, Errno> {
+fn list(fd: BorrowedFd, buffer: &mut [u8]) -> Result<usize, Errno> {
     let (start, size) = (buffer.as_mut_ptr().cast(), buffer.len());
-    // SAFETY: the path is null-terminated; the kernel writes at most `size` bytes to the buffer.
-    check(unsafe { libc::listxattr(path.as_ptr(), start, size) } as i64).map(|length| length as usize)
+    by_fd_or_path(
+        fd,
+        // SAFETY: the kernel writes at most `size` bytes to the buffer.
+        |fd| unsafe { libc::flistxattr(fd, start, size) } as i64,
+        // SAFETY: as above, and the path is null-terminated.
+        |path| unsafe { libc::listxattr(path, start, size) } as i64,
+    )
 }
 
 fn split(names: &[u8]) -> Vec<CString> {

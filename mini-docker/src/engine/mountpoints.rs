@@ -22,7 +22,7 @@ impl Engine {
     }
 
     /// The layer with the mount points; made where it is missing.
-    fn mount_points(&self) -> Result<PathBuf> {
+    pub(super) fn mount_points(&self) -> Result<PathBuf> {
         let place = self.store.root().join("mountpoints");
         if place.exists() {
             return Ok(place);

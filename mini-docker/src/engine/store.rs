@@ -173,13 +173,7 @@ impl Store {
             let path = self.root.join("tmp").join(name);
             let lock = path.join("lock");
             if !lock.exists() || Lock::take(&lock, Locking::Try)?.is_some() {
-                let undo = path.join(UNDO);
-                if undo.exists() {
-                    // What cannot be undone is for `leaks` to find.
-                    let _ = Journal::open(&undo).and_then(Journal::undo_all);
-                }
-                // Its owner may just be removing it too.
-                let _ = fs::remove_dir_all(&path);
+                clear_scratch(&path);
             }
         }
         Ok(())
@@ -268,9 +262,19 @@ pub struct Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        // What cannot be removed now is garbage for the next sweep.
-        let _ = fs::remove_dir_all(&self.path);
+        clear_scratch(&self.path);
     }
+}
+
+/// Removes a scratch directory, after what its journal knows of.
+fn clear_scratch(path: &Path) {
+    let undo = path.join(UNDO);
+    if undo.exists() {
+        // What cannot be undone is for `leaks` to find.
+        let _ = Journal::open(&undo).and_then(Journal::undo_all);
+    }
+    // What cannot be removed now is garbage for the next sweep; somebody may just be removing it too.
+    let _ = fs::remove_dir_all(path);
 }
 
 /// `mkdir -p` with `mode` for what is made.

@@ -223,9 +223,27 @@ impl Journal {
 
     /// Replays all steps after `mark`, newest first. A step that fails is kept and does not stop the others.
     pub fn undo_to(&mut self, mark: usize) -> io::Result<()> {
+        let after = self.entries.split_off(mark.min(self.entries.len()));
+        self.replay(after)
+    }
+
+    /// Replays everything; afterwards there is no journal on disk.
+    pub fn undo_all(mut self) -> io::Result<()> {
+        self.undo_to(0)
+    }
+
+    /// Replays everything but what waits for the kernel, [`Undo::RemoveVeth`], which stays in the journal: a namespace that
+    /// ends meanwhile takes its cable along.
+    pub fn undo_most(mut self) -> io::Result<()> {
+        let late = self.set_aside(|undo| matches!(undo, Undo::RemoveVeth { .. }));
+        let now = std::mem::replace(&mut self.entries, late);
+        self.replay(now)
+    }
+
+    fn replay(&mut self, steps: Vec<Undo>) -> io::Result<()> {
         let mut failed = Vec::new();
         let mut result = Ok(());
-        for undo in self.entries.split_off(mark.min(self.entries.len())).into_iter().rev() {
+        for undo in steps.into_iter().rev() {
             if let Err(e) = undo.perform() {
                 let what = io::Error::new(e.kind(), format!("{undo:?}: {e}"));
                 result = result.and(Err(what));
@@ -235,11 +253,6 @@ impl Journal {
         self.entries.extend(failed.into_iter().rev());
         self.rewrite()?;
         result
-    }
-
-    /// Replays everything; afterwards there is no journal on disk.
-    pub fn undo_all(mut self) -> io::Result<()> {
-        self.undo_to(0)
     }
 
     /// Takes out the steps that are `meant`, oldest first, for whoever performs them later himself. On disk they stay

@@ -109,7 +109,7 @@ impl Builder<'_> {
             Ok(spec) => self.watch(&spec, &place, &mut host),
             Err(e) => Err(e),
         };
-        let undone = std::mem::take(&mut host.journal).undo_all();
+        let undone = std::mem::take(&mut host.journal).undo_most();
         let left = place.leave();
         let code = code?;
         undone.doing("clean up after the step, by", &undo)?;

@@ -89,6 +89,7 @@ impl<'a> Place<'a> {
     pub(super) fn spec(&self, stage: &Stage, environment: Vec<String>, mounts: &Mounts, base: &Path) -> Result<Spec> {
         let mut spec = self.engine.spec(&self.container)?;
         spec.lower = workspace::lower(self.engine, &stage.image);
+        spec.lower.push(self.engine.mount_points()?);
         base.clone_into(&mut spec.base);
         spec.process.environment = environment;
         // /etc itself comes first, and what the step wants may cover the files in it.

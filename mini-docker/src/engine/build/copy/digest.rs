@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{self, Write},
+    io::{self, Read, Write},
     os::fd::{AsFd, BorrowedFd},
     path::Path,
 };
@@ -12,17 +12,25 @@ use nix::{
     sys::stat::{FileStat, SFlag},
 };
 
-use super::{Arrival, select::Selected};
+use super::{
+    Arrival,
+    select::{Selected, Small},
+};
 use crate::engine::{
     build::onto::{self, open_in},
     digest::Hashing,
     error::{Context, Result},
 };
 
+/// Bytes of a file that is kept in memory for the copy, and of all of them.
+const SMALL: i64 = 32 << 10;
+const MOST_KEPT: i64 = 32 << 20;
+
 // ANCHOR: digest
 /// One digest over the sources and how they arrive: names, kinds, modes, link targets, devices, attributes and bytes, and
-/// owners where they stay; no times.
-pub(super) fn digest(selected: &[Selected], arrival: &Arrival) -> Result<String> {
+/// owners where they stay; no times. Keeps small files, which most often are copied next.
+pub(super) fn digest(selected: &mut [Selected], arrival: &Arrival) -> Result<String> {
+    let mut left = MOST_KEPT;
     let mut hashing = Hashing::new(io::sink());
     let copy = arrival.copy;
     let how = format!(
@@ -43,12 +51,12 @@ pub(super) fn digest(selected: &[Selected], arrival: &Arrival) -> Result<String>
         part(&mut hashing, file.name.as_bytes())?;
         part(&mut hashing, file.content.as_bytes())?;
     }
-    for source in selected {
+    for source in &mut *selected {
         part(&mut hashing, source.path.as_os_str().as_encoded_bytes())?;
-        entry(&mut hashing, source.fd.as_fd(), Path::new(""), &source.stat, arrival)?;
-        for inner in &source.entries {
+        source.small = entry(&mut hashing, source.fd.as_fd(), Path::new(""), &source.stat, arrival, &mut left)?;
+        for inner in &mut source.entries {
             part(&mut hashing, inner.path.as_os_str().as_encoded_bytes())?;
-            entry(&mut hashing, source.fd.as_fd(), &inner.path, &inner.stat, arrival)?;
+            inner.small = entry(&mut hashing, source.fd.as_fd(), &inner.path, &inner.stat, arrival, &mut left)?;
         }
     }
     Ok(hashing.digest().hex().to_owned())
@@ -66,7 +74,8 @@ fn entry(
     path: &Path,
     stat: &FileStat,
     arrival: &Arrival,
-) -> Result<()> {
+    left: &mut i64,
+) -> Result<Option<Small>> {
     let kind = onto::kind(stat);
     let owner = if arrival.keeps_owners { (stat.st_uid, stat.st_gid) } else { (0, 0) };
     let device = if matches!(kind, SFlag::S_IFCHR | SFlag::S_IFBLK) { stat.st_rdev } else { 0 };
@@ -75,23 +84,33 @@ fn entry(
     match kind {
         SFlag::S_IFLNK => {
             let target = readlinkat(source, path).doing("read the link", path)?;
-            part(hashing, target.as_encoded_bytes())
+            part(hashing, target.as_encoded_bytes())?;
+            Ok(None)
         }
         SFlag::S_IFREG => {
             let mut file = open(source, path)?;
-            for (name, value) in super::write::attributes(file.as_fd(), path)? {
+            let attributes = super::write::attributes(file.as_fd(), path)?;
+            for (name, value) in &attributes {
                 part(hashing, name.to_bytes())?;
-                part(hashing, &value)?;
+                part(hashing, value)?;
             }
-            let mut buffer = [0; 16 << 10];
-            loop {
-                match io::Read::read(&mut file, &mut buffer).doing("read", path)? {
-                    0 => return Ok(()),
-                    length => hashing.write_all(&buffer[..length]).doing("hash", path)?,
+            if size > SMALL.min(*left) {
+                let mut buffer = vec![0; 128 << 10];
+                loop {
+                    match file.read(&mut buffer).doing("read", path)? {
+                        0 => return Ok(None),
+                        length => hashing.write_all(&buffer[..length]).doing("hash", path)?,
+                    }
                 }
             }
+            let mut bytes = Vec::with_capacity(size as usize + 1);
+            // Taken, for whoever reads all of a file asks for its size and its position first.
+            file.take(u64::MAX).read_to_end(&mut bytes).doing("read", path)?;
+            hashing.write_all(&bytes).doing("hash", path)?;
+            *left -= size;
+            Ok(Some(Small { bytes, attributes }))
         }
-        _ => Ok(()),
+        _ => Ok(None),
     }
 }
 

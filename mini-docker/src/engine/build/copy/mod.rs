@@ -106,7 +106,7 @@ impl<'a> Builder<'a> {
         for source in &remote {
             selected.extend(self.fetch(source, copy, &exclude)?);
         }
-        let content = digest::digest(&selected, &arrival)?;
+        let content = digest::digest(&mut selected, &arrival)?;
         let words = history(&arrival);
         let key = cache::key(&["copy", &stage.key, &content]);
         let step = Step { words: &words, source: &command.source, key };
@@ -152,8 +152,8 @@ impl<'a> Builder<'a> {
             From::Workspace(workspace) => (workspace.root(), &none),
             From::Context(context) => (context.root.as_fd(), &context.ignore),
         };
-        let selected = select::select(root, ignore, &none, copy)?;
-        let content = digest::digest(&selected, &arrival)?;
+        let mut selected = select::select(root, ignore, &none, copy)?;
+        let content = digest::digest(&mut selected, &arrival)?;
         let base = self.intake.directory()?;
         let workspace = Workspace::new(self.engine, &ImageConfig::new(), &base)?;
         write::write(&workspace, &selected, &arrival)?;

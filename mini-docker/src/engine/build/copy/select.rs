@@ -1,7 +1,7 @@
 //! Which files a COPY means: paths and patterns in the context, a stage or an image.
 
 use std::{
-    ffi::{OsStr, OsString},
+    ffi::{CString, OsStr, OsString},
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::ffi::OsStrExt,
@@ -33,6 +33,7 @@ pub(super) struct Selected {
     /// Itself: a directory, or what is no directory.
     pub(super) fd: OwnedFd,
     pub(super) stat: FileStat,
+    pub(super) small: Option<Small>,
     /// What is in a directory, parents first, names in order.
     pub(super) entries: Vec<Entry>,
 }
@@ -42,6 +43,13 @@ pub(super) struct Entry {
     /// Below the source.
     pub(super) path: PathBuf,
     pub(super) stat: FileStat,
+    pub(super) small: Option<Small>,
+}
+
+/// A small file, read: it is not opened again to be copied.
+pub(super) struct Small {
+    pub(super) bytes: Vec<u8>,
+    pub(super) attributes: Vec<(CString, Vec<u8>)>,
 }
 
 impl Selected {
@@ -103,7 +111,8 @@ fn one(root: BorrowedFd, ignore: &Ignore, exclude: &Ignore, path: &Path) -> Resu
             (excluded, matched) = ignore.step(&text[..at], &matched);
         }
     }
-    let mut source = Selected { path: path.to_owned(), kept: PathBuf::new(), fd, stat, entries: Vec::new() };
+    let mut source =
+        Selected { path: path.to_owned(), kept: PathBuf::new(), fd, stat, small: None, entries: Vec::new() };
     if source.is_directory() {
         let directory = open_in(source.fd.as_fd(), Path::new("."), onto::DIRECTORY).doing("open", path)?;
         let filter = Filter { ignore, exclude, source: path };
@@ -192,12 +201,12 @@ impl Filter<'_> {
             let out = excluded || dropped;
             if kind != SFlag::S_IFDIR {
                 if !out && kind != SFlag::S_IFSOCK {
-                    entries.push(Entry { path: below, stat });
+                    entries.push(Entry { path: below, stat, small: None });
                 }
                 continue;
             }
             let before = entries.len();
-            entries.push(Entry { path: below.clone(), stat });
+            entries.push(Entry { path: below.clone(), stat, small: None });
             let flags = onto::DIRECTORY | OFlag::O_NOFOLLOW;
             let inner = openat(&directory, name.as_os_str(), flags, Mode::empty()).doing("open", &full)?;
             self.walk(inner, &below, &Walk { excluded, matched, dropped, left_out }, entries)?;

@@ -16,14 +16,17 @@ use nix::{
     errno::Errno,
     fcntl::{AtFlags, OFlag, openat, readlinkat},
     sys::{
-        stat::{FileStat, Mode, SFlag, UtimensatFlags, fchmod, mkdirat, mknodat, utimensat},
+        stat::{FileStat, Mode, SFlag, UtimensatFlags, fchmod, fstat, futimens, mkdirat, mknodat, utimensat},
         time::TimeSpec,
     },
     unistd::{UnlinkatFlags, linkat, symlinkat, unlinkat},
 };
 use process::sys;
 
-use super::{Arrival, base_name, digest, files, is_tar_header, select::Selected};
+use super::{
+    Arrival, base_name, digest, files, is_tar_header,
+    select::{Selected, Small},
+};
 use crate::engine::{
     build::{
         onto::{self, Owner, open_in},
@@ -49,7 +52,7 @@ pub(super) fn write(workspace: &Workspace, selected: &[Selected], arrival: &Arri
                 _ => place,
             };
             writer.links.clear();
-            writer.file(source.fd.as_fd(), Path::new(""), &source.stat, &place)?;
+            writer.file(source.fd.as_fd(), Path::new(""), &source.stat, source.small.as_ref(), &place)?;
         }
     }
     for file in &arrival.copy.inline {
@@ -97,7 +100,7 @@ impl Writer<'_> {
                 self.directory(&target, &entry.stat)?;
                 times.push((target, entry.stat));
             } else {
-                self.file(source.fd.as_fd(), &entry.path, &entry.stat, &target)?;
+                self.file(source.fd.as_fd(), &entry.path, &entry.stat, entry.small.as_ref(), &target)?;
             }
         }
         // Last, and from below: what is made in a directory changes its time.
@@ -143,7 +146,14 @@ impl Writer<'_> {
     }
 
     /// Anything but a directory.
-    fn file(&mut self, source: BorrowedFd, path: &Path, stat: &FileStat, place: &Path) -> Result<()> {
+    fn file(
+        &mut self,
+        source: BorrowedFd,
+        path: &Path,
+        stat: &FileStat,
+        small: Option<&Small>,
+        place: &Path,
+    ) -> Result<()> {
         let owner = self.owner_of(stat);
         let mode = self.mode_of(stat);
         let inode = (stat.st_dev, stat.st_ino);
@@ -151,22 +161,31 @@ impl Writer<'_> {
         let root = self.root;
         let parent = self.parent_of(place)?;
         let name = base_name(place);
+        if onto::kind(stat) == SFlag::S_IFREG && first.is_none() {
+            let mut file = create(parent, name, place)?;
+            let read;
+            let attributes = if let Some(small) = small {
+                file.write_all(&small.bytes).doing("copy", place)?;
+                &small.attributes
+            } else {
+                let mut from = digest::open(source, path)?;
+                io::copy(&mut from, &mut file).doing("copy", place)?;
+                read = attributes(from.as_fd(), path)?;
+                &read
+            };
+            finish(&file, owner, mode, place)?;
+            for (name, value) in attributes {
+                sys::set_xattr(file.as_fd(), name, value).doing("set an attribute of", place)?;
+            }
+            let time = modified(stat);
+            return futimens(&file, &time, &time).doing("set the times of", place);
+        }
         clear(parent, name, place)?;
         if let Some(first) = first {
             let old = open_in(root, &first, OFlag::O_PATH | OFlag::O_NOFOLLOW).doing("open", &first)?;
             return linkat(&old, "", parent, name, AtFlags::AT_EMPTY_PATH).doing("link", place);
         }
         match onto::kind(stat) {
-            SFlag::S_IFREG => {
-                let mut from = digest::open(source, path)?;
-                let attributes = attributes(from.as_fd(), path)?;
-                let file = create(parent, name, place)?;
-                copy_bytes(&mut from, &file, stat.st_size).doing("copy", place)?;
-                finish(&file, owner, mode, place)?;
-                for (name, value) in attributes {
-                    sys::set_xattr(file.as_fd(), &name, &value).doing("set an attribute of", place)?;
-                }
-            }
             SFlag::S_IFLNK => {
                 let target = readlinkat(source, path).doing("read the link", path)?;
                 symlinkat(target.as_os_str(), parent, name).doing("make the link", place)?;
@@ -184,9 +203,7 @@ impl Writer<'_> {
         let owner = self.default_owner();
         let mode = self.arrival.mode.as_ref().map_or(0o644, |change| change.of(0o644, false));
         let parent = self.parent_of(place)?;
-        let name = base_name(place);
-        clear(parent, name, place)?;
-        let mut file = create(parent, name, place)?;
+        let mut file = create(parent, base_name(place), place)?;
         file.write_all(content).doing("write", place)?;
         finish(&file, owner, Mode::from_bits_truncate(mode), place)
     }
@@ -230,29 +247,34 @@ fn clear(parent: BorrowedFd, name: &Path, place: &Path) -> Result<()> {
     }
 }
 
+/// A new file, in the place of what was there.
 fn create(parent: BorrowedFd, name: &Path, place: &Path) -> Result<File> {
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    openat(parent, name, flags, Mode::from_bits_truncate(0o600)).map(File::from).doing("create", place)
+    let create = || openat(parent, name, flags, Mode::from_bits_truncate(0o600)).map(File::from);
+    match create() {
+        Err(Errno::EEXIST) => {
+            clear(parent, name, place)?;
+            create().doing("create", place)
+        }
+        created => created.doing("create", place),
+    }
 }
 
 fn finish(file: &File, (uid, gid): Owner, mode: Mode, place: &Path) -> Result<()> {
+    let now = fstat(file).doing("look at", place)?;
     // Before the mode: a change of owner takes set-user-id bits away.
-    nix::unistd::fchown(file, Some(uid.into()), Some(gid.into())).doing("give away", place)?;
+    if (now.st_uid, now.st_gid) != (uid, gid) {
+        nix::unistd::fchown(file, Some(uid.into()), Some(gid.into())).doing("give away", place)?;
+    }
     fchmod(file, mode).doing("chmod", place)
 }
 
-/// Copies as many bytes as there are; small files in one go.
-fn copy_bytes(from: &mut File, mut to: &File, size: i64) -> io::Result<()> {
-    if size > 128 << 10 {
-        return io::copy(from, &mut to).map(drop);
-    }
-    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0) + 1);
-    from.read_to_end(&mut bytes)?;
-    to.write_all(&bytes)
+fn modified(stat: &FileStat) -> TimeSpec {
+    TimeSpec::new(stat.st_mtime, stat.st_mtime_nsec)
 }
 
 fn set_times(parent: BorrowedFd, name: &Path, stat: &FileStat) -> nix::Result<()> {
-    let time = TimeSpec::new(stat.st_mtime, stat.st_mtime_nsec);
+    let time = modified(stat);
     utimensat(parent, name, &time, &time, UtimensatFlags::NoFollowSymlink)
 }
 

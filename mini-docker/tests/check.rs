@@ -1,6 +1,6 @@
 //! `check`: a store that is whole is called so, and each sort of damage is found and, where nothing is lost by it, mended.
 
-use std::{fs, path::PathBuf};
+use std::{fs, os::unix::fs::MetadataExt, path::PathBuf};
 
 use tests::{
     engine::{Engine, Said},
@@ -169,4 +169,27 @@ fn what_describes_layers_and_images_is_made_again() {
     assert!(engine.run(&["check"]).ok().ends_with("is whole\n"));
     engine.run(&["run", "--rm", "bb:latest", "true"]).ok();
     engine.run(&["push", &name]).ok();
+}
+
+#[test]
+fn what_was_being_written_when_the_machine_died_is_verified_before_it_counts() {
+    let engine = engine();
+    let archive = engine.root().join("bb.tar");
+    engine.run(&["save", "-o", archive.to_str().unwrap(), "bb:latest"]).ok();
+    let load = || engine.run(&["load", "-i", archive.to_str().unwrap()]).ok();
+    let mark = layer(&engine).join("unsynced");
+    assert!(!mark.exists(), "it is recorded, and so on disk");
+    // All of it has come to disk in time.
+    let number = fs::metadata(layer(&engine)).unwrap().ino();
+    fs::write(&mark, "another boot").unwrap();
+    load();
+    assert!(!mark.exists());
+    assert_eq!(fs::metadata(layer(&engine)).unwrap().ino(), number, "it has stayed");
+    // Not all.
+    fs::write(&mark, "").unwrap();
+    fs::write(layer(&engine).join("fs/bin/busybox"), "").unwrap();
+    load();
+    assert!(!mark.exists());
+    assert!(engine.run(&["check"]).ok().ends_with("is whole\n"));
+    engine.run(&["run", "--rm", "bb", "true"]).ok();
 }

@@ -16,7 +16,12 @@ use super::{
     digest::Digest,
     error::{Context, Result},
     files::{Lock, Locking, read_json},
-    image::{ImageConfig, layer, manifest::Document, short},
+    image::{
+        ImageConfig,
+        layer::{self, NewLayer},
+        manifest::Document,
+        short,
+    },
     volume::Volume,
 };
 
@@ -297,7 +302,7 @@ impl Check<'_> {
 
 impl Engine {
     /// Whether a layer's archive is what its digest says, and its files are those of the archive.
-    fn verify_layer(&self, id: &Digest) -> Result<()> {
+    pub(super) fn verify_layer(&self, id: &Digest) -> Result<()> {
         let damaged = |why: &str| super::Error::new(super::error::Kind::System, why);
         self.write_layer(id, std::io::sink())?;
         if self.layer_info(id)?.ok_or_else(|| damaged("its description layer.json is missing"))?.blob.is_none() {
@@ -312,11 +317,11 @@ impl Engine {
         Err(damaged("its files are not those of its archive"))
     }
 
-    fn unpack_beside(&self, id: &Digest, directory: &Path) -> Result<()> {
+    fn unpack_beside(&self, id: &Digest, directory: &Path) -> Result<NewLayer> {
         let Some((blob, file)) = self.layer_blob(id)? else {
             return Err(super::Error::not_found("there is no archive of it"));
         };
-        layer::unpack(file, directory, layer::Expected { diff: Some(id), blob: Some(&blob) }).map(drop)
+        layer::unpack(file, directory, layer::Expected { diff: Some(id), blob: Some(&blob) })
     }
 
     /// Makes a layer's files again, from its archive. Nobody uses it now.
@@ -328,11 +333,11 @@ impl Engine {
         let scratch = self.store.scratch()?;
         let whole = scratch.path.join("layer");
         super::store::make_directory(&whole, 0o700)?;
-        self.unpack_beside(id, &whole)?;
-        let path = self.store.layer(id.hex());
+        let layer = self.unpack_beside(id, &whole)?;
         // Killed between these two, the store lacks a layer, which a pull brings.
-        let old = self.store.set_aside(&path)?;
-        fs::rename(&whole, &path).doing("publish", &path)?;
+        let old = self.store.set_aside(&self.store.layer(id.hex()))?;
+        self.publish_layer(layer, &whole)?;
+        self.settle_layers(std::slice::from_ref(id))?;
         old.clear()
     }
 }

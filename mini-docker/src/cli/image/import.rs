@@ -51,9 +51,9 @@ impl Import {
     }
 }
 
-fn open(path: &PathBuf) -> Result<Box<dyn Read>, Error> {
+fn open(path: &PathBuf) -> Result<Box<dyn Read + Send>, Error> {
     if path.as_os_str() == "-" {
-        return Ok(Box::new(io::stdin().lock()));
+        return Ok(Box::new(io::stdin()));
     }
     let shown = path.display();
     if path.to_str().is_some_and(|text| text.contains("://")) && !path.exists() {

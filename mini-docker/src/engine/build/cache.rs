@@ -47,7 +47,7 @@ impl Engine {
     pub(super) fn cached(&self, key: &str) -> Result<Option<Record>> {
         // A damaged record is none.
         let record: Option<Record> = read_json(&self.build_record(key)).ok().flatten();
-        Ok(record.filter(|record| record.layer.as_ref().is_none_or(|layer| self.store.layer(layer.hex()).exists())))
+        Ok(record.filter(|record| record.layer.as_ref().is_none_or(|layer| self.has_layer(layer))))
     }
     // ANCHOR_END: key
 

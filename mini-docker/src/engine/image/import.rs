@@ -24,7 +24,7 @@ pub struct Import {
 
 impl Engine {
     /// Makes an image of one layer from the root filesystem in `archive` (tar, compressed or not).
-    pub fn import(&self, archive: impl Read, import: &Import) -> Result<Image> {
+    pub fn import(&self, archive: impl Read + Send, import: &Import) -> Result<Image> {
         let mut config = ImageConfig::new();
         if let Some(platform) = &import.platform {
             if platform.os != "linux" {

@@ -1,4 +1,5 @@
-//! How images come into the store, from wherever: layers first, each whole, and the record that names them last.
+//! How images come into the store, from wherever: layers first, each whole, and the record that names them last, when all
+//! is on disk.
 //!
 //! An intake that dies leaves what a sweep removes, and whole layers, which the next one finds. While it lives no layer
 //! that it counts on is removed, though it does not hold the store's lock as long as it waits for a network.
@@ -17,7 +18,7 @@ use std::io::Read;
 use super::{
     Image,
     config::ImageConfig,
-    layer::{self, Expected, NewLayer},
+    layer::{self, Expected},
 };
 use crate::engine::{
     Engine,
@@ -96,13 +97,14 @@ impl Intake<'_> {
 
     /// Whether the store has a layer.
     pub fn has(&self, layer: &Digest) -> bool {
-        self.engine.store.layer(layer.hex()).exists()
+        self.engine.has_layer(layer)
     }
 
     /// Unpacks a layer and publishes it, all its files and then its name. Several threads may.
-    pub fn layer(&self, archive: impl Read, expected: Expected) -> Result<Digest> {
+    pub fn layer(&self, archive: impl Read + Send, expected: Expected) -> Result<Digest> {
         let directory = self.directory()?;
-        let layer = layer::unpack(archive, &directory, expected).and_then(|layer| self.publish(layer, &directory));
+        let layer =
+            layer::unpack(archive, &directory, expected).and_then(|layer| self.engine.publish_layer(layer, &directory));
         if layer.is_err() {
             // What stays is garbage with the rest of the scratch directory.
             let _ = fs::remove_dir_all(&directory);
@@ -120,7 +122,7 @@ impl Intake<'_> {
             }
             Take::Copy => super::copy::layer(tree, &directory, leave_out)?,
         };
-        self.publish(layer, &directory)
+        self.engine.publish_layer(layer, &directory)
     }
 
     /// Records the image, and names it. `manifest` is the one that it came with, byte for byte.
@@ -136,8 +138,7 @@ impl Intake<'_> {
         if let Some(missing) = parsed.rootfs.diff_ids.iter().find(|layer| !self.has(layer)) {
             return Err(Error::conflict(format!("the layer {} has just been removed: try again", missing.short())));
         }
-        let layers = store.root().join("layers");
-        fs::File::open(&layers).and_then(|directory| directory.sync_all()).doing("sync", &layers)?;
+        self.engine.settle_layers(&parsed.rootfs.diff_ids)?;
         let id = Digest::of(config).hex().to_owned();
         if let Some(manifest) = manifest {
             write_atomic(&store.image_file(&id, "manifest"), manifest, Durability::Machine)?;
@@ -162,16 +163,6 @@ impl Intake<'_> {
         let path = self.scratch.path.join(self.next.fetch_add(1, Ordering::Relaxed).to_string());
         make_directory(&path, 0o700)?;
         Ok(path)
-    }
-
-    fn publish(&self, layer: NewLayer, directory: &Path) -> Result<Digest> {
-        let path = self.engine.store.layer(layer.id.hex());
-        match fs::rename(directory, &path) {
-            // Somebody else has just added the same layer.
-            Err(e) if matches!(e.raw_os_error(), Some(libc::ENOTEMPTY | libc::EEXIST)) => {}
-            renamed => renamed.doing("publish", &path)?,
-        }
-        Ok(layer.id)
     }
 }
 

@@ -5,9 +5,12 @@
 //!   fs               what is in it, with overlayfs's whiteouts
 //!   blob             the archive as it came, compressed; not where packing `fs` gives the archive again
 //!   layer.json       sizes, and what the blob is
+//!   unsynced         the boot of the machine in which it was written, until it is known to be on disk
 //! ```
 //!
-//! The blob lies with the layer: both come by one rename, and go together.
+//! The blob lies with the layer: both come by one rename, and go together. A layer is there for all as soon as it is whole
+//! in memory; that it is on disk is waited for once, when an image that has it is recorded ([`Engine::settle_layers`]). If
+//! the machine dies before, what is left of it bears the mark of another boot, and is verified before anybody trusts it.
 
 use std::{
     collections::BTreeSet,
@@ -15,6 +18,7 @@ use std::{
     io::{self, Read, Write},
     os::fd::AsFd,
     path::Path,
+    slice,
 };
 
 use nix::{
@@ -24,7 +28,7 @@ use nix::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{Image, manifest::Descriptor};
+use super::{Image, ahead::read_ahead, manifest::Descriptor};
 use crate::engine::{
     Engine,
     digest::{Digest, Hashing},
@@ -62,6 +66,10 @@ pub fn options() -> rootfs::Options {
     }
 }
 
+/// The file that describes a layer, and the one that marks it.
+const INFO: &str = "layer.json";
+const UNSYNCED: &str = "unsynced";
+
 /// A layer in a directory of its own, on its way into the store.
 pub(in crate::engine) struct NewLayer {
     pub(super) id: Digest,
@@ -70,7 +78,56 @@ pub(in crate::engine) struct NewLayer {
 impl Engine {
     /// What the store knows of a layer; `None` where it has none of that digest.
     pub fn layer_info(&self, id: &Digest) -> Result<Option<LayerInfo>> {
-        read_json(&self.store.layer(id.hex()).join("layer.json"))
+        read_json(&self.store.layer(id.hex()).join(INFO))
+    }
+
+    /// Whether the store has a layer, whole. One that was being written when the machine died is verified first.
+    pub fn has_layer(&self, id: &Digest) -> bool {
+        let path = self.store.layer(id.hex());
+        let mark = path.join(UNSYNCED);
+        match fs::read(&mark) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => path.exists(),
+            Ok(boot) if boot == self.store.boot().as_bytes() => true,
+            _ => self.verify_layer(id).is_ok() && self.settle_layers(slice::from_ref(id)).is_ok(),
+        }
+    }
+
+    /// Moves a layer from `directory` to its place in the store.
+    pub(in crate::engine) fn publish_layer(&self, layer: NewLayer, directory: &Path) -> Result<Digest> {
+        let mark = directory.join(UNSYNCED);
+        fs::write(&mark, self.store.boot()).doing("write", &mark)?;
+        let path = self.store.layer(layer.id.hex());
+        loop {
+            match fs::rename(directory, &path) {
+                Err(e) if matches!(e.raw_os_error(), Some(libc::ENOTEMPTY | libc::EEXIST)) => {
+                    // Somebody else has just added the same layer, or it is what a dead machine left of it.
+                    if self.has_layer(&layer.id) {
+                        return Ok(layer.id);
+                    }
+                    self.store.discard(&path)?;
+                }
+                renamed => return renamed.doing("publish", &path).map(|()| layer.id),
+            }
+        }
+    }
+
+    /// Waits until layers are on disk, names and all, and notes it. What is done later on disk finds them there.
+    pub(in crate::engine) fn settle_layers(&self, layers: &[Digest]) -> Result<()> {
+        let mut marks: Vec<_> = layers.iter().map(|id| self.store.layer(id.hex()).join(UNSYNCED)).collect();
+        marks.retain(|mark| mark.exists());
+        if marks.is_empty() {
+            return Ok(());
+        }
+        let all = self.store.root().join("layers");
+        syncfs(open_directory(&all)?).doing("sync", &all)?;
+        for mark in marks {
+            match fs::remove_file(&mark) {
+                // Another image that has the layer has just been recorded.
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                removed => removed.doing("remove", &mark)?,
+            }
+        }
+        Ok(())
     }
 
     /// The blob of a layer that came from outside.
@@ -133,7 +190,7 @@ impl Engine {
         let mut removed = Vec::new();
         for layer in all.into_iter().filter(|layer| !used.contains(layer)) {
             let path = self.store.layer(&layer);
-            let info = read_json(&path.join("layer.json")).ok().flatten().unwrap_or_default();
+            let info = read_json(&path.join(INFO)).ok().flatten().unwrap_or_default();
             self.store.discard(&path)?;
             removed.push((layer, info));
         }
@@ -143,41 +200,49 @@ impl Engine {
 
 // ANCHOR: unpack
 /// Unpacks a layer into `directory`, which is empty and becomes `layers/HEX`.
-pub(in crate::engine) fn unpack(archive: impl Read, directory: &Path, expected: Expected) -> Result<NewLayer> {
+pub(in crate::engine) fn unpack(archive: impl Read + Send, directory: &Path, expected: Expected) -> Result<NewLayer> {
     let fs = directory.join("fs");
     make_directory(&fs, 0o755)?;
     let target = open_directory(&fs)?;
-    let kept = directory.join("blob");
     // Of what nobody knows the digest yet, only the tree counts.
     let known = expected.diff.is_some() || expected.blob.is_some();
-    let file = known.then(|| File::create(&kept)).transpose().doing("create", &kept)?;
+    let unpacked = |e: rootfs::Error| Error::new(Kind::Invalid, format!("unpack the archive: {e}"));
+    if !known {
+        rootfs::unpack(archive, target.as_fd(), &options()).map_err(unpacked)?;
+        return adopt(directory);
+    }
+    let kept = directory.join("blob");
+    let file = File::create(&kept).doing("create", &kept)?;
     let left = expected.blob.map_or(u64::MAX, |blob| blob.size);
     let mut blob = Hashing::new(Keeping { archive, file, left });
-    let unpacked = |e: rootfs::Error| Error::new(Kind::Invalid, format!("unpack the archive: {e}"));
-    let mut plain = Hashing::new(rootfs::decompress(&mut blob).map_err(unpacked)?);
-    let summary = rootfs::unpack_tar(&mut plain, target.as_fd(), &options()).map_err(unpacked)?;
-    let compressed = plain.inner.is_compressed();
-    let diff = plain.digest();
+    let mut plain = rootfs::decompress(&mut blob).map_err(unpacked)?;
+    let compressed = plain.is_compressed();
+    let mut diff = None;
+    let summary = if compressed {
+        read_ahead(plain, |plain| {
+            let mut plain = Hashing::new(plain);
+            let summary = rootfs::unpack_tar(&mut plain, target.as_fd(), &options());
+            diff = Some(plain.digest());
+            summary
+        })
+    } else {
+        rootfs::unpack_tar(&mut plain, target.as_fd(), &options())
+    };
+    let summary = summary.map_err(unpacked)?;
     io::copy(&mut blob, &mut io::sink()).doing("read the layer for", directory)?;
     let (size, digest) = (blob.length(), blob.digest());
     verify("blob", expected.blob.map(|blob| &blob.digest), &digest)?;
+    let diff = diff.unwrap_or_else(|| digest.clone());
     verify("layer", expected.diff, &diff)?;
     let mut info = LayerInfo { size: summary.bytes, blob: None };
-    let id = if known {
-        let same = !compressed && packed_digest(&fs).is_ok_and(|packed| packed == diff);
-        if !same {
-            let media_type = expected.blob.map_or_else(|| media_type(&kept), |blob| Ok(blob.media_type.clone()))?;
-            info.blob = Some(Descriptor { media_type, size, digest, platform: None, annotations: None });
-        }
-        diff
-    } else {
-        packed_digest(&fs)?
-    };
-    if known && info.blob.is_none() {
+    if !compressed && packed_digest(&fs).is_ok_and(|packed| packed == diff) {
         fs::remove_file(&kept).doing("remove", &kept)?;
+    } else {
+        let media_type = expected.blob.map_or_else(|| media_type(&kept), |blob| Ok(blob.media_type.clone()))?;
+        info.blob = Some(Descriptor { media_type, size, digest, platform: None, annotations: None });
     }
-    finish(directory, &info)?;
-    Ok(NewLayer { id })
+    write_json(&directory.join(INFO), &info, Durability::Process)?;
+    Ok(NewLayer { id: diff })
 }
 // ANCHOR_END: unpack
 
@@ -186,7 +251,7 @@ pub(super) fn adopt(directory: &Path) -> Result<NewLayer> {
     let fs = directory.join("fs");
     let mut hashing = Hashing::new(io::sink());
     let packed = rootfs::pack(open_directory(&fs)?.as_fd(), &mut hashing, &options()).map_err(|e| cannot_pack(&e))?;
-    finish(directory, &LayerInfo { size: packed.bytes, blob: None })?;
+    write_json(&directory.join(INFO), &LayerInfo { size: packed.bytes, blob: None }, Durability::Process)?;
     Ok(NewLayer { id: hashing.digest() })
 }
 
@@ -196,11 +261,7 @@ pub(super) fn adopt(directory: &Path) -> Result<NewLayer> {
 /// Where its files are not those of the layer `id`.
 pub(in crate::engine) fn describe(directory: &Path, id: &Digest) -> Result<()> {
     verify("layer", Some(id), &packed_digest(&directory.join("fs"))?)?;
-    adopt(directory).map(drop)
-}
-
-fn finish(directory: &Path, info: &LayerInfo) -> Result<()> {
-    write_json(&directory.join("layer.json"), info, Durability::Process)?;
+    adopt(directory)?;
     syncfs(open_directory(directory)?).doing("sync", directory)
 }
 
@@ -241,7 +302,7 @@ pub(super) fn open_directory(path: &Path) -> Result<std::os::fd::OwnedFd> {
 /// Writes to a file what is read through it, and reads no more than was announced.
 struct Keeping<R> {
     archive: R,
-    file: Option<File>,
+    file: File,
     left: u64,
 }
 
@@ -250,9 +311,7 @@ impl<R: Read> Read for Keeping<R> {
         let length = self.archive.read(buffer)?;
         let left = self.left.checked_sub(length as u64);
         self.left = left.ok_or_else(|| io::Error::other("it is longer than was announced"))?;
-        if let Some(file) = &mut self.file {
-            file.write_all(&buffer[..length])?;
-        }
+        self.file.write_all(&buffer[..length])?;
         Ok(length)
     }
 }

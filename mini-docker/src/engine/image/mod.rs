@@ -1,5 +1,6 @@
 //! Images: a configuration, an ordered list of layers, and names for it.
 
+mod ahead;
 pub(crate) mod archive;
 mod commit;
 pub mod config;

@@ -33,7 +33,7 @@ pub(super) struct Blob<'a> {
     fruitless: u32,
     connections: u32,
     /// Told of what has come; may end it.
-    progress: &'a dyn Fn(u64) -> io::Result<()>,
+    progress: &'a (dyn Fn(u64) -> io::Result<()> + Sync),
 }
 
 impl<'a> Blob<'a> {
@@ -41,7 +41,7 @@ impl<'a> Blob<'a> {
     pub(super) fn open(
         client: &'a Client,
         descriptor: &Descriptor,
-        progress: &'a dyn Fn(u64) -> io::Result<()>,
+        progress: &'a (dyn Fn(u64) -> io::Result<()> + Sync),
     ) -> Result<Self> {
         let mut blob = Self {
             client,

@@ -17,6 +17,8 @@ use crate::{
 /// The engine has no more open than this.
 const DESCRIPTORS: std::ops::Range<usize> = 3..32;
 
+/// Root inside is root outside.
+const HOST: &[&str] = &["--userns", "host"];
 const NAIVE: &str = "an engine that leaves them open";
 
 pub(crate) fn attacks() -> Vec<Attack> {
@@ -130,7 +132,7 @@ fn each(scene: &Scene, attempt: impl Fn(usize) -> Option<Said>) -> Outcome {
 
 /// Runs a program in a container as an engine without defences does.
 fn naive(scene: &Scene, directory: &str, command: &[&str]) -> Option<Said> {
-    let container = Detached::start(scene, &[], "bb", &["sleep", "1000"]);
+    let container = Detached::start(scene, HOST, "bb", &["sleep", "1000"]);
     let mut naive = Command::new(scene.target.rootfs().join("attack/naive"));
     naive.arg(container.pid().to_string()).arg(scene.canary()).arg(directory).args(command);
     Some(said(&output(naive, b"")))
@@ -166,13 +168,14 @@ fn overwrite(scene: &Scene, join: bool) -> Outcome {
     if !scene.target.is_engine() {
         return Outcome::Not("its program is its caller's, too".to_owned());
     }
-    // Root inside is root outside: the harder case.
     let digest = |path: &std::path::Path| fs::read(path).map(|bytes| Sha256::digest(&bytes)).ok();
     let evil = image(scene, "exe", |maker| {
         maker.edited(tar::EntryType::Regular, "evil", "", b"#!/proc/self/exe\n", |header| header.set_mode(0o755))
     });
-    let container =
-        Detached::start(scene, &["-v", &format!("{}:/v", scene.name("v"))], &evil, &["/attack/overwrite", "2000"]);
+    // It ends when it has succeeded.
+    let limit = if scene.is_on() { "2000" } else { "20000" };
+    let flags: &[&str] = if scene.is_on() { &[] } else { HOST };
+    let container = Detached::start(scene, flags, &evil, &["/attack/overwrite", limit]);
     container.await_file("/watching");
     let victim = if scene.is_on() { scene.target.program() } else { scene.path("naive") };
     if !scene.is_on() {
@@ -196,6 +199,5 @@ fn overwrite(scene: &Scene, join: bool) -> Outcome {
     let said = scene.target.engine(&["logs", &container.name]).out + &said;
     let intact = before.is_some() && before == digest(&victim);
     drop(container);
-    scene.target.engine(&["volume", "rm", &scene.name("v")]);
     Outcome::of(!intact || said.contains("OUT"), said)
 }

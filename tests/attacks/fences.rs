@@ -122,7 +122,12 @@ pub(crate) fn attacks() -> Vec<Attack> {
         attack("a server in the abstract namespace is asked", "CVE-2020-15257", "--network host", abstract_server),
         attack("shared memory of the host is listed", "", "--ipc host", shared_memory),
         attack("processes of the host are seen", "", "--pid host", processes),
-        attack("a file of the host is opened by its handle", "\"Shocker\"", "--cap-add DAC_READ_SEARCH", by_handle),
+        attack(
+            "a file of the host is opened by its handle",
+            "\"Shocker\"",
+            "--userns host --cap-add DAC_READ_SEARCH",
+            by_handle,
+        ),
         attack("it walks out of its root", "", "chroot(2) alone", out_of_root),
         attack(
             "commands are typed into the caller's terminal",
@@ -238,7 +243,7 @@ fn by_handle(scene: &Scene) -> Outcome {
     let file = scene.path("mount");
     std::fs::write(&file, "").expect("write");
     let bind = format!("{}:/mount", file.display());
-    let off: &[&str] = if scene.is_on() { &[] } else { &["--cap-add", "DAC_READ_SEARCH"] };
+    let off: &[&str] = if scene.is_on() { &[] } else { &["--userns", "host", "--cap-add", "DAC_READ_SEARCH"] };
     match scene.run(&[&["-v", &bind], off].concat(), &["/attack/probe", "decode", &handle, "/mount"]) {
         None => Outcome::Not("it has no such flags".to_owned()),
         Some(said) => Outcome::of(Scene::tells(&said.out), said.out + &said.err),

@@ -2,7 +2,7 @@
 //!
 //! `cargo test -p mini-docker --test attacks` runs all of them against mini-docker and fails where one gets through, or where
 //! one does not even without the defence: then it tests nothing. With words behind `--` only the attacks are run whose family
-//! or name has one of them; with `--verbose` it prints what each was told. `--beside` runs them against docker and runc too, and writes what was seen to report.md.
+//! or name has one of them; with `--verbose` it prints what each was told. `--beside` runs them against docker and runc too, and writes what was seen to table.md.
 
 mod attack;
 mod files;
@@ -16,8 +16,11 @@ mod copy;
 mod descriptors;
 mod fences;
 mod host;
+mod ids;
+mod images;
 mod layers;
 mod mounts;
+mod networks;
 mod users;
 mod volumes;
 
@@ -44,11 +47,14 @@ fn all() -> Vec<Attack> {
         descriptors::attacks(),
         mounts::attacks(),
         layers::attacks(),
+        images::attacks(),
         users::attacks(),
         copy::attacks(),
         volumes::attacks(),
         builds::attacks(),
+        networks::attacks(),
         host::attacks(),
+        ids::attacks(),
     ]
     .concat()
 }
@@ -64,9 +70,9 @@ fn main() -> ExitCode {
         words.is_empty() || words.iter().any(|word| attack.name.contains(*word) || attack.family.contains(*word))
     };
     let attacks: Vec<Attack> = all().into_iter().filter(chosen).collect();
-    let ours = Target::ours();
-    let mut rows = run(&attacks, &[(&ours, Defence::On), (&ours, Defence::Off)]);
-    drop(ours);
+    let (ours, harder) = (Target::ours(false), Target::ours(true));
+    let mut rows = run(&attacks, &[(&ours, Defence::On), (&harder, Defence::On), (&ours, Defence::Off)]);
+    drop((ours, harder));
     if arguments.iter().any(|argument| argument == "--beside") {
         for peer in Target::peers() {
             for (row, seen) in rows.iter_mut().zip(run(&attacks, &[(&peer, Defence::On)])) {

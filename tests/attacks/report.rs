@@ -1,8 +1,11 @@
-//! What was seen: on the terminal, and beside other engines in report.md.
+//! What was seen: on the terminal, and beside other engines in table.md.
 
 use std::{fmt::Write as _, fs, path::Path, process::ExitCode};
 
-use crate::attack::{Attack, Defence, Outcome};
+use crate::{
+    attack::{Attack, Defence, Outcome},
+    target::{HARDER, OURS},
+};
 
 /// One attack, and how it ended.
 pub(crate) struct Row {
@@ -32,11 +35,13 @@ impl Row {
 
     /// What is wrong with it, for our own engine.
     fn failure(&self) -> Option<String> {
-        match self.outcome("mini-docker", Defence::On) {
-            Some(Outcome::Stopped(_) | Outcome::Not(_)) => {}
-            other => return Some(format!("not stopped: {}", shown(other))),
+        for engine in [OURS, HARDER] {
+            match self.outcome(engine, Defence::On) {
+                Some(Outcome::Stopped(_) | Outcome::Not(_)) => {}
+                other => return Some(format!("not stopped by {engine}: {}", shown(other))),
+            }
         }
-        match self.outcome("mini-docker", Defence::Off) {
+        match self.outcome(OURS, Defence::Off) {
             Some(Outcome::Through(_) | Outcome::Not(_)) => None,
             other => Some(format!("without its defence ({}) it should get through: {}", self.off, shown(other))),
         }
@@ -53,13 +58,13 @@ pub(crate) fn print(rows: &[Row], verbose: bool) -> ExitCode {
     for row in rows {
         let Row { family, name, cve, off, .. } = row;
         let failure = row.failure();
-        let verdict = match (row.outcome("mini-docker", Defence::On), &failure) {
+        let verdict = match (row.outcome(OURS, Defence::On), &failure) {
             (_, Some(_)) => "FAILED",
             (Some(Outcome::Not(_)), _) => "not here",
             _ => "stopped",
         };
         tried += usize::from(verdict != "not here");
-        stopped += usize::from(matches!(row.outcome("mini-docker", Defence::On), Some(Outcome::Stopped(_))));
+        stopped += usize::from(failure.is_none() && verdict == "stopped");
         println!("{verdict:8} {family}: {name}{}{cve} [{off}]", if cve.is_empty() { "" } else { ", " });
         for Seen { engine, defence, outcome } in &row.seen {
             if verbose || matches!(outcome, Outcome::Not(_)) {
@@ -75,17 +80,27 @@ pub(crate) fn print(rows: &[Row], verbose: bool) -> ExitCode {
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// Writes the table of all engines.
+/// Above the table.
+const HEAD: &str = "# Attacks, beside other engines\n\n\
+Written by `make attacks`: what was seen, and nothing else. \"Gets through\" means that the attack got what it wanted from an engine \
+as it is installed; what it wants is a step, and mostly not yet the host. runc runs what `runc spec` writes, which has no filter of \
+system calls: its callers give one. —: the engine has nothing to attack there, or this machine's kernel has not.\n\n";
+
+/// Writes the table of all engines that were there.
 pub(crate) fn write(rows: &[Row]) {
-    let engines = ["mini-docker", "docker", "runc"];
-    let mut text = "| attack | known as | mini-docker | docker | runc |\n|---|---|---|---|---|\n".to_owned();
+    let seen = |engine: &&str| rows.iter().any(|row| row.outcome(engine, Defence::On).is_some());
+    let engines: Vec<&str> = [OURS, HARDER, "docker", "runc"].into_iter().filter(seen).collect();
+    let mut text = HEAD.to_owned();
+    let line = "---|".repeat(engines.len());
+    let _ = writeln!(text, "| attack | known as | {} |\n|---|---|{line}", engines.join(" | "));
     for row in rows {
-        let cells = engines.map(|engine| match row.outcome(engine, Defence::On) {
+        let cell = |engine: &&str| match row.outcome(engine, Defence::On) {
             Some(Outcome::Stopped(_)) => "stopped",
             Some(Outcome::Through(_)) => "**gets through**",
             Some(Outcome::Broken(_)) => "failed",
             Some(Outcome::Not(_)) | None => "—",
-        });
+        };
+        let cells: Vec<&str> = engines.iter().map(cell).collect();
         let _ = writeln!(text, "| {}: {} | {} | {} |", row.family, row.name, row.cve, cells.join(" | "));
     }
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/attacks/table.md");

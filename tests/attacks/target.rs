@@ -13,6 +13,10 @@ use tests::{
 
 use crate::program;
 
+/// What it is called where it is run as it is, and with `--userns host`.
+pub(crate) const OURS: &str = "mini-docker";
+pub(crate) const HARDER: &str = "mini-docker --userns host";
+
 /// An engine with an image `bb`: busybox, and the attackers' programs in /attack.
 pub(crate) struct Target {
     kind: Kind,
@@ -21,19 +25,20 @@ pub(crate) struct Target {
 }
 
 enum Kind {
-    Ours(Engine),
+    /// Whether containers have the host's ids, without a flag that says so: the harder case.
+    Ours(Engine, bool),
     Docker,
     Runc,
 }
 
 impl Target {
-    /// A copy of this program, which an attack may overwrite.
-    pub(crate) fn ours() -> Self {
+    /// A copy of this program, which an attack may overwrite; with `--userns host` for all containers.
+    pub(crate) fn ours(host_ids: bool) -> Self {
         let directory = prepare();
         let copy = directory.path().join("mini-docker");
         rootfs::copy_program(env!("CARGO_BIN_EXE_mini-docker"), &copy);
         let engine = Engine::empty(copy.to_str().expect("a UTF-8 path"));
-        let target = Self { kind: Kind::Ours(engine), directory };
+        let target = Self { kind: Kind::Ours(engine, host_ids), directory };
         target.import();
         target
     }
@@ -57,10 +62,16 @@ impl Target {
 
     pub(crate) fn name(&self) -> &'static str {
         match self.kind {
-            Kind::Ours(_) => "mini-docker",
+            Kind::Ours(_, false) => OURS,
+            Kind::Ours(_, true) => HARDER,
             Kind::Docker => "docker",
             Kind::Runc => "runc",
         }
+    }
+
+    /// Whether a container's root is the host's without a flag that says so.
+    pub(crate) fn has_host_ids(&self) -> bool {
+        matches!(self.kind, Kind::Ours(_, true))
     }
 
     /// Whether it has images, volumes, networks and builds.
@@ -70,7 +81,7 @@ impl Target {
 
     /// Ours, for what looks at its store.
     pub(crate) fn own(&self) -> Option<&Engine> {
-        if let Kind::Ours(engine) = &self.kind { Some(engine) } else { None }
+        if let Kind::Ours(engine, _) = &self.kind { Some(engine) } else { None }
     }
 
     /// The directory with the base image's files.
@@ -86,7 +97,7 @@ impl Target {
     /// The program that the engine is.
     pub(crate) fn program(&self) -> PathBuf {
         match self.kind {
-            Kind::Ours(_) => self.directory.path().join("mini-docker"),
+            Kind::Ours(..) => self.directory.path().join("mini-docker"),
             Kind::Docker | Kind::Runc => "/usr/sbin/runc".into(),
         }
     }
@@ -94,7 +105,10 @@ impl Target {
     /// A command of Docker's command line.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         match &self.kind {
-            Kind::Ours(engine) => engine.command(arguments),
+            Kind::Ours(engine, true) if matches!(arguments.first(), Some(&("run" | "create"))) => {
+                engine.command(&[&arguments[..1], &["--userns", "host"], &arguments[1..]].concat())
+            }
+            Kind::Ours(engine, _) => engine.command(arguments),
             Kind::Docker => {
                 let mut command = Command::new("docker");
                 command.args(arguments).env("DOCKER_BUILDKIT", "1").stdin(Stdio::null());
@@ -143,8 +157,11 @@ impl Target {
 
 impl Drop for Target {
     fn drop(&mut self) {
-        if matches!(self.kind, Kind::Docker) {
-            self.engine(&["image", "rm", "-f", "bb"]);
+        match self.kind {
+            // What a build that was ended has left, whoever comes next gives back.
+            Kind::Ours(..) => drop(self.engine(&["leaks"])),
+            Kind::Docker => drop(self.engine(&["image", "rm", "-f", "bb"])),
+            Kind::Runc => {}
         }
     }
 }

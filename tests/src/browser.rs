@@ -13,10 +13,11 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
 /// An answer that takes longer does not come.
-const LIMIT: Duration = Duration::from_secs(30);
+const LIMIT: Duration = Duration::from_secs(60);
 /// The browser: Debian's package and program have one name. It takes the pipes as descriptors 3 and 4.
 const START: &str = "exec chromium --headless --no-sandbox --disable-gpu --disable-quic --no-first-run \
                      --disable-background-networking --disable-component-update --disable-sync --hide-scrollbars \
+                     --disable-renderer-backgrounding --disable-backgrounding-occluded-windows \
                      --allow-file-access-from-files --remote-debugging-pipe --user-data-dir=\"$0\" about:blank \
                      3<&0 4>&1 0</dev/null 1>/dev/null 2>/dev/null";
 
@@ -51,8 +52,10 @@ impl Browser {
         let messages = listen(output);
         let (session, complaints) = (Value::Null, Vec::new());
         let mut browser = Self { child, input, messages, session, next: 0, complaints, _profile: profile };
-        let target = browser.ask("Target.createTarget", &json!({"url": "about:blank"}))["targetId"].clone();
-        let attached = browser.ask("Target.attachToTarget", &json!({"targetId": target, "flatten": true}));
+        let targets = browser.ask("Target.getTargets", &json!({}))["targetInfos"].clone();
+        let page = targets.as_array().and_then(|all| all.iter().find(|target| target["type"] == "page"));
+        let page = page.expect("a page")["targetId"].clone();
+        let attached = browser.ask("Target.attachToTarget", &json!({"targetId": page, "flatten": true}));
         browser.session = attached["sessionId"].clone();
         for domain in ["Page", "Runtime", "Network", "Log"] {
             browser.ask(&format!("{domain}.enable"), &json!({}));

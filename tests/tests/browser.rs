@@ -12,13 +12,14 @@ const THEMES: [&str; 2] = ["light", "navy"];
 /// Widths of windows, in pixels.
 const TELEPHONE: u32 = 390;
 const DESK: u32 = 1200;
+const WINDOWS: [(u32, u32); 2] = [(DESK, 900), (TELEPHONE, 844)];
 
 /// What is wrong with the page's width, and the pictures that do not show.
 const LOOK: &str = r#"(() => {
     const wrong = [];
     const page = document.scrollingElement;
     if (page.scrollWidth > innerWidth) wrong.push(`it is ${page.scrollWidth} pixels wide`);
-    for (const picture of document.querySelectorAll("main img")) {
+    for (const picture of document.querySelectorAll("main img:not(.img-wrapper img)")) {
         const place = picture.getBoundingClientRect();
         const shows = picture.complete && picture.naturalWidth > 0 && place.width > 100 && place.height > 50;
         if (!shows) wrong.push(`the picture ${picture.src} does not show`);
@@ -28,9 +29,9 @@ const LOOK: &str = r#"(() => {
 })()"#;
 
 /// Where the pictures are, without their round corners.
-const PICTURES: &str = r#"[...document.querySelectorAll("main img")].map(picture => {
+const PICTURES: &str = r#"[...document.querySelectorAll("main img:not(.img-wrapper img)")].map(picture => {
     const place = picture.getBoundingClientRect();
-    return [place.x + scrollX + 10, place.y + scrollY + 10, place.width - 20, place.height - 20];
+    return [place.x + scrollX + 10, place.y + scrollY + 10, Math.max(place.width - 20, 1), Math.max(place.height - 20, 1)];
 })"#;
 
 fn pages(directory: &Path) -> Vec<PathBuf> {
@@ -46,10 +47,6 @@ fn pages(directory: &Path) -> Vec<PathBuf> {
     }
     found.sort();
     found
-}
-
-fn set_theme(browser: &mut Browser, theme: &str) {
-    browser.run(&format!("localStorage.setItem('mdbook-theme', '{theme}')"));
 }
 
 fn photograph(browser: &mut Browser, name: &str) {
@@ -69,21 +66,20 @@ fn every_page_shows_in_both_themes_and_on_a_telephone() {
     for page in &pages {
         let name = page.strip_prefix(&book).unwrap().display().to_string();
         let mut seen = Vec::new();
-        for theme in THEMES {
-            browser.resize(DESK, 900);
-            set_theme_before(&mut browser, page, theme);
+        for (theme, (width, height)) in THEMES.iter().flat_map(|theme| WINDOWS.map(|window| (theme, window))) {
+            let at = format!("{name}, {theme}, {width} pixels");
+            browser.resize(width, height);
+            remember(&mut browser, page, theme);
             let complaints = browser.load(&format!("file://{}", page.display()));
-            wrong.extend(complaints.iter().map(|complaint| format!("{name}, {theme}: {complaint}")));
+            wrong.extend(complaints.iter().map(|complaint| format!("{at}: {complaint}")));
             let shown = browser.run("document.documentElement.className");
-            assert!(shown.as_str().unwrap_or_default().contains(theme), "{name}: the theme is {shown}, not {theme}");
-            let places: Vec<[f64; 4]> = serde_json::from_value(browser.run(PICTURES)).unwrap();
-            seen.push(places.into_iter().map(|place| browser.picture(Some(place))).collect::<Vec<_>>());
-            for (width, height) in [(DESK, 900), (TELEPHONE, 844)] {
-                browser.resize(width, height);
-                let found = browser.run(LOOK);
-                let found = found.as_array().unwrap();
-                wrong.extend(found.iter().map(|what| format!("{name}, {theme}, {width} pixels: {what}")));
-                photograph(&mut browser, &format!("{}.{theme}.{width}", name.replace('/', "_")));
+            assert!(shown.as_str().unwrap_or_default().contains(theme), "{at}: the theme is {shown}");
+            let found = browser.run(LOOK);
+            wrong.extend(found.as_array().unwrap().iter().map(|what| format!("{at}: {what}")));
+            photograph(&mut browser, &format!("{}.{theme}.{width}", name.replace('/', "_")));
+            if width == DESK {
+                let places: Vec<[f64; 4]> = serde_json::from_value(browser.run(PICTURES)).unwrap();
+                seen.push(places.into_iter().map(|place| browser.picture(Some(place))).collect::<Vec<_>>());
             }
         }
         pictures += seen[0].len();
@@ -95,12 +91,14 @@ fn every_page_shows_in_both_themes_and_on_a_telephone() {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
-/// The theme is the browser's memory, which a page of the same origin writes.
-fn set_theme_before(browser: &mut Browser, page: &Path, theme: &str) {
+/// Sets the theme, as a reader would, in the browser's memory, which belongs to pages: those from files share it.
+fn remember(browser: &mut Browser, page: &Path, theme: &str) {
     if browser.run("location.protocol") != "file:" {
         browser.load(&format!("file://{}", page.display()));
     }
-    set_theme(browser, theme);
+    // And what was open on a larger window is not on this one.
+    browser
+        .run(&format!("localStorage.clear(); sessionStorage.clear(); localStorage.setItem('mdbook-theme', '{theme}')"));
 }
 
 #[test]
@@ -139,8 +137,8 @@ fn each_thing_that_can_be_wrong_is_seen() {
     for (body, problem) in [
         ("<script>nothing()</script>", "nothing is not defined"),
         ("<script src='missing.js'></script>", "ERR_FILE_NOT_FOUND"),
-        ("<img src='missing.svg'>", "does not show"),
-        ("<p style='width: 500px'>wide</p>", "500 pixels wide"),
+        ("<p><img src='missing.svg'>", "does not show"),
+        ("<p style='width: 500px'>wide</p>", "508 pixels wide"),
         ("<script>console.error('oh')</script>", "oh"),
     ] {
         let found = page(body);

@@ -7,17 +7,33 @@ missing() {
     code=1
 }
 
+child_of() {
+    cut -d' ' -f1 "/proc/$1/task/$1/children" 2>/dev/null
+}
+
+# await PARENT NAME: sets child to the pid of the program NAME that PARENT has started, behind an init or not.
+await() {
+    while readlink "/proc/$1/exe" >/dev/null; do
+        init=$(child_of "$1")
+        for child in "$init" "$(child_of "${init:-0}")"; do
+            [ -n "$child" ] && [ "$(cat "/proc/$child/comm" 2>/dev/null)" = "$2" ] && return
+        done
+        sleep 0.05
+    done
+    missing "the container: it has ended before $2 ran"
+    exit "$code"
+}
+
 # begin COMMAND…: runs it in the reader's container, and sets child to the pid of its first process once it is COMMAND.
 begin() {
     "$PROGRAM" "$ROOTFS" "$@" &
     parent=$!
-    while readlink "/proc/$parent/exe" >/dev/null; do
-        child=$(cut -d' ' -f1 "/proc/$parent/task/$parent/children" 2>/dev/null)
-        [ -n "$child" ] && [ "$(cat "/proc/$child/comm" 2>/dev/null)" = "$1" ] && return
-        sleep 0.05
-    done
-    missing "the container: it has ended before $1 ran"
-    exit "$code"
+    await "$parent" "$1"
+}
+
+# become COMMAND: waits until the container's shell has become it.
+become() {
+    while [ -e "/proc/$child" ] && [ "$(cat "/proc/$child/comm")" != "$1" ]; do sleep 0.05; done
 }
 
 # neighbour DEVICE: in a network namespace that stands for the host, a cable to another machine: 192.0.2.1 at DEVICE here, and

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 const WIDTH: usize = 720;
-const LEFT: usize = 240;
+const LEFT: usize = 264;
 const ROW: usize = 22;
 
 /// One bar a name, of milliseconds.

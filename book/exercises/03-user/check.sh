@@ -1,18 +1,8 @@
 #!/bin/sh
 # Looks from outside at a program that runs in the container: PROGRAM ROOTFS COMMAND…
-"$PROGRAM" "$ROOTFS" sleep 30 &
-parent=$!
-child=
-for _ in $(seq 100); do
-    child=$(cut -d' ' -f1 "/proc/$parent/task/$parent/children")
-    [ -n "$child" ] && [ "$(cat "/proc/$child/comm")" = sleep ] && break
-    sleep 0.05
-done
-missing() {
-    echo "missing: $1"
-    code=1
-}
-code=0
+# shellcheck source=book/check/container.sh
+. "$(dirname "$0")/../../check/container.sh"
+begin sleep 30
 [ "$(readlink "/proc/$child/ns/user")" != "$(readlink /proc/self/ns/user)" ] ||
     missing "the container is in the user namespace of the host: no CLONE_NEWUSER among the clone's flags"
 for map in "uid $(id -u)" "gid $(id -g)"; do
@@ -24,6 +14,7 @@ capabilities=$(sed -n 's/^CapEff:\t//p' "/proc/$child/status")
 [ "$capabilities" = 0000000000000000 ] || missing "the program has capabilities ($capabilities): it is root in there"
 kill "$child"
 wait "$parent" 2>/dev/null
+# shellcheck disable=SC2016
 inside=$("$PROGRAM" "$ROOTFS" sh -c 'echo "$(id -u):$(id -g)"')
 [ "$inside" = 1000:1000 ] || missing "inside, user and group are $inside, not 1000:1000"
 exit $code

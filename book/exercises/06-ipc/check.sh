@@ -4,26 +4,14 @@
     echo "missing: root, for setns(2) takes CAP_SYS_ADMIN over the namespace; run the check as root"
     exit 1
 }
-until_runs() { # PARENT: waits for its child, a sleep
-    for _ in $(seq 100); do
-        child=$(cut -d' ' -f1 "/proc/$1/task/$1/children")
-        [ -n "$child" ] && [ "$(cat "/proc/$child/comm")" = sleep ] && return
-        sleep 0.05
-    done
-}
+# shellcheck source=book/check/container.sh
+. "$(dirname "$0")/../../check/container.sh"
 unshare --ipc --fork sleep 30 &
 other=$!
-until_runs "$other"
+await "$other" sleep
 PARTNER=$child
 export PARTNER
-"$PROGRAM" "$ROOTFS" sleep 30 &
-parent=$!
-until_runs "$parent"
-missing() {
-    echo "missing: $1"
-    code=1
-}
-code=0
+begin sleep 30
 [ "$(readlink "/proc/$child/ns/ipc")" = "$(readlink "/proc/$PARTNER/ns/ipc")" ] ||
     missing "the program is not in the IPC namespace of its partner"
 [ "$(readlink "/proc/$parent/ns/ipc")" = "$(readlink /proc/self/ns/ipc)" ] ||

@@ -1,18 +1,8 @@
 #!/bin/sh
 # Looks from outside at a program that runs in the container: PROGRAM ROOTFS COMMAND…
-"$PROGRAM" "$ROOTFS" sleep 30 &
-parent=$!
-child=
-for _ in $(seq 100); do
-    child=$(cut -d' ' -f1 "/proc/$parent/task/$parent/children")
-    [ -n "$child" ] && [ "$(cat "/proc/$child/comm")" = sleep ] && break
-    sleep 0.05
-done
-missing() {
-    echo "missing: $1"
-    code=1
-}
-code=0
+# shellcheck source=book/check/container.sh
+. "$(dirname "$0")/../../check/container.sh"
+begin sleep 30
 [ "$(readlink "/proc/$child/ns/net")" != "$(readlink /proc/self/ns/net)" ] ||
     missing "the container is in the network namespace of the host"
 grep -q '192\.0\.2\.7$' "/proc/$child/net/fib_trie" ||

@@ -1,18 +1,8 @@
 #!/bin/sh
 # Looks from outside at a program that runs in the container: PROGRAM ROOTFS COMMAND…
-"$PROGRAM" "$ROOTFS" sleep 30 &
-parent=$!
-child=
-for _ in $(seq 100); do
-    child=$(cut -d' ' -f1 "/proc/$parent/task/$parent/children")
-    [ -n "$child" ] && [ "$(cat "/proc/$child/comm")" = sleep ] && break
-    sleep 0.05
-done
-missing() {
-    echo "missing: $1"
-    code=1
-}
-code=0
+# shellcheck source=book/check/container.sh
+. "$(dirname "$0")/../../check/container.sh"
+begin sleep 30
 [ "$(readlink "/proc/$child/ns/time")" != "$(readlink /proc/self/ns/time)" ] ||
     missing "the container is in the host's time namespace: only a child, or who calls setns(2), gets into the new one"
 up=$(cut -d. -f1 /proc/uptime)
@@ -24,6 +14,4 @@ for clock in monotonic boottime; do
         missing "the container's $clock clock shows $((up + ${offset:-0})) seconds, and should go on from 1000000"
     fi
 done
-kill "$child"
-wait "$parent" 2>/dev/null
-exit $code
+end

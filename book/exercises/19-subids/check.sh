@@ -1,18 +1,8 @@
 #!/bin/sh
 # Looks from outside at a program that runs in the container: PROGRAM ROOTFS COMMAND…
-"$PROGRAM" "$ROOTFS" sleep 30 &
-parent=$!
-child=
-for _ in $(seq 100); do
-    child=$(cut -d' ' -f1 "/proc/$parent/task/$parent/children")
-    [ -n "$child" ] && [ "$(cat "/proc/$child/comm")" = sleep ] && break
-    sleep 0.05
-done
-missing() {
-    echo "missing: $1"
-    code=1
-}
-code=0
+# shellcheck source=book/check/container.sh
+. "$(dirname "$0")/../../check/container.sh"
+begin sleep 30
 for map in uid_map gid_map; do
     said=$(awk '{ printf "%s %s %s, ", $1, $2, $3 }' "/proc/$child/$map")
     [ "$said" = "0 300000 1, 1000 400000 1, " ] ||
@@ -25,6 +15,4 @@ for kind in Uid Gid; do
 done
 groups=$(awk '$1 == "Groups:" { $1 = ""; print }' "/proc/$child/status")
 [ -z "${groups# }" ] || missing "the process is still in groups of the host's:$groups"
-kill "$child"
-wait "$parent" 2>/dev/null
-exit $code
+end

@@ -1,21 +1,12 @@
 #!/bin/sh
 # Looks from outside at a program that runs in the container: PROGRAM ROOTFS COMMAND…
+# shellcheck source=book/check/container.sh
+. "$(dirname "$0")/../../check/container.sh"
 # The container's root should write here, and nowhere else: a directory that is in no other root.
 place=check-20-$$
 mkdir "$ROOTFS/$place"
-"$PROGRAM" "$ROOTFS" sh -c "touch /$place/file && chown 33 /$place/file; exec sleep 30" 2>/dev/null &
-parent=$!
-child=
-for _ in $(seq 100); do
-    child=$(cut -d' ' -f1 "/proc/$parent/task/$parent/children")
-    [ -n "$child" ] && [ "$(cat "/proc/$child/comm" 2>/dev/null)" = sleep ] && break
-    sleep 0.05
-done
-missing() {
-    echo "missing: $1"
-    code=1
-}
-code=0
+begin sh -c "touch /$place/file && chown 33 /$place/file; exec sleep 30" 2>/dev/null
+become sleep
 if [ "$(stat -Lc %i "/proc/$child/root")" = "$(stat -c %i "$ROOTFS")" ]; then
     owner=$(stat -c %u "/proc/$child/root/$place")
     [ "$owner" = 300000 ] ||
@@ -27,7 +18,5 @@ else
 fi
 owner=$(stat -c %u "$ROOTFS/$place")
 [ "$owner" = 0 ] || missing "on disk ROOTFS belongs to $owner now, and should be as it was"
-kill "$child"
-wait "$parent" 2>/dev/null
 rm -r "${ROOTFS:?}/$place"
-exit $code
+end

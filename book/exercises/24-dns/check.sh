@@ -1,18 +1,8 @@
 #!/bin/sh
 # Looks from outside at a program that runs in the container: PROGRAM ROOTFS COMMAND…
-"$PROGRAM" "$ROOTFS" sleep 30 &
-parent=$!
-child=
-for _ in $(seq 100); do
-    child=$(cut -d' ' -f1 "/proc/$parent/task/$parent/children")
-    [ -n "$child" ] && [ "$(cat "/proc/$child/comm" 2>/dev/null)" = sleep ] && break
-    sleep 0.05
-done
-missing() {
-    echo "missing: $1"
-    code=1
-}
-code=0
+# shellcheck source=book/check/container.sh
+. "$(dirname "$0")/../../check/container.sh"
+begin sleep 30
 # 7777 is 1E61, and 0A is a socket that listens.
 listens=$(awk '$2 == "0100007F:1E61" && $4 == "0A" { print $10 }' "/proc/$child/net/tcp")
 if [ -z "$listens" ]; then
@@ -26,6 +16,4 @@ else
             missing "the container's program has the socket too: it should close when it is executed"
     done
 fi
-kill "$child"
-wait "$parent" 2>/dev/null
-exit $code
+end

@@ -10,6 +10,7 @@
 #   make test-programs  PostgreSQL, redis and nginx from Debian's packages keep their data in volumes: minutes, and a network
 #   make test-builds  Dockerfiles on Debian: apt, a server in Python, a static program: minutes, and a network
 #   make book     builds the book to target/book; `make book BOOK=serve` shows it at http://localhost:3000
+#   make test-book-begin  follows the book from its first command to its last, in a fresh clone: half an hour
 #   make test-book-browser  looks at every page of the built book in headless Chromium; SCREENSHOTS=DIRECTORY keeps pictures
 #   make check STAGE=04  looks at your exercise of that chapter
 #   make test-examples  the compose projects of the book, on Debian: minutes, and a network
@@ -32,7 +33,7 @@ PEERS_PACKAGES := runc podman docker.io docker-compose docker-registry curl ipta
 FUZZ_PACKAGES := $(DEMO_PACKAGES) g++
 BENCH_PACKAGES := $(DEMO_PACKAGES) bubblewrap crun hyperfine jq
 
-.PHONY: bench-setup bench-report packages-peers book check demo test test-programs test-book-browser test-builds test-examples test-vm test-vm-short fuzz fuzz-program packages-fuzz packages-browser build lint bench faults soak packages-demo packages-test packages-programs packages-builds packages-examples packages-bench
+.PHONY: bench-setup bench-report packages-peers book check demo test test-programs test-book-begin test-book-browser test-builds test-examples test-vm test-vm-short fuzz fuzz-program packages-fuzz packages-browser build lint bench faults soak packages-demo packages-test packages-programs packages-builds packages-examples packages-bench
 
 demo: packages-demo
 	@$(MAKE) --no-print-directory build
@@ -102,6 +103,15 @@ BOOK := build
 book:
 	command -v mdbook || $(CARGO) install --locked mdbook
 	mdbook $(BOOK) book
+
+# What a reader types at first is in begin.md; what he types then, the test types, with the programs that came of it.
+BEGIN := $(abspath target/begin)
+
+test-book-begin: packages-test
+	rm -rf $(BEGIN) && git clone -q . $(BEGIN) && mkdir $(BEGIN)/home
+	cd $(BEGIN) && sed -n '/^```sh$$/,/^```$$/p' book/src/begin.md | grep -v '^```' | \
+	    env -i PATH="$$PATH" HOME=$(BEGIN)/home CARGO_HOME="$${CARGO_HOME:-$$HOME/.cargo}" RUSTUP_HOME="$${RUSTUP_HOME:-$$HOME/.rustup}" sh -ex
+	BOOK_MACHINE=$(BEGIN) $(CARGO) test --locked -p tests --test book every_command
 
 test-book-browser: packages-browser
 	@$(MAKE) --no-print-directory book BOOK=build

@@ -209,20 +209,22 @@ pub(crate) fn device(host: &mut Host, root: BorrowedFd, mount: &Mount, maps: &Id
 fn make_node(root: BorrowedFd, path: &Path, mount: &Mount, maps: &IdMaps, owner: (u32, u32)) -> Result<(), Errno> {
     let Source::Node(node) = &mount.source else { return Ok(()) };
     let name = path.file_name().ok_or(Errno::EINVAL)?;
-    let parent = directory(root, path.parent().unwrap_or(Path::new("")), owner)?;
+    let above = path.parent().filter(|above| !above.as_os_str().is_empty());
+    let below = above.map(|above| directory(root, above, owner)).transpose()?;
+    let parent = below.as_ref().map_or(root, AsFd::as_fd);
     let (kind, mode) =
         (SFlag::from_bits_truncate(node.mode & SFlag::S_IFMT.bits()), Mode::from_bits_truncate(node.mode));
-    let make = || mknodat(&parent, name, kind, mode, node.device);
+    let make = || mknodat(parent, name, kind, mode, node.device);
     match make() {
-        Err(Errno::EEXIST) => unlinkat(&parent, name, UnlinkatFlags::NoRemoveDir).and_then(|()| make())?,
+        Err(Errno::EEXIST) => unlinkat(parent, name, UnlinkatFlags::NoRemoveDir).and_then(|()| make())?,
         done => done?,
     }
     // An owner whom the container does not have is its root.
     let uid = Uid::from_raw(maps.outside_user(node.uid).unwrap_or(owner.0));
     let gid = Gid::from_raw(maps.outside_group(node.gid).unwrap_or(owner.1));
-    fchownat(&parent, name, Some(uid), Some(gid), AtFlags::AT_SYMLINK_NOFOLLOW)?;
+    fchownat(parent, name, Some(uid), Some(gid), AtFlags::AT_SYMLINK_NOFOLLOW)?;
     // Whatever the mask of modes takes away.
-    fchmodat(&parent, name, mode, FchmodatFlags::FollowSymlink)
+    fchmodat(parent, name, mode, FchmodatFlags::FollowSymlink)
 }
 
 /// Opens a directory, and makes what is missing of it. No process of the container is there to change it meanwhile.

@@ -87,7 +87,7 @@ for only in v2 v1; do
         -display none -L "$data/qemu" -L "$data/seabios" -serial stdio -kernel "${kernel[0]}" \
         -drive "file=$cache/disk,if=none,id=root,format=raw,cache=unsafe,snapshot=on" -device nvme,serial=root,drive=root \
         -append "console=ttyS0 quiet panic=-1 root=/dev/nvme0n1 rw init=/init hierarchies=$only" </dev/null |
-        tr -d '\r' | tee "$log" || failed=1
+        sed -u 's/\r//g' | tee "$log" || failed=1
     grep -q '^== the guest is done: 0$' "$log" || failed=1
 done
 rm -f "$cache/disk"

@@ -52,8 +52,9 @@ impl Overlay {
             layers.add(host, path, maps)?;
         }
         let mount = || match if self.attach_layers { Err(Errno::EINVAL) } else { layers.mount(prepared) } {
-            // Before Linux 6.13 no descriptor is taken, before 6.15 none of a mount that stands nowhere.
-            Err(Errno::EINVAL) => layers.mount_attached(prepared),
+            // Before Linux 6.13 no descriptor is taken (before 6.5 with EOPNOTSUPP), before 6.15 none of a mount that
+            // stands nowhere.
+            Err(Errno::EINVAL | Errno::EOPNOTSUPP) => layers.mount_attached(prepared),
             mounted => mounted,
         };
         // overlayfs writes as whoever mounts it: root of the host has no id in the layers, root of the container has.

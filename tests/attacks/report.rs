@@ -84,7 +84,7 @@ pub(crate) fn print(rows: &[Row], verbose: bool) -> ExitCode {
 const HEAD: &str = "# Attacks, beside other engines\n\n\
 Written by `make attacks`: what was seen, and nothing else. \"Gets through\" means that the attack got what it wanted from an engine \
 as it is installed; what it wants is a step, and mostly not yet the host. runc runs what `runc spec` writes, which has no filter of \
-system calls: its callers give one. —: the engine has nothing to attack there, or this machine's kernel has not.\n\n";
+system calls: its callers give one. —: the engine has nothing to attack there, or this machine's kernel has not; not tried: it did not take what the attack begins with.\n\n";
 
 /// Writes the table of all engines that were there.
 pub(crate) fn write(rows: &[Row]) {
@@ -97,7 +97,7 @@ pub(crate) fn write(rows: &[Row]) {
         let cell = |engine: &&str| match row.outcome(engine, Defence::On) {
             Some(Outcome::Stopped(_)) => "stopped",
             Some(Outcome::Through(_)) => "**gets through**",
-            Some(Outcome::Broken(_)) => "failed",
+            Some(Outcome::Broken(_)) => "not tried",
             Some(Outcome::Not(_)) | None => "—",
         };
         let cells: Vec<&str> = engines.iter().map(cell).collect();

@@ -15,6 +15,7 @@
 #   make check STAGE=04  looks at your exercise of that chapter
 #   make test-examples  the compose projects of the book, on Debian: minutes, and a network
 #   make faults   kills, full disks, power cuts and more at every moment: hours; EVERY=20 each twentieth of them
+#   make attacks  the attack suite against mini-docker, docker and runc: writes tests/attacks/table.md; needs a dockerd that runs
 #   make soak     the long tests: thousands of runs
 
 SHELL := /bin/bash
@@ -33,7 +34,11 @@ PEERS_PACKAGES := runc podman docker.io docker-compose docker-registry curl ipta
 FUZZ_PACKAGES := $(DEMO_PACKAGES) g++
 BENCH_PACKAGES := $(DEMO_PACKAGES) bubblewrap crun hyperfine jq
 
+<<<<<<< Updated upstream
 .PHONY: bench-setup bench-report packages-peers book check demo test test-programs test-book-begin test-book-browser test-builds test-examples test-vm test-vm-short fuzz fuzz-program packages-fuzz packages-browser build lint bench faults soak packages-demo packages-test packages-programs packages-builds packages-examples packages-bench
+=======
+.PHONY: attacks bench-setup bench-report packages-peers book check demo test test-programs test-book-browser test-builds test-examples test-vm test-vm-short fuzz fuzz-program packages-fuzz packages-browser build lint bench faults soak packages-demo packages-test packages-programs packages-builds packages-examples packages-bench
+>>>>>>> Stashed changes
 
 demo: packages-demo
 	@$(MAKE) --no-print-directory build
@@ -148,6 +153,9 @@ EVERY := 1
 faults: packages-test
 	set -o pipefail; MINI_DOCKER_FAULTS=$(EVERY) $(CARGO) test --locked -p mini-docker --test faults -- --nocapture | tee target/faults.txt
 	@awk '/^faults: /{n = split($$0, words, ": "); split(words[n], counts, " "); injected += counts[1]; survived += counts[5]} END {print "faults: " injected " injected, " survived " survived"}' target/faults.txt
+
+attacks: packages-test packages-peers
+	$(CARGO) test -q --locked -p mini-docker --test attacks -- --beside
 
 soak: packages-test
 	MINI_DOCKER_SOAK=1 $(CARGO) test --release -p mini-docker --test lifecycle -- --nocapture

@@ -14,6 +14,7 @@ pub mod figures;
 pub mod kubernetes;
 pub mod leaks;
 pub mod machine;
+pub mod ordinary_user;
 pub mod registry;
 pub mod rootfs;
 pub mod table;

@@ -1,6 +1,9 @@
 //! Flags before the command.
 
-use std::{path::PathBuf, time::Instant};
+use std::{
+    path::{Path, PathBuf},
+    time::Instant,
+};
 
 use clap::{Args, ValueEnum};
 
@@ -60,14 +63,17 @@ impl Globals {
 pub(super) struct Debug(Option<Instant>);
 
 impl Debug {
-    /// Says what the command works on.
+    /// Whether anything is.
     pub(super) fn begin(arguments: &Arguments) -> Self {
         let globals = &arguments.globals;
-        if !globals.debug && globals.log_level != Level::Debug {
-            return Self(None);
+        Self((globals.debug || globals.log_level == Level::Debug).then(Instant::now))
+    }
+
+    /// Says what the command works on.
+    pub(super) fn works_on(&self, root: &Path) {
+        if self.0.is_some() {
+            eprintln!("mini-docker: debug: version {}, store {}", env!("CARGO_PKG_VERSION"), root.display());
         }
-        eprintln!("mini-docker: debug: version {}, store {}", env!("CARGO_PKG_VERSION"), arguments.root.display());
-        Self(Some(Instant::now()))
     }
 
     /// Says how it went.

@@ -32,7 +32,10 @@ use std::{
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::engine::{Engine, error::Error};
+use crate::{
+    engine::{Engine, error::Error},
+    rootless::Place,
+};
 
 /// Containers from scratch: a lightweight engine without a daemon.
 #[derive(Debug, Parser)]
@@ -44,9 +47,9 @@ use crate::engine::{Engine, error::Error};
     arg_required_else_help = true
 )]
 struct Arguments {
-    /// Where images and containers are kept
-    #[arg(long, global = true, env = "MINI_DOCKER_ROOT", default_value = "/var/lib/mini-docker", value_name = "DIR")]
-    root: PathBuf,
+    /// Where images and containers are kept (default /var/lib/mini-docker; without root ~/.local/share/mini-docker)
+    #[arg(long, global = true, env = "MINI_DOCKER_ROOT", value_name = "DIR")]
+    root: Option<PathBuf>,
     #[command(flatten)]
     globals: globals::Globals,
     /// Print version information and quit
@@ -224,7 +227,7 @@ impl Command {
             Self::System(group) => group.command.run(engine),
             Self::Version(command) => command.run(),
             Self::Info(command) => command.run(engine),
-            Self::Doctor(command) => command.run(engine.root()),
+            Self::Doctor(command) => command.run(Some(engine.root().to_owned())),
             Self::Check(command) => command.run(engine),
             Self::Leaks(command) => command.run(engine),
             Self::Completion(command) => command.run(),
@@ -286,10 +289,14 @@ pub fn main() -> ExitCode {
         Command::DebugParse(_) => debug_parse::DebugParse::run(),
         Command::Version(command) => command.run(),
         Command::Search(command) => command.run(),
-        Command::Doctor(command) => command.run(&arguments.root),
+        Command::Doctor(command) => command.run(arguments.root),
         Command::Completion(command) => command.run(),
         Command::Man(command) => command.run(),
-        command => Engine::open(&arguments.root).and_then(|engine| command.run(&engine)),
+        command => Place::find(arguments.root).and_then(|place| {
+            debug.works_on(&place.root);
+            let engine = Engine::open(&place.root, &place.run)?;
+            command.run(&engine)
+        }),
     };
     let code = outcome.unwrap_or_else(|e| {
         complain(&e);

@@ -3,9 +3,11 @@
 use std::{fs, path::Path};
 
 use nix::sys::utsname::uname;
+use process::in_initial_user_namespace;
 use serde_json::{Value, json};
 
 use super::{Engine, container::State, error::Result};
+use crate::runtime::user_mode;
 
 /// This engine's version.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -56,12 +58,17 @@ fn kernel() -> String {
 impl Engine {
     /// The document of `info`.
     pub fn info(&self) -> Result<Value> {
-        let parts = [self.counts()?, self.place(), machine(), fixed(), self.security()?];
+        let parts = [fixed(), self.counts()?, self.place(), machine(), self.security()?, self.rights()];
         Ok(Value::Object(parts.into_iter().filter_map(|part| part.as_object().cloned()).flatten().collect()))
     }
 
     /// What keeps containers in.
     fn security(&self) -> Result<Value> {
+        if self.is_rootless() {
+            return Ok(
+                json!({ "SecurityOptions": ["name=seccomp,profile=builtin", "name=rootless", "name=cgroupns"] }),
+            );
+        }
         let userns = self.why_no_user_namespace()?.is_none().then_some("name=userns");
         let options = ["name=seccomp,profile=builtin", "name=cgroupns"].into_iter().chain(userns);
         Ok(json!({ "SecurityOptions": options.collect::<Vec<_>>() }))
@@ -83,8 +90,40 @@ impl Engine {
     fn place(&self) -> Value {
         json!({
             "Driver": "overlay2",
-            "DriverStatus": [["Backing Filesystem", filesystem(self.store.root())], ["Userxattr", "false"]],
+            "DriverStatus": [
+                ["Backing Filesystem", filesystem(self.store.root())],
+                ["Userxattr", if in_initial_user_namespace() { "false" } else { "true" }],
+            ],
             "DockerRootDir": self.store.root().display().to_string(),
+        })
+    }
+}
+
+impl Engine {
+    /// What is otherwise for an ordinary user.
+    fn rights(&self) -> Value {
+        if !self.is_rootless() {
+            return json!({});
+        }
+        let networks: Vec<_> = user_mode::Kind::ALL.into_iter().filter(|kind| kind.find().is_some()).collect();
+        let networks: Vec<_> = networks.iter().map(|kind| kind.name()).chain(["host", "none"]).collect();
+        let mut plugins = fixed()["Plugins"].clone();
+        plugins["Network"] = json!(networks);
+        let mut warnings = Vec::new();
+        let delegated = cgroup::delegated().is_some();
+        if !delegated {
+            warnings.push(
+                "WARNING: Running in rootless-mode without cgroups: containers are not limited; see mini-docker doctor",
+            );
+        }
+        if networks.len() == 2 {
+            warnings
+                .push("WARNING: Neither pasta nor slirp4netns is installed: containers have no network but loopback");
+        }
+        json!({
+            "Plugins": plugins,
+            "CgroupDriver": if delegated { "cgroupfs" } else { "none" },
+            "Warnings": warnings,
         })
     }
 }

@@ -171,8 +171,9 @@ impl Search<'_> {
 fn is_opaque(directory: &Path) -> bool {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     let Ok(opened) = open(directory, flags, Mode::empty()) else { return false };
+    let Some(name) = rootfs::Whiteouts::native().opaque() else { return false };
     let mut value = [0; 1];
-    process::sys::get_xattr(opened.as_fd(), c"trusted.overlay.opaque", &mut value) == Ok(1) && value == *b"y"
+    process::sys::get_xattr(opened.as_fd(), name, &mut value) == Ok(1) && value == *b"y"
 }
 
 fn same(a: &Metadata, b: &Metadata) -> bool {

@@ -290,6 +290,9 @@ impl Engine {
             let name = nix::unistd::gethostname().map_err(|e| Error::system("read the host's name", &e.into()))?;
             config.hostname = name.to_string_lossy().into_owned();
         }
+        if self.is_rootless() {
+            Self::resolve_user_mode(&mut config.network)?;
+        }
         let mut among_themselves = !config.network.endpoints.is_empty();
         for endpoint in &mut config.network.endpoints {
             let network = self.network(&endpoint.network)?;
@@ -297,7 +300,8 @@ impl Engine {
             // By its name, whatever the user called it.
             endpoint.network = network.name;
         }
-        config.rights.raw_sockets = among_themselves;
+        // Behind a program of an ordinary user's there is nobody else at all.
+        config.rights.raw_sockets = among_themselves || config.network.by().is_some();
         Ok(())
     }
 }

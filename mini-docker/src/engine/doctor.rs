@@ -3,6 +3,8 @@
 //! Everything is read from the kernel's own files and, for the firewall, over netlink; nothing is changed, and only for the
 //! sake of user namespaces something is made, and goes at once.
 
+mod rootless;
+
 use std::{fs, path::Path};
 
 use cgroup::{Controller, Hierarchies, Version};
@@ -52,20 +54,21 @@ impl Finding {
 
 /// Looks at everything; at what containers of a store can have by trying it, where there is a store.
 pub fn examine(engine: Option<&Engine>) -> Vec<Finding> {
-    let mut findings = vec![root()];
-    findings.extend(kernel());
-    findings.extend(cgroups());
-    findings.extend([overlay(), seccomp()]);
-    findings.extend(user_namespaces());
-    findings.extend(engine.and_then(own_user_namespace));
-    findings.extend([sub_ids(), forwarding(), firewall()]);
-    findings
-}
-
-fn root() -> Finding {
     let is_root = nix::unistd::geteuid().is_root();
-    let found = if is_root { "this is root" } else { "this is not root" };
-    Finding::new("root", is_root, Verdict::Missing, found, "run mini-docker as root")
+    let mut findings = if is_root {
+        vec![Finding::new("root", true, Verdict::Missing, "this is root", "")]
+    } else {
+        rootless::examine()
+    };
+    findings.extend(kernel());
+    findings.extend([overlay(), seccomp()]);
+    findings.extend(user_namespaces(if is_root { Verdict::Warning } else { Verdict::Missing }));
+    if is_root {
+        findings.extend(cgroups());
+        findings.extend(engine.and_then(own_user_namespace));
+        findings.extend([sub_ids(), forwarding(), firewall()]);
+    }
+    findings
 }
 
 fn kernel() -> [Finding; 2] {
@@ -138,12 +141,12 @@ fn seccomp() -> Finding {
     Finding::new("seccomp", is_there, Verdict::Missing, found, "boot a kernel with CONFIG_SECCOMP_FILTER")
 }
 
-fn user_namespaces() -> Vec<Finding> {
+fn user_namespaces(otherwise: Verdict) -> Vec<Finding> {
     let most = sysctl("user/max_user_namespaces");
     let mut findings = vec![Finding::new(
         "user namespaces",
         most.parse::<u64>().is_ok_and(|most| most > 0),
-        Verdict::Warning,
+        otherwise,
         format!("user.max_user_namespaces is {}", if most.is_empty() { "not there" } else { &most }),
         "sysctl -w user.max_user_namespaces=15000",
     )];
@@ -154,11 +157,11 @@ fn user_namespaces() -> Vec<Finding> {
     ] {
         let value = sysctl(path);
         if !value.is_empty() {
-            let fix = format!("sysctl -w {name}={good}, if users without root are to run the stages");
+            let fix = format!("sysctl -w {name}={good}, for users without root");
             findings.push(Finding::new(
                 "unprivileged namespaces",
                 value == good,
-                Verdict::Warning,
+                otherwise,
                 format!("{name} is {value}"),
                 &fix,
             ));

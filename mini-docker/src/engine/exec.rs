@@ -14,7 +14,7 @@ use nix::{
     fcntl::{FcntlArg, OFlag, fcntl, open},
     poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::stat::Mode,
-    unistd::{Pid, pipe2, read},
+    unistd::{pipe2, read},
 };
 use process::{
     Child, Host, Journal,
@@ -25,7 +25,7 @@ use super::{
     Engine,
     container::{Config, Container, State},
     error::{Error, Kind, Result},
-    lifecycle::first_process,
+    lifecycle::way_in,
     monitor::{self, frame},
     store::random_id,
 };
@@ -223,9 +223,9 @@ impl Engine {
         if container.status.state != State::Running {
             return Err(not_running(container));
         }
-        let pidfd = first_process(container).ok_or_else(|| not_running(container))?;
+        let (pid, pidfd) = way_in(container).ok_or_else(|| not_running(container))?;
         let cgroup = self.cgroup_path(&container.config);
-        Ok(Running { pid: Pid::from_raw(container.status.pid), pidfd, cgroup })
+        Ok(Running { pid, pidfd, cgroup })
     }
 }
 

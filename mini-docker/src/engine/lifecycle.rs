@@ -289,6 +289,16 @@ pub(super) fn first_process(container: &Container) -> Option<OwnedFd> {
     (!ended && start_time(pid) == Some(status.start_time)).then_some(pidfd)
 }
 
+/// The process by which a running container's namespaces are reached ([`process::way_in`]), and a handle on it.
+pub(super) fn way_in(container: &Container) -> Option<(Pid, OwnedFd)> {
+    let first = first_process(container)?;
+    let pid = Pid::from_raw(container.status.pid);
+    match process::way_in(pid) {
+        way if way == pid => Some((pid, first)),
+        way => Some((way, sys::pidfd_open(way).ok()?)),
+    }
+}
+
 fn wait_readable(fd: BorrowedFd, deadline: Option<Instant>) -> nix::Result<bool> {
     loop {
         let timeout = match deadline {

@@ -23,6 +23,7 @@ pub mod inspect;
 pub mod leaks;
 pub mod lifecycle;
 pub mod log;
+pub mod members;
 pub mod moment;
 pub mod monitor;
 mod mountpoints;
@@ -49,6 +50,7 @@ use std::path::Path;
 
 pub use create::{OwnFile, Request};
 pub use error::{Error, Result};
+pub use spec::DEFAULT_PIDS;
 pub use stop::Stopping;
 use store::Store;
 pub use update::Changes;
@@ -60,9 +62,20 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Opens the store at `root`, and makes it where it is missing.
-    pub fn open(root: &Path) -> Result<Self> {
-        Ok(Self { store: Store::open(root)? })
+    /// Opens the store at `root`, and makes it where it is missing; what goes with a restart of the machine is in
+    /// `volatile`.
+    pub fn open(root: &Path, volatile: &Path) -> Result<Self> {
+        Ok(Self { store: Store::open(root, volatile)? })
+    }
+
+    /// Whether it is an ordinary user's, in whose namespaces this process is.
+    pub fn is_rootless(&self) -> bool {
+        self.store.members().is_some()
+    }
+
+    /// Where its volatile state is, with that of other stores.
+    pub fn volatile(&self) -> &Path {
+        self.store.volatile()
     }
 
     /// The root of its store.

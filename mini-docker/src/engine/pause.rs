@@ -27,6 +27,11 @@ impl Engine {
         self.pause_for(id, true).map(|()| lock)
     }
 
+    /// Whether a container that runs can be paused: an ordinary user's may have no cgroup.
+    pub(super) fn may_pause(&self, config: &Config) -> bool {
+        !self.is_rootless() || Handle::open(&self.cgroup_path(config)).is_ok()
+    }
+
     fn commit_file(&self, id: &str) -> PathBuf {
         self.store.run(id).join("commit")
     }
@@ -116,7 +121,10 @@ impl Engine {
 
     fn frozen(&self, config: &Config, frozen: bool) -> Result<()> {
         let mut host = self.late_host(config)?;
-        let handle = Handle::open(&self.cgroup_path(config));
+        let handle = Handle::open(&self.cgroup_path(config)).map_err(|e| {
+            let advised = "it takes a cgroup, and none was delegated to you when the container was started: with v2 and systemd, start it by `systemd-run --user --scope -p Delegate=yes`";
+            if self.is_rootless() { process::Error { hint: Some(advised.to_owned()), ..e } } else { e }
+        });
         let done = handle.and_then(|mut handle| if frozen { handle.freeze(&mut host) } else { handle.thaw() });
         let verb = if frozen { "pause" } else { "unpause" };
         done.map_err(|e| Error::new(super::error::Kind::System, format!("{verb} container {}: {e}", config.name)))

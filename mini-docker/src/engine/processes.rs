@@ -7,7 +7,7 @@ use process::IdMaps;
 
 use super::{
     Engine,
-    container::{Container, State},
+    container::{Container, State, Status},
     error::{Error, Result},
 };
 
@@ -70,15 +70,35 @@ impl Engine {
                 "container {name} is not running: start it first (mini-docker start {name})"
             )));
         }
-        let cgroup = cgroup::Handle::open(&self.cgroup_path(&container.config));
-        let pids = cgroup.and_then(|cgroup| cgroup.processes());
-        let mut pids = pids.map_err(|e| Error::new(super::error::Kind::System, e.to_string()))?;
+        let mut pids = self.pids(container)?;
         pids.sort_unstable();
         pids.dedup();
         self.emit_container(&container.config, "top", &[]);
         let maps = IdMaps::of(Pid::from_raw(container.status.pid)).unwrap_or_default();
         Ok(pids.into_iter().filter_map(Process::read).map(|process| process.seen_inside(&maps)).collect())
     }
+
+    /// The processes of a running container: those in its cgroup; where it has none, an ordinary user's, those in its pid
+    /// namespace.
+    pub(super) fn pids(&self, container: &Container) -> Result<Vec<i32>> {
+        let handle = match cgroup::Handle::open(&self.cgroup_path(&container.config)) {
+            Err(_) if self.is_rootless() => return Ok(in_namespace_of(&container.status)),
+            handle => handle,
+        };
+        let pids = handle.and_then(|handle| handle.processes());
+        pids.map_err(|e| Error::new(super::error::Kind::System, e.to_string()))
+    }
+}
+
+/// Those in the same pid namespace.
+fn in_namespace_of(status: &Status) -> Vec<i32> {
+    let namespace = |pid: i32| fs::metadata(format!("/proc/{pid}/ns/pid")).map(|found| found.ino()).ok();
+    let way_in = process::way_in(Pid::from_raw(status.pid)).as_raw();
+    let Some(there) = namespace(way_in) else { return Vec::new() };
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    // An init shows its own to root of the machine alone.
+    pids.filter(|&pid| pid == status.pid || namespace(pid) == Some(there)).collect()
 }
 
 impl Process {

@@ -2,7 +2,7 @@
 
 use std::{os::fd::OwnedFd, path::PathBuf, sync::Arc};
 
-use cgroup::{DEFAULT_DEVICES, DeviceRule, Limits};
+use cgroup::{Controller, DEFAULT_DEVICES, DeviceRule, Hierarchies, Limits};
 use nix::unistd::Pid;
 
 use super::{
@@ -10,12 +10,14 @@ use super::{
     container::{Config, Container, devices, namespaces::other},
     error::{Error, Result},
     image::short,
-    lifecycle::first_process,
+    lifecycle::way_in,
 };
 use crate::runtime::{Namespace, Namespaces, ProcessSpec, Shm, Spec, View};
 
 /// `CAP_MKNOD` of linux/capability.h.
 const MKNOD: u32 = 27;
+/// Processes of a container where nothing is said: a fork bomb's end, far from what programs use; podman's default.
+pub const DEFAULT_PIDS: i64 = 2048;
 /// Docker's /dev/shm, in bytes.
 pub(super) const SHM_SIZE: u64 = 64 << 20;
 
@@ -38,7 +40,7 @@ impl Engine {
             init: config.init,
             cgroup: self.cgroup_path(config),
             no_devices: !meets_devices && !config.rights.privileged,
-            limits: Limits { access: access.filter(|_| meets_devices), ..config.limits.clone() },
+            limits: self.limits(config, access.filter(|_| meets_devices))?,
             mounts: self.mounts(config)?,
             shm: self.shm(container)?,
             user_namespace: self.user_namespace(container)?,
@@ -48,6 +50,28 @@ impl Engine {
             read_only: config.storage.read_only,
             die_with_parent: false,
         })
+    }
+
+    /// What the container may use. An ordinary user's goes without what nobody asked for where he may not limit it, and
+    /// without rules about devices: he makes none, and opens those that the machine lets him.
+    fn limits(&self, config: &Config, access: Option<Vec<DeviceRule>>) -> Result<Limits> {
+        let mut limits = Limits { access, ..config.limits.clone() };
+        if self.is_rootless() {
+            limits.access = None;
+            let shares = !config.namespaces.pid.is_empty();
+            let usable = Hierarchies::usable().map_err(|e| Error::system("look for cgroups", &e))?;
+            let nobody_asked = |&pids: &i64| pids == DEFAULT_PIDS || pids <= 0;
+            if usable.of(Controller::Pids).is_none() && limits.pids.as_ref().is_some_and(nobody_asked) {
+                limits.pids = None;
+            }
+            if shares && usable.0.is_empty() {
+                return Err(Error::invalid(format!(
+                    "--pid {} needs a cgroup, by which the container's processes are found and ended, and none was delegated to you: see `mini-docker doctor`",
+                    config.namespaces.pid
+                )));
+            }
+        }
+        Ok(limits)
     }
 
     /// The container's first process, and what each other one of it begins with.
@@ -90,14 +114,14 @@ impl Engine {
     /// The first process of another container, which runs.
     pub(super) fn namespace_of(&self, id: &str, kind: &str) -> Result<(Pid, Arc<OwnedFd>)> {
         let other = self.load(id)?;
-        let first = first_process(&other).ok_or_else(|| {
+        let (pid, pidfd) = way_in(&other).ok_or_else(|| {
             Error::conflict(format!(
                 "cannot join {kind} of a non running container: {}: start it first (mini-docker start {})",
                 short(id),
                 other.config.name
             ))
         })?;
-        Ok((Pid::from_raw(other.status.pid), Arc::new(first)))
+        Ok((pid, Arc::new(pidfd)))
     }
 
     fn shm(&self, container: &Container) -> Result<Shm> {
@@ -134,8 +158,8 @@ fn view(container: &Container) -> Result<(View, Option<Vec<DeviceRule>>)> {
     let mut devices = if rights.privileged { devices::all() } else { Vec::new() };
     for device in &rights.devices {
         let nodes = device.nodes()?;
-        access.extend(nodes.iter().map(|(_, node)| devices::rule(node, &device.permissions)));
-        devices.retain(|(path, _)| !nodes.iter().any(|(own, _)| own == path));
+        access.extend(nodes.iter().map(|found| devices::rule(&found.node, &device.permissions)));
+        devices.retain(|one| !nodes.iter().any(|own| own.path == one.path));
         devices.extend(nodes);
     }
     for rule in &rights.device_rules {

@@ -11,7 +11,7 @@ use cgroup::{Handle, Stats};
 use super::{
     Engine,
     container::{Container, State},
-    error::{Error, Kind, Result},
+    error::Result,
 };
 
 /// What a container has used until now.
@@ -54,15 +54,20 @@ impl Engine {
         if container.status.state == State::Exited || container.status.pid == 0 {
             return Ok(None);
         }
-        let Ok(handle) = Handle::open(&self.cgroup_path(&container.config)) else { return Ok(None) };
-        let stats = handle.stats();
-        let processes = || {
-            let pids = handle.processes().map_err(|e| Error::new(Kind::System, e.to_string()))?;
-            Ok(Tally::of(&pids))
+        let stats = match Handle::open(&self.cgroup_path(&container.config)) {
+            Ok(handle) => handle.stats(),
+            // An ordinary user's has none, or it has ended.
+            Err(_) if self.is_rootless() => Stats::default(),
+            Err(_) => return Ok(None),
         };
+        let processes = || self.pids(container).map(|pids| Tally::of(&pids));
         let complete = stats.memory.is_some() && stats.cpu.is_some() && stats.io.is_some() && stats.pids.is_some();
         let tally = if complete { Ok(Tally::default()) } else { processes() }?;
-        let network = if container.config.network.mode == "host" { (0, 0) } else { network(container.status.pid) };
+        let network = if container.config.network.mode == "host" {
+            (0, 0)
+        } else {
+            network(process::way_in(nix::unistd::Pid::from_raw(container.status.pid)).as_raw())
+        };
         Ok(Some(usage(&stats, &tally, network)))
     }
 }

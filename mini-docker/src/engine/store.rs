@@ -21,7 +21,8 @@
 //!   build/caches/                directories of `RUN --mount=type=cache`
 //!   tmp/                         on its way in or out; an entry that nobody locks is garbage
 //!   tmp.lock                     shared while an entry is made, exclusive to sweep
-//! RUN/                           /run/mini-docker/KEY-BOOT: one for each ROOT and boot
+//! RUN/                           /run/mini-docker/KEY-BOOT: one for each ROOT and boot; an ordinary user's is
+//!                                elsewhere, see `rootless`
 //!   ID/{monitor,undo,attach}     a running container's monitor: its lock, its undo journal, its socket
 //!   ID/{hosts,hostname,resolv.conf}  its files of /etc
 //! CGROUPS/mini-docker/KEY.ID/    a running container's cgroup, in each hierarchy that it takes
@@ -35,12 +36,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use process::{Journal, sys};
+use process::{Journal, in_initial_user_namespace, owns_network, sys};
 use sha2::{Digest, Sha256};
 
 use super::{
     error::{Context, Error, Result},
     files::{Lock, Locking, UNFINISHED},
+    members::Members,
 };
 
 /// The paths of one store.
@@ -50,15 +52,16 @@ pub struct Store {
     run: PathBuf,
     key: String,
     boot: String,
+    members: Option<Members>,
 }
 
+/// The variable of the environment that says where volatile state is kept.
+pub const RUN: &str = "MINI_DOCKER_RUN";
+
 impl Store {
-    /// Opens the store at `root`, and makes it where it is missing.
-    pub fn open(root: &Path) -> Result<Self> {
-        if !nix::unistd::geteuid().is_root() {
-            let message = "root is needed to make containers: run as root (the stages' own binaries work without)";
-            return Err(Error::new(super::error::Kind::System, message));
-        }
+    /// Opens the store at `root`, and makes it where it is missing; `volatile` is a directory that goes with a restart of
+    /// the machine.
+    pub fn open(root: &Path, volatile: &Path) -> Result<Self> {
         make_directory(root, 0o711)?;
         let root = root.canonicalize().doing("open", root)?;
         if root.to_str().is_none() {
@@ -75,8 +78,20 @@ impl Store {
         let boot = fs::read_to_string(boot).doing("read", boot)?.trim().to_owned();
         let key = hex(&Sha256::digest(root.as_os_str().as_encoded_bytes()));
         let key = key[..8].to_owned();
-        let run = PathBuf::from(format!("/run/mini-docker/{key}-{}", &boot[..8]));
-        Ok(Self { root, run, key, boot })
+        let run = volatile.join(format!("{key}-{}", &boot[..8]));
+        // Whose network is the machine's is its root, or root of all that it can see.
+        let is_users = !in_initial_user_namespace() && !owns_network();
+        Ok(Self { root, run, key, boot, members: is_users.then(|| Members::new(volatile)) })
+    }
+
+    /// Where all stores of a user have their volatile state.
+    pub fn volatile(&self) -> &Path {
+        self.run.parent().unwrap_or(&self.run)
+    }
+
+    /// Who is in the namespaces of an ordinary user, whose store this is; `None` where it is root's.
+    pub fn members(&self) -> Option<&Members> {
+        self.members.as_ref()
     }
 
     /// The root of everything that lasts.

@@ -91,8 +91,9 @@ impl Engine {
         if container.status.state != State::Exited
             && let Some(first) = first_process(container)
         {
-            let fd = File::open(format!("/proc/{}/root", container.status.pid)).map_err(|e| failed(&e))?;
-            let owner = File::open(format!("/proc/{}/ns/user", container.status.pid)).map_err(|e| failed(&e))?;
+            let way_in = process::way_in(nix::unistd::Pid::from_raw(container.status.pid));
+            let fd = File::open(format!("/proc/{way_in}/root")).map_err(|e| failed(&e))?;
+            let owner = File::open(format!("/proc/{way_in}/ns/user")).map_err(|e| failed(&e))?;
             // The pid may have been another's by then; alive now, it was its own.
             nix::poll::poll(
                 &mut [nix::poll::PollFd::new(first.as_fd(), nix::poll::PollFlags::POLLIN)],

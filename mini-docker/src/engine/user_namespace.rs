@@ -30,6 +30,14 @@ impl Engine {
     /// For a container that is about to start.
     pub(super) fn user_namespace(&self, container: &Container) -> Result<UserNamespace> {
         let config = &container.config;
+        if self.is_rootless() {
+            return match config.namespaces.user.as_str() {
+                "private" => Err(Error::invalid(
+                    "a user namespace of its own takes root: an ordinary user's containers are in his, leave --userns out",
+                )),
+                _ => Ok(UserNamespace::Host),
+            };
+        }
         let ranges = || Ranges { directory: self.store.id_ranges(), owner: self.store.run(&config.id) };
         match wanted(config) {
             Wanted::Host => Ok(UserNamespace::Host),
@@ -57,7 +65,8 @@ impl Engine {
     /// What the user should know who gets a container without a user namespace of its own though nothing speaks
     /// against it.
     pub fn user_namespace_warning(&self, config: &Config) -> Option<String> {
-        let by_default = config.namespaces.user.is_empty() && matches!(wanted(config), Wanted::Own);
+        let by_default =
+            !self.is_rootless() && config.namespaces.user.is_empty() && matches!(wanted(config), Wanted::Own);
         let why = by_default.then(|| self.why_no_user_namespace().ok().flatten()).flatten()?;
         Some(format!(
             "the container's root is root of this machine: no user namespace of its own is to be had: {why}; mini-docker doctor says more, --userns=host is silent about it"
@@ -145,6 +154,8 @@ pub(super) fn check(config: &Config) -> Result<()> {
 impl super::store::Store {
     /// Where all containers of the machine write down whose which ids are.
     pub(super) fn id_ranges(&self) -> PathBuf {
-        Path::new("/run/mini-docker").join(format!("ids-{}", &self.boot()[..8]))
+        // An ordinary user's have none of their own.
+        let volatile = if self.members().is_some() { self.volatile() } else { Path::new("/run/mini-docker") };
+        volatile.join(format!("ids-{}", &self.boot()[..8]))
     }
 }

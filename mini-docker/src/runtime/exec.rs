@@ -29,7 +29,7 @@ pub struct Running {
 /// Starts a process in a running container; the caller is its parent and reaps it. `stdio` is not used with a terminal,
 /// whose controlling end the child carries.
 ///
-/// The caller stays in its own namespaces; it has one thread, and nobody may trace it from here on
+/// The caller stays in its own namespaces; it has one thread, and nobody may trace it until the child is there
 /// (`PR_SET_DUMPABLE` of prctl(2)).
 ///
 /// # Errors

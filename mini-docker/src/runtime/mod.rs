@@ -8,6 +8,7 @@ mod network;
 mod plug;
 mod plugin;
 pub(crate) mod user;
+pub mod user_mode;
 mod user_namespace;
 
 use std::{
@@ -25,7 +26,8 @@ use mount::{Mount, Source, Target};
 use namespaces::{OomScore, SharedMemory, Sysctls};
 use no_new_privs::NoNewPrivs;
 use process::{
-    Child, Container, Errno, Error, Host, Primitive, Process, Program, Result, WorkingDirectory, spawn, sys::MountAttr,
+    Child, Container, Errno, Error, Host, Primitive, Process, Program, Result, WorkingDirectory,
+    in_initial_user_namespace, spawn, sys::MountAttr,
 };
 use seccomp::Seccomp;
 
@@ -112,7 +114,30 @@ pub struct View {
     /// Whether nothing of /proc and /sys is hidden or read-only.
     pub unmasked: bool,
     /// Devices beside those that every container has, by their paths inside.
-    pub devices: Vec<(PathBuf, mount::Node)>,
+    pub devices: Vec<Device>,
+}
+
+/// A device file in a container.
+#[derive(Debug, Clone)]
+pub struct Device {
+    /// Its path inside.
+    pub path: PathBuf,
+    /// The host's file of it.
+    pub host: PathBuf,
+    /// What it is.
+    pub node: mount::Node,
+}
+
+impl Device {
+    /// Root of a user namespace may not make devices: there it is the host's own file.
+    fn mount(&self) -> Result<Mount, NulError> {
+        let source = if in_initial_user_namespace() {
+            Source::Node(self.node)
+        } else {
+            Source::Bind(CString::new(self.host.as_os_str().as_bytes())?)
+        };
+        Mount::new(&self.path, Target::File, source, MountAttr::default())
+    }
 }
 
 pub use exec::{Running, exec};
@@ -121,6 +146,7 @@ pub use namespaces::{Namespace, Namespaces, Shm};
 pub use network::{Interface, Network, PublishedPorts};
 pub use plug::Link;
 pub use plugin::Plugin;
+pub use user_mode::UserMode;
 pub use user_namespace::{Ranges, UserNamespace, try_user_namespace};
 
 /// A container that has just been started.
@@ -143,7 +169,7 @@ pub fn start(spec: &Spec, stdio: [Option<OwnedFd>; 3], host: &mut Host) -> Resul
     let root = host.root.as_ref().ok_or_else(|| Error::new("overlay", "find the root", Errno::ENOENT))?;
     let user = user::find(root.as_fd(), &spec.process.user, &spec.process.groups)?;
     user_namespace::check(host.maps.as_ref(), &user.ids)?;
-    let (connection, ports) = network::primitives(&spec.network)?;
+    let (connection, ports) = network::primitives(&spec.network, spec.die_with_parent)?;
     let mut container = container(spec, owner, overlay, connection)?;
     let mut process = Process {
         init: spec.init,
@@ -261,11 +287,11 @@ fn table(spec: &Spec, cgroups: Vec<Mount>) -> Result<Vec<Mount>, NulError> {
     show(&mut table, spec)?;
     if !covered(c"/dev") {
         let given = |mount: &Mount| {
-            spec.view.devices.iter().any(|(path, _)| path.as_os_str().as_bytes() == mount.path.to_bytes())
+            spec.view.devices.iter().any(|device| device.path.as_os_str().as_bytes() == mount.path.to_bytes())
         };
         table.extend(mount::devices().into_iter().filter(|mount| !given(mount)));
-        for (path, node) in &spec.view.devices {
-            table.push(Mount::new(path, Target::File, Source::Node(*node), MountAttr::default())?);
+        for device in &spec.view.devices {
+            table.push(device.mount()?);
         }
     }
     if !covered(c"/sys/fs/cgroup") {
@@ -298,13 +324,30 @@ fn show(table: &mut Vec<Mount>, spec: &Spec) -> Result<(), NulError> {
             (path, Shm::Shared(source, _) | Shm::Of(source)) if path == c"/dev/shm" => {
                 mount.source = Source::Bind(CString::new(source.as_os_str().as_bytes())?);
             }
+            // Root of a user namespace mounts these for namespaces of his own alone, and sees the machine's as they are.
+            (path, _) if shows_the_host(path, spec) && !in_initial_user_namespace() => {
+                mount.source = Source::BindAll(path.to_owned());
+            }
             _ => {}
         }
     }
+    // The host may have no such thing.
+    let is_there = |mount: &Mount| !matches!(&mount.source, Source::BindAll(path) if path.to_str().is_ok_and(|path| !Path::new(path).exists()));
+    table.retain(is_there);
     if matches!(spec.shm, Shm::None) {
         table.retain(|mount| mount.path.as_c_str() != c"/dev/shm");
     }
     Ok(())
+}
+
+/// Whether a filesystem of the kernel's is about a namespace that is the host's.
+fn shows_the_host(path: &CStr, spec: &Spec) -> bool {
+    match path.to_bytes() {
+        b"/proc" => matches!(spec.namespaces.pid, Namespace::Host),
+        b"/sys" => matches!(spec.network, Network::Host),
+        b"/dev/mqueue" => matches!(spec.namespaces.ipc, Namespace::Host),
+        _ => false,
+    }
 }
 
 /// What shows the container its cgroup, in a namespace of its own or in the host's.

@@ -5,7 +5,10 @@ use std::{cell::RefCell, net::IpAddr, os::fd::OwnedFd, rc::Rc, sync::Arc};
 use ports::{Ports, Publish};
 use process::{Child, Errno, Error, Host, Inside, Primitive, Result, netlink::Prefix};
 
-use super::plug::Link;
+use super::{
+    plug::Link,
+    user_mode::{Connection, UserMode},
+};
 
 /// Whose network it is.
 #[derive(Clone)]
@@ -18,6 +21,8 @@ pub enum Network {
         ports: Option<PublishedPorts>,
         /// Whether sockets for a resolver are made inside: see [`dns::Resolver`].
         resolver: bool,
+        /// What connects it where there are no interfaces.
+        by: Option<Box<UserMode>>,
     },
     /// The host's.
     Host,
@@ -33,7 +38,7 @@ pub enum Network {
 impl Network {
     /// Loopback alone.
     pub fn none() -> Self {
-        Self::Own { interfaces: Vec::new(), ports: None, resolver: false }
+        Self::Own { interfaces: Vec::new(), ports: None, resolver: false, by: None }
     }
 }
 
@@ -120,10 +125,11 @@ impl<P: Primitive> Primitive for Shared<P> {
 
 type List = Vec<Box<dyn Primitive>>;
 
-/// The primitives of a network, in their order, and what holds its ports.
-pub(super) fn primitives(network: &Network) -> Result<(List, Option<Shared<Ports>>)> {
+/// The primitives of a network, in their order, and what holds its ports. With `die_with_parent` nothing of it outlives
+/// this process.
+pub(super) fn primitives(network: &Network, die_with_parent: bool) -> Result<(List, Option<Shared<Ports>>)> {
     let mut list: List = Vec::new();
-    let Network::Own { interfaces, ports, resolver } = network else {
+    let Network::Own { interfaces, ports, resolver, by } = network else {
         if let Network::Of { pid, pidfd } = network {
             let pidfd = pidfd.try_clone().map_err(|e| Error::from_io("network", "dup(pidfd)", &e))?;
             let flags = nix::sched::CloneFlags::CLONE_NEWNET;
@@ -149,6 +155,7 @@ pub(super) fn primitives(network: &Network) -> Result<(List, Option<Shared<Ports
         // After the cable, so that they lead to somebody.
         list.push(Box::new(ports.clone()));
     }
+    list.extend(by.clone().map(|by| Box::new(Connection { by: *by, die_with_parent }) as Box<dyn Primitive>));
     if *resolver {
         // At an address of loopback, which is up.
         list.push(Box::new(dns::Resolver::default()));

@@ -22,7 +22,7 @@ use nix::{
 use crate::{
     error::{Error, Result},
     maps::IdMaps,
-    primitive::{CloneArgs, Host, Inside, Primitive},
+    primitive::{Child, CloneArgs, Host, Inside, Primitive},
     sys,
 };
 
@@ -39,6 +39,8 @@ pub struct Join {
     flags: CloneFlags,
     /// A copy of the pidfd for the clone, where the pid namespace is among them.
     birthplace: RefCell<Option<OwnedFd>>,
+    /// Whether this process could be looked into before.
+    was_dumpable: bool,
 }
 
 /// The user namespace of another process, for a container that shares others of its namespaces: only who is in the
@@ -132,7 +134,8 @@ const ALL: [(CloneFlags, &str); 7] = [
 impl Join {
     /// The one namespace `wanted` that the process behind `pidfd` has, `pid` being its number here.
     pub fn new(pid: Pid, pidfd: OwnedFd, wanted: CloneFlags) -> Self {
-        Self { pid, pidfd, wanted, one: None, flags: CloneFlags::empty(), birthplace: RefCell::new(None) }
+        let (flags, birthplace) = (CloneFlags::empty(), RefCell::new(None));
+        Self { pid, pidfd, wanted, one: None, flags, birthplace, was_dumpable: false }
     }
 
     /// All of them.
@@ -179,7 +182,16 @@ impl Primitive for Join {
         }
         // From its birth in the other pid namespace on the child can be seen in there, and has the host's memory and
         // descriptors until it executes the program: nobody may open those in /proc, or trace it (ptrace(2)).
+        self.was_dumpable |= prctl::get_dumpable() == Ok(true);
         host.act(|| "prctl(PR_SET_DUMPABLE, 0)".to_owned(), || prctl::set_dumpable(false))
+    }
+
+    /// For the child it stays so.
+    fn attach(&mut self, host: &mut Host, _: &Child) -> Result<()> {
+        if !std::mem::take(&mut self.was_dumpable) {
+            return Ok(());
+        }
+        host.act(|| "prctl(PR_SET_DUMPABLE, 1)".to_owned(), || prctl::set_dumpable(true))
     }
 
     fn clone_args(&self, args: &mut CloneArgs) {

@@ -12,6 +12,7 @@
 //! | [`Program`] | the program that the child becomes |
 //! | `init` | what process 1 owes to a container |
 //! | [`IdMaps`], [`Aside`] | the ids of a user namespace, and acts as its root |
+//! | [`NamespaceHolder`] | how an ordinary user gets one |
 //! | [`Undo`], [`Journal`] | how to take it all back, later, in another process |
 //! | [`cgroupfs`] | the end of a cgroup, which one of these steps is |
 //! | [`explain`] | what was done and how long it took |
@@ -29,6 +30,7 @@ pub mod foreground;
 mod init;
 mod join;
 mod maps;
+mod namespace;
 pub mod netlink;
 mod primitive;
 mod report;
@@ -45,9 +47,10 @@ pub use error::{EXEC, Error, Result};
 pub use exec::{DEFAULT_PATH, Program};
 pub use join::{Join, JoinUser};
 pub use maps::{IdMaps, IdRange, may_map_any_id};
+pub use namespace::{NamespaceHolder, enter_namespaces, enter_user_namespace, in_initial_user_namespace, owns_network};
 pub use nix::errno::Errno;
 pub use primitive::{Child, CloneArgs, Host, Inside, Primitive, TERMINAL};
 pub use shared_network::SharedNetwork;
 pub use spawn::{Container, Process, spawn};
 pub use undo::{Journal, Undo, start_time};
-pub use visit::in_network_of;
+pub use visit::{in_network_of, sockets_from_network_of, way_in};

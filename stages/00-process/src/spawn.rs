@@ -22,6 +22,7 @@ use crate::{
     error::{EXEC, Error, Result},
     exec::Program,
     init,
+    namespace::in_initial_user_namespace,
     primitive::{Child, CloneArgs, Host, Inside, Primitive},
     report::{Channel, Record, now},
     sys::{self, Cloned},
@@ -120,9 +121,12 @@ fn make(container: &mut Container, process: &mut Process, host: &mut Host) -> Re
 /// children that it gets from then on, and is taken back at once.
 fn clone(args: &CloneArgs, cgroup: Option<BorrowedFd>) -> Result<Cloned, Errno> {
     if let Some(there) = &args.user_namespace {
-        return clone_in(there, args, cgroup);
+        return clone_in(Some(there), args, cgroup);
     }
     let Some(there) = &args.pid_namespace else { return sys::clone3(args.flags, cgroup) };
+    if !in_initial_user_namespace() {
+        return clone_in(None, args, cgroup);
+    }
     let here = open(c"/proc/self/ns/pid", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
     setns(there, CloneFlags::CLONE_NEWPID)?;
     let cloned = sys::clone3(args.flags, cgroup);
@@ -132,9 +136,10 @@ fn clone(args: &CloneArgs, cgroup: Option<BorrowedFd>) -> Result<Cloned, Errno> 
     cloned
 }
 
-/// Clones in another user namespace. From there is no way back, so that a process between goes: what it clones with
+/// Clones in another user namespace, or, as root of one only, in a pid namespace. From there is no way back, so that a
+/// process between goes: what it clones with
 /// `CLONE_PARENT` is our child, and belongs to the namespace with all the namespaces that it gets.
-fn clone_in(there: &OwnedFd, args: &CloneArgs, cgroup: Option<BorrowedFd>) -> Result<Cloned, Errno> {
+fn clone_in(there: Option<&OwnedFd>, args: &CloneArgs, cgroup: Option<BorrowedFd>) -> Result<Cloned, Errno> {
     let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
     let between = match sys::clone3(0, None)? {
         Cloned::Parent(_, between) => between.ok_or(Errno::EBADF)?,
@@ -143,7 +148,9 @@ fn clone_in(there: &OwnedFd, args: &CloneArgs, cgroup: Option<BorrowedFd>) -> Re
                 if let Some(there) = &args.pid_namespace {
                     setns(there, CloneFlags::CLONE_NEWPID)?;
                 }
-                setns(there, CloneFlags::CLONE_NEWUSER)?;
+                if let Some(there) = there {
+                    setns(there, CloneFlags::CLONE_NEWUSER)?;
+                }
                 match sys::clone3(args.flags | libc::CLONE_PARENT as u64, cgroup)? {
                     Cloned::Child => Ok(true),
                     Cloned::Parent(pid, pidfd) => {

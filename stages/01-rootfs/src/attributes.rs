@@ -23,7 +23,7 @@ use crate::{
     archive::Entry,
     error::{Error, Refusal, shown},
     header::Kind,
-    options::{Options, Owners, Summary, Whiteouts},
+    options::{Options, Owners, Summary},
     pack::Xattrs,
 };
 
@@ -71,13 +71,9 @@ pub(crate) fn apply_at(
         .map_err(failed("set the time of"))
 }
 
-/// Makes a directory hide all that lower layers have in it (kernel documentation, `overlayfs.rst`).
+/// Makes a directory hide all that lower layers have in it.
 pub(crate) fn set_opaque(fd: BorrowedFd, options: &Options) -> Result<(), Errno> {
-    match options.whiteouts {
-        Whiteouts::Literal => Ok(()),
-        Whiteouts::Overlay => sys::set_xattr(fd, c"trusted.overlay.opaque", b"y"),
-        Whiteouts::OverlayUser => sys::set_xattr(fd, c"user.overlay.opaque", b"y"),
-    }
+    options.whiteouts.opaque().map_or(Ok(()), |name| sys::set_xattr(fd, name, b"y"))
 }
 
 fn new_owner(now: &FileStat, entry: &Entry, options: &Options) -> Option<(Uid, Gid)> {

@@ -1,5 +1,7 @@
 //! What to unpack, how much of it, and what came of it.
 
+use std::ffi::CStr;
+
 /// How an archive becomes files.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -68,6 +70,30 @@ pub enum Whiteouts {
     Overlay,
     /// The same with `user.overlay.opaque`, for overlay mounts with `userxattr`, which users other than root make.
     OverlayUser,
+}
+
+impl Whiteouts {
+    /// What the overlays read that this process may mount.
+    pub fn native() -> Self {
+        if process::in_initial_user_namespace() { Self::Overlay } else { Self::OverlayUser }
+    }
+
+    /// The attribute with the value `y` on a directory that hides what lower layers have in it (kernel documentation,
+    /// `overlayfs.rst`).
+    pub fn opaque(self) -> Option<&'static CStr> {
+        match self {
+            Self::Literal => None,
+            Self::Overlay => Some(c"trusted.overlay.opaque"),
+            Self::OverlayUser => Some(c"user.overlay.opaque"),
+        }
+    }
+}
+
+impl Devices {
+    /// Made where this process may make them, else left out.
+    pub fn native() -> Self {
+        if process::in_initial_user_namespace() { Self::Create } else { Self::Skip }
+    }
 }
 
 /// What becomes of names that begin with `/`. (`/` itself is the root in either case.)

@@ -198,11 +198,7 @@ impl<'a, W: Write> Packer<'a, W> {
     }
 
     fn is_opaque(&self, directory: BorrowedFd) -> bool {
-        let name = match self.options.whiteouts {
-            Whiteouts::Literal => return false,
-            Whiteouts::Overlay => c"trusted.overlay.opaque",
-            Whiteouts::OverlayUser => c"user.overlay.opaque",
-        };
+        let Some(name) = self.options.whiteouts.opaque() else { return false };
         let mut value = [0; 1];
         process::sys::get_xattr(directory, name, &mut value) == Ok(1) && value == *b"y"
     }

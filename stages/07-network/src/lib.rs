@@ -12,7 +12,7 @@ use nix::{
     sys::stat::Mode,
     unistd::write,
 };
-use process::{CloneArgs, Errno, Host, Inside, Primitive, Result, sys};
+use process::{CloneArgs, Errno, Host, IdRange, Inside, Primitive, Result, sys};
 
 // ANCHOR: network
 /// A network of the container's own, with a loopback interface.
@@ -43,43 +43,33 @@ impl Primitive for Network {
 /// Lets every program of the container ping, and bind ports below 1024: in a network of its own that harms nobody.
 ///
 /// As Docker does. Without it a program without `CAP_NET_RAW` could not even ping.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Unprivileged {
-    /// The groups that may ping: all that there are.
-    groups: String,
+    settings: Vec<(&'static CStr, String)>,
 }
 
-const SETTINGS: [&CStr; 2] = [c"/proc/sys/net/ipv4/ping_group_range", c"/proc/sys/net/ipv4/ip_unprivileged_port_start"];
-
-impl Default for Unprivileged {
-    fn default() -> Self {
-        Self { groups: "0 2147483647".to_owned() }
-    }
-}
-
-impl Unprivileged {
-    fn value(&self, setting: usize) -> &str {
-        if setting == 0 { &self.groups } else { "0" }
-    }
-}
+/// The last group that the kernel takes here.
+const LAST_GROUP: u32 = i32::MAX.cast_unsigned();
 
 impl Primitive for Unprivileged {
     fn name(&self) -> &'static str {
         "network"
     }
 
+    /// Both ends of the range of groups have to be mapped in the user namespace.
     fn prepare(&mut self, host: &mut Host) -> Result<()> {
-        // The kernel takes none that the user namespace has not.
-        let last = host.maps.iter().flat_map(|maps| &maps.gids).map(|range| range.inside + (range.count - 1)).max();
-        if let Some(last) = last {
-            self.groups = format!("0 {last}");
-        }
+        let ranges = host.maps.as_ref().map_or_else(own_groups, |maps| maps.gids.clone());
+        let last = ranges.iter().map(|range| range.inside.saturating_add(range.count - 1)).max();
+        let last = last.map_or(LAST_GROUP, |last| last.min(LAST_GROUP));
+        self.settings = vec![
+            (c"/proc/sys/net/ipv4/ping_group_range", format!("0 {last}")),
+            (c"/proc/sys/net/ipv4/ip_unprivileged_port_start", "0".to_owned()),
+        ];
         Ok(())
     }
 
     fn enter(&self, inside: &Inside) -> Result<(), Errno> {
-        for (number, path) in SETTINGS.iter().enumerate() {
-            let value = self.value(number);
+        for (number, (path, value)) in self.settings.iter().enumerate() {
             inside.at(number);
             match open(*path, OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty()) {
                 // A kernel that has no such setting.
@@ -91,9 +81,20 @@ impl Primitive for Unprivileged {
     }
 
     fn step(&self, step: u16) -> String {
-        let setting = usize::from(step).min(SETTINGS.len() - 1);
-        let (path, value) = (SETTINGS[setting], self.value(setting));
-        format!("write({path:?}, {value:?})")
+        self.settings
+            .get(usize::from(step))
+            .map_or_else(String::new, |(path, value)| format!("write({path:?}, {value:?})"))
     }
+}
+
+/// The map of our own groups.
+fn own_groups() -> Vec<IdRange> {
+    let text = std::fs::read_to_string("/proc/self/gid_map").unwrap_or_default();
+    let range = |line: &str| {
+        let mut numbers = line.split_whitespace().map(|number| number.parse().ok());
+        let range = IdRange { inside: numbers.next()??, outside: numbers.next()??, count: numbers.next()?? };
+        (range.count > 0).then_some(range)
+    };
+    text.lines().filter_map(range).collect()
 }
 // ANCHOR_END: unprivileged

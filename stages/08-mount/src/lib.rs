@@ -29,11 +29,10 @@ use std::{
 pub use entry::{Mount, Node, Source, Target, Tree};
 use nix::{
     mount::{MntFlags, MsFlags, mount, umount2},
-    sys::stat::stat,
     unistd::{chdir, fchdir, pivot_root},
 };
 use process::{
-    CloneArgs, Errno, Error, Host, IdMaps, Inside, Primitive, Result,
+    CloneArgs, Errno, Error, Host, IdMaps, Inside, Primitive, Result, in_initial_user_namespace,
     sys::{self, OpenTree},
 };
 pub use table::{MASKED, READ_ONLY, cgroup_table, default_table, devices, filesystems, masks};
@@ -123,12 +122,6 @@ impl Mounts {
         chdir(c"/")
     }
     // ANCHOR_END: pivot
-}
-
-/// The kernel's `PROC_USER_INIT_INO` says which one that is (linux/proc_ns.h).
-fn in_initial_user_namespace() -> bool {
-    const INITIAL: u64 = 0xEFFF_FFFD;
-    stat("/proc/self/ns/user").is_ok_and(|namespace| namespace.st_ino == INITIAL)
 }
 
 impl Primitive for Mounts {

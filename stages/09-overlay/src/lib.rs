@@ -28,7 +28,7 @@ use nix::{
     unistd::{chdir, fchdir, mkdir},
 };
 use process::{
-    Errno, Error, Host, IdMaps, Inside, Primitive, Result, Undo,
+    Errno, Error, Host, IdMaps, Inside, Primitive, Result, Undo, in_initial_user_namespace,
     sys::{self, MountAttr},
 };
 
@@ -230,7 +230,8 @@ pub fn merged(lower: &[PathBuf]) -> Result<OwnedFd, Errno> {
     let names = names.collect::<Result<Vec<_>, _>>().map_err(|_| Errno::EINVAL)?;
     let joined = join(&numbers)?;
     let context = sys::fsopen(c"overlay")?;
-    finish(context.as_fd(), &names, &joined, &[], MountAttr::READ_ONLY)
+    let flags: &[&CStr] = if in_initial_user_namespace() { &[] } else { &[c"userxattr"] };
+    finish(context.as_fd(), &names, &joined, flags, MountAttr::READ_ONLY)
 }
 
 /// All lower directories as one option.
@@ -301,7 +302,8 @@ impl Primitive for Overlay {
             Some(hint) if e.hint.is_none() => e.hint(hint),
             _ => e,
         };
-        let spelt = self.spell_out(host.unprivileged && host.idmap.is_none());
+        let user_xattr = (host.unprivileged && host.idmap.is_none()) || !in_initial_user_namespace();
+        let spelt = self.spell_out(user_xattr);
         let prepared = spelt.map_err(|errno| advised(Error::new("overlay", self.words(), errno)))?;
         if let Some(maps) = host.idmap.take() {
             let mounted = self.mount_idmapped(host, &prepared, maps.as_fd());

@@ -66,7 +66,7 @@ impl Handle {
     pub fn update(&mut self, limits: &Limits, host: &mut Host) -> Result<()> {
         limits.check(processors(), true)?;
         let now = Now { memory: self.stats().memory.and_then(|memory| memory.limit), update: true };
-        for place in place::plan(&place::find()?, &self.path, limits, &[])? {
+        for place in place::plan(&place::usable()?, &self.path, limits, &[])? {
             if !self.has(&place) {
                 self.join(place, limits, host)?;
                 continue;
@@ -124,7 +124,7 @@ impl Handle {
     pub fn freeze(&mut self, host: &mut Host) -> Result<()> {
         if self.directory(Controller::Freezer).is_none() {
             let limits = Limits::default();
-            for place in place::plan(&place::find()?, &self.path, &limits, &[Controller::Freezer])? {
+            for place in place::plan(&place::usable()?, &self.path, &limits, &[Controller::Freezer])? {
                 if place.hierarchy.has(Controller::Freezer) && !self.has(&place) {
                     self.join(place, &limits, host)?;
                 }

@@ -11,6 +11,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use nix::unistd::{AccessFlags, access};
+use process::in_initial_user_namespace;
+
 /// A resource that the kernel counts and limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Controller {
@@ -104,6 +107,19 @@ impl Hierarchy {
         name.is_none_or(|name| self.controllers.iter().any(|has| has == name))
     }
 
+    /// The topmost cgroup above this process that it may make others in and move itself within: what was delegated to
+    /// its user (the kernel's cgroup-v2.rst, "Delegation"). `None` where there is none; v1 has no delegation.
+    pub fn delegated(&self) -> Option<PathBuf> {
+        let may_write = |path: &Path| access(path, AccessFlags::W_OK).is_ok();
+        let is_given = |cgroup: &&Path| {
+            let directory = self.directory(cgroup);
+            let files = ["", "cgroup.procs", "cgroup.subtree_control"];
+            cgroup.parent().is_some() && files.iter().all(|file| may_write(&directory.join(file)))
+        };
+        let all = (self.version == Version::V2).then(|| self.own.ancestors())?;
+        all.take_while(is_given).last().map(Path::to_owned)
+    }
+
     /// The directory of the cgroup `path`.
     pub fn directory(&self, path: &Path) -> PathBuf {
         self.mount.join(path.strip_prefix("/").unwrap_or(path))
@@ -120,6 +136,28 @@ impl Hierarchies {
         let read = |path| fs::read(path).map_err(|e| io::Error::new(e.kind(), format!("{path}: {e}")));
         let controllers = |mount: &Path| fs::read_to_string(mount.join("cgroup.controllers")).unwrap_or_default();
         Ok(Self::parse(&read("/proc/self/mountinfo")?, &read("/proc/self/cgroup")?, controllers))
+    }
+
+    /// Those that this process may make cgroups in. All of them for root of the machine; in another user namespace what
+    /// was delegated, with the controllers that came with it.
+    pub fn usable() -> io::Result<Self> {
+        let mut all = Self::find()?;
+        if in_initial_user_namespace() {
+            return Ok(all);
+        }
+        all.0.retain_mut(|hierarchy| {
+            if access(&hierarchy.mount, AccessFlags::W_OK).is_ok() {
+                return true;
+            }
+            let Some(delegated) = hierarchy.delegated() else { return false };
+            let text = |file| fs::read_to_string(hierarchy.directory(&delegated).join(file)).unwrap_or_default();
+            // One with processes of its own gives no more away.
+            let is_full = !text("cgroup.procs").is_empty();
+            let names = text(if is_full { "cgroup.subtree_control" } else { "cgroup.controllers" });
+            hierarchy.controllers = names.split_whitespace().map(str::to_owned).collect();
+            true
+        });
+        Ok(all)
     }
 
     /// `controllers` reads what a v2 mount has.

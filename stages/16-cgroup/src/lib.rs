@@ -61,7 +61,8 @@ pub struct Cgroup {
 impl Cgroup {
     /// A new cgroup at `path`, such as `/mini-docker/ID`: absolute, from the root of what is mounted, without `..`.
     /// It is in the hierarchies of the controllers that the limits need, and in those of `accounting` where the
-    /// machine has them. What is missing above it is made, and stays.
+    /// machine has them: none at all for an ordinary user to whom none was delegated. What is missing above it is made,
+    /// and stays.
     ///
     /// Nothing is made yet.
     ///
@@ -70,7 +71,7 @@ impl Cgroup {
     pub fn new(path: &Path, limits: Limits, accounting: &[Controller]) -> Result<Self> {
         let path = place::checked(path)?;
         limits.check(processors(), false)?;
-        let places = place::plan(&place::find()?, &path, &limits, accounting)?;
+        let places = place::plan(&place::usable()?, &path, &limits, accounting)?;
         Ok(Self {
             path,
             limits,
@@ -82,13 +83,13 @@ impl Cgroup {
         })
     }
 
-    /// The cgroup of a running container, for another process to join. Nothing is made or undone.
+    /// The cgroup of a running container, for another process to join, as far as it may. Nothing is made or undone.
     ///
     /// # Errors
     /// ENOENT where there is none.
     pub fn existing(path: &Path) -> Result<Self> {
         let path = place::checked(path)?;
-        let places = place::existing(&path)?;
+        let places = place::joinable(&path)?;
         Ok(Self {
             path,
             limits: Limits::default(),
@@ -109,6 +110,12 @@ impl Cgroup {
     pub fn hierarchies(&self) -> impl Iterator<Item = &Hierarchy> {
         self.places.iter().map(|place| &place.hierarchy)
     }
+}
+
+/// The cgroup, as a path from the root, below which this process may make others although root has not: see
+/// [`Hierarchy::delegated`].
+pub fn delegated() -> Option<PathBuf> {
+    Hierarchies::find().ok()?.v2()?.delegated()
 }
 
 /// The machine's processors, whatever this process may use of them.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use nix::{sys::stat::Mode, unistd::mkdir};
-use process::{Errno, Error, Host, Result, Undo};
+use process::{Errno, Error, Host, Result, Undo, in_initial_user_namespace};
 
 use crate::{
     Controller, Limits,
@@ -41,8 +41,13 @@ pub(crate) fn checked(path: &Path) -> Result<PathBuf> {
         .hint("name an absolute path below the root of the cgroups, without `..`, such as /mini-docker/NAME"))
 }
 
-pub(crate) fn find() -> Result<Hierarchies> {
-    Hierarchies::find().map_err(|e| Error::from_io("cgroup", "read /proc/self/mountinfo and /proc/self/cgroup", &e))
+/// Where this process may make cgroups.
+pub(crate) fn usable() -> Result<Hierarchies> {
+    Hierarchies::usable().map_err(|e| unreadable(&e))
+}
+
+fn unreadable(e: &io::Error) -> Error {
+    Error::from_io("cgroup", "read /proc/self/mountinfo and /proc/self/cgroup", e)
 }
 
 /// Which hierarchies the cgroup has to be in. v2 is the last one, pids the last of v1: what is undone first stops forks.
@@ -77,18 +82,28 @@ pub(crate) fn plan(
     Ok(places)
 }
 
-/// Where the cgroup is already.
-pub(crate) fn existing(path: &Path) -> Result<Vec<Place>> {
+/// Where the cgroup is already: in which of `hierarchies`.
+pub(crate) fn existing_in(hierarchies: Hierarchies, path: &Path) -> Vec<Place> {
     let place = |hierarchy: Hierarchy| {
         let directory = hierarchy.directory(path);
         Place { hierarchy, directory, required: Vec::new(), wanted: Vec::new() }
     };
-    let places: Vec<Place> = find()?.0.into_iter().map(place).filter(|place| place.directory.is_dir()).collect();
+    hierarchies.0.into_iter().map(place).filter(|place| place.directory.is_dir()).collect()
+}
+
+/// Where the cgroup is already.
+pub(crate) fn existing(path: &Path) -> Result<Vec<Place>> {
+    let places = existing_in(Hierarchies::find().map_err(|e| unreadable(&e))?, path);
     if places.is_empty() {
         let doing = format!("find the cgroup {:?}", path.display());
         return Err(Error::new("cgroup", doing, Errno::ENOENT).hint("its container has ended, or never had one"));
     }
     Ok(places)
+}
+
+/// The same for a process that is to move there. A user's process to which nothing was delegated stays where it is.
+pub(crate) fn joinable(path: &Path) -> Result<Vec<Place>> {
+    if in_initial_user_namespace() { existing(path) } else { Ok(existing_in(usable()?, path)) }
 }
 
 fn absent(controller: Controller, hierarchies: &Hierarchies) -> Error {
@@ -97,6 +112,8 @@ fn absent(controller: Controller, hierarchies: &Hierarchies) -> Error {
         .is_ok_and(|text| text.lines().any(|line| line.split('\t').next() == Some(controller.v1())));
     let hint = if !in_kernel {
         format!("this kernel has no {name} controller: boot one that has, or leave the limit out")
+    } else if !in_initial_user_namespace() {
+        settings::DELEGATE.to_owned()
     } else if hierarchies.0.is_empty() {
         "no cgroup filesystem is mounted: mount -t cgroup2 none /sys/fs/cgroup".to_owned()
     } else {

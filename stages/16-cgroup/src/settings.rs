@@ -242,7 +242,7 @@ pub(crate) fn advise(error: Error, path: &Path) -> Error {
 }
 
 pub(crate) const DELEGATE: &str = "cgroups are root's unless one is delegated: with v2 and systemd, \
-    `systemd-run --user --scope -p Delegate=yes`, and name a cgroup below it as the parent; v1 has no delegation";
+    run it by `systemd-run --user --scope -p Delegate=yes`; v1 has no delegation";
 
 /// Refuses what version 2 has no word for.
 pub(crate) fn check_version(limits: &Limits, version: Version) -> Result<()> {

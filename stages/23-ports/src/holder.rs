@@ -210,6 +210,9 @@ pub(crate) fn advice(errno: Errno, port: u16) -> Option<String> {
         Errno::EADDRINUSE => Some(format!("port {port} is already allocated: publish another one, or end who has it")),
         Errno::EADDRNOTAVAIL => Some("the host has no such address".to_owned()),
         Errno::EPROTONOSUPPORT => Some("ports of SCTP cannot be published yet".to_owned()),
+        Errno::EACCES => {
+            Some(format!("port {port} takes root; as root, sysctl -w net.ipv4.ip_unprivileged_port_start={port}"))
+        }
         Errno::EMFILE => Some("a published port takes an open file: raise `ulimit -n`".to_owned()),
         _ => None,
     }

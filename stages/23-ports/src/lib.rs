@@ -122,6 +122,28 @@ fn words(publish: &Publish) -> String {
     format!("{address}, {ports}/{}", publish.protocol)
 }
 
+/// Which ports of the host these can be, where somebody else is to bind them: on IPv6 too, or not.
+///
+/// # Errors
+/// EADDRINUSE where somebody has a port, with its number.
+pub fn allocate(publish: &[Publish], v6: bool) -> Result<Vec<Binding>> {
+    let (mut bindings, mut held) = (Vec::new(), Vec::new());
+    for publish in publish {
+        let allocated = holder::hold(publish, true, v6 && holder::has_ipv6());
+        let (more, sockets) = allocated.map_err(|(port, errno)| {
+            let error = Error::new("ports", format!("bind({})", words(publish)), errno);
+            match holder::advice(errno, port) {
+                Some(hint) => error.hint(hint),
+                None => error,
+            }
+        })?;
+        bindings.extend(more);
+        // Until all are found: no two get the same.
+        held.extend(sockets);
+    }
+    Ok(bindings)
+}
+
 impl Primitive for Ports {
     fn name(&self) -> &'static str {
         "ports"

@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::{
     cli::limits::ContainerLimits,
-    engine::{Error, Request, Result, bytes::parse as bytes},
+    engine::{DEFAULT_PIDS, Error, Request, Result, bytes::parse as bytes},
 };
 
 #[derive(Debug, Args)]
@@ -16,7 +16,7 @@ pub(super) struct ResourcesFlags {
     #[command(flatten)]
     limits: ContainerLimits,
     /// Processes and threads; -1 or 0: any number. Unlike Docker's, never unlimited unless asked for
-    #[arg(long, value_name = "NUMBER", default_value_t = PIDS, allow_negative_numbers = true)]
+    #[arg(long, value_name = "NUMBER", default_value_t = DEFAULT_PIDS, allow_negative_numbers = true)]
     pids_limit: i64,
     /// Bytes a second read from a device
     #[arg(long, value_name = "DEVICE:BYTES")]
@@ -34,9 +34,6 @@ pub(super) struct ResourcesFlags {
     #[arg(long, value_name = "PATH")]
     cgroup_parent: Option<String>,
 }
-
-/// A fork bomb's end, far from what programs use; podman's default.
-const PIDS: i64 = 2048;
 
 impl ResourcesFlags {
     pub(super) fn fill(&self, request: &mut Request) -> Result<()> {

@@ -17,6 +17,7 @@ use crate::{
         image::platform::Platform,
         reference::Reference,
         registry::{self, credentials},
+        store::RUN,
     },
 };
 
@@ -119,6 +120,7 @@ pub(crate) fn before(engine: &Engine, name: &str, when: When, platform: Option<&
     if let Some(directory) = credentials::directory() {
         command.arg("--config").arg(directory);
     }
+    command.env(RUN, engine.volatile());
     command.arg("--root").arg(engine.root()).args(["pull", "--without-name"]);
     command.args(platform.map(|platform| ["--platform", platform]).iter().flatten());
     command.args(quiet.then_some("--quiet")).args(["--", &reference.full()]).stdin(Stdio::null()).stdout(stderr);

@@ -1,8 +1,9 @@
 //! `doctor`.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use clap::Args;
+use nix::unistd::geteuid;
 
 use crate::{
     cli::{Outcome, print},
@@ -11,6 +12,7 @@ use crate::{
         doctor::{Verdict, examine},
         error::Error,
     },
+    rootless::Place,
 };
 
 #[derive(Debug, Args)]
@@ -22,8 +24,11 @@ pub(crate) struct Doctor {
 
 impl Doctor {
     /// Needs no store; looks at the one at `root`, where there is one. The exit code is 1 where no container could run.
-    pub(crate) fn run(self, root: &Path) -> Outcome {
-        let engine = if root.is_dir() { Engine::open(root).ok() } else { None };
+    pub(crate) fn run(self, root: Option<PathBuf>) -> Outcome {
+        // An ordinary user looks at the machine from outside of his namespaces.
+        let place = if geteuid().is_root() { Place::find(root).ok() } else { None };
+        let store = place.filter(|place| place.root.is_dir());
+        let engine = store.and_then(|place| Engine::open(&place.root, &place.run).ok());
         let findings = examine(engine.as_ref());
         if self.json {
             let text = serde_json::to_string(&findings).map_err(|e| Error::system("print", &e.into()))?;

@@ -70,6 +70,9 @@ impl Info {
                 print(format_args!("   {title}: {value}\n"));
             });
         }
+        for warning in document["Warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            eprintln!("{warning}");
+        }
         Ok(0)
     }
 }

@@ -8,11 +8,8 @@ use serde_json::Value;
 use super::Service;
 use crate::{
     compose::tree::text_of,
-    engine::{Request, error::Result},
+    engine::{DEFAULT_PIDS, Request, error::Result},
 };
-
-/// Docker's limit of processes where nothing is said, which is `run`'s too.
-const PIDS: i64 = 2048;
 
 const RATES: [(&str, Rate); 4] = [
     ("device_read_bps", Rate::ReadBytes),
@@ -46,7 +43,7 @@ impl Service<'_> {
         let pids = self.text("pids_limit").or_else(|| part("limits", "pids"));
         let pids =
             pids.map(|text| text.parse().map_err(|_| self.wrong("pids_limit", "it is no number"))).transpose()?;
-        limits.pids = Some(pids.unwrap_or(PIDS));
+        limits.pids = Some(pids.unwrap_or(DEFAULT_PIDS));
         limits.cpu_period = self.number::<u64>("cpu_period")?.filter(|&period| period > 0);
         limits.cpu_quota = self.number::<i64>("cpu_quota")?.filter(|&quota| quota != 0);
         limits.realtime_period = self.number::<u64>("cpu_rt_period")?.filter(|&period| period > 0);

@@ -244,7 +244,8 @@ fn is_copied_up(there: &OwnedFd, found: &FileStat, below: &FileStat) -> bool {
     let owner = |of: &FileStat| (of.st_mode, of.st_uid, of.st_gid);
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     // One that replaces what was below is opaque.
-    let opaque = |directory: OwnedFd| sys::get_xattr(directory.as_fd(), c"trusted.overlay.opaque", &mut [0; 1]);
+    let Some(name) = rootfs::Whiteouts::native().opaque() else { return false };
+    let opaque = |directory: OwnedFd| sys::get_xattr(directory.as_fd(), name, &mut [0; 1]);
     let plain =
         || openat(there, ".", flags, Mode::empty()).is_ok_and(|directory| opaque(directory) == Err(Errno::ENODATA));
     kind(found) == SFlag::S_IFDIR && owner(found) == owner(below) && plain()

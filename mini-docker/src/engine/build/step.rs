@@ -9,7 +9,7 @@ use std::{
 use super::{mounts::Mounts, stage::Stage, workspace};
 use crate::{
     engine::{
-        Engine,
+        DEFAULT_PIDS, Engine,
         container::{Container, Status, network::Network, rights::Rights, storage::Storage},
         create::{self, Request},
         error::{Context, Result},
@@ -22,8 +22,6 @@ use crate::{
 
 /// The host name of every step.
 const HOSTNAME: &str = "build";
-/// Processes that a step may have at once, as any container.
-const PIDS: i64 = 2048;
 
 /// What steps may use, and how they are connected.
 #[derive(Debug, Clone)]
@@ -128,7 +126,7 @@ impl Engine {
 fn request(environs: &Environs, stage: &Stage, arguments: &[String], network: &str) -> Request {
     let mode = if network == "default" { "bridge" } else { network };
     let mut limits = environs.limits.clone();
-    limits.pids.get_or_insert(PIDS);
+    limits.pids.get_or_insert(DEFAULT_PIDS);
     Request {
         command: arguments.to_vec(),
         working_dir: Some(stage.image.config.working_dir.clone()),

@@ -11,7 +11,10 @@ use mount::Node;
 use nix::sys::stat::{SFlag, major, minor};
 use serde::{Deserialize, Serialize};
 
-use crate::engine::error::{Context, Error, Result};
+use crate::{
+    engine::error::{Context, Error, Result},
+    runtime,
+};
 
 /// `--device HOST[:CONTAINER[:PERMISSIONS]]`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,14 +57,15 @@ impl Device {
     }
 
     /// Its device files by their paths inside; several for a directory.
-    pub fn nodes(&self) -> Result<Vec<(PathBuf, Node)>> {
+    pub fn nodes(&self) -> Result<Vec<runtime::Device>> {
         // As in Docker: the name that a link leads to is not the container's business, the device is.
         let host = Path::new(&self.host).canonicalize().doing("find the device", Path::new(&self.host))?;
         let mut nodes = Vec::new();
         if host.is_dir() {
             collect(&host, Path::new(&self.container), &mut nodes);
         } else {
-            nodes.extend(node(&host)?.map(|node| (PathBuf::from(&self.container), node)));
+            let path = PathBuf::from(&self.container);
+            nodes.extend(node(&host)?.map(|node| runtime::Device { path, host, node }));
         }
         if nodes.is_empty() {
             return Err(Error::invalid(format!(
@@ -85,7 +89,7 @@ pub fn rule(node: &Node, permissions: &str) -> DeviceRule {
 }
 
 /// All devices of the host, for a privileged container: by the paths that they have.
-pub fn all() -> Vec<(PathBuf, Node)> {
+pub fn all() -> Vec<runtime::Device> {
     let mut nodes = Vec::new();
     collect(Path::new("/dev"), Path::new("/dev"), &mut nodes);
     nodes
@@ -96,7 +100,7 @@ const OWN: [&str; 12] =
     ["pts", "shm", "fd", "mqueue", "console", "null", "zero", "full", "random", "urandom", "tty", "ptmx"];
 
 /// Devices that vanish meanwhile are left out.
-fn collect(from: &Path, to: &Path, nodes: &mut Vec<(PathBuf, Node)>) {
+fn collect(from: &Path, to: &Path, nodes: &mut Vec<runtime::Device>) {
     for entry in fs::read_dir(from).into_iter().flatten().flatten() {
         let (path, to) = (entry.path(), to.join(entry.file_name()));
         if to.parent() == Some(Path::new("/dev")) && OWN.iter().any(|own| entry.file_name() == *own) {
@@ -104,7 +108,9 @@ fn collect(from: &Path, to: &Path, nodes: &mut Vec<(PathBuf, Node)>) {
         }
         match entry.file_type() {
             Ok(kind) if kind.is_dir() => collect(&path, &to, nodes),
-            Ok(kind) if !kind.is_symlink() => nodes.extend(node(&path).ok().flatten().map(|node| (to, node))),
+            Ok(kind) if !kind.is_symlink() => {
+                nodes.extend(node(&path).ok().flatten().map(|node| runtime::Device { path: to, host: path, node }));
+            }
             _ => {}
         }
     }
@@ -143,7 +149,7 @@ mod tests {
         ] {
             assert!(Device::parse(text).is_err(), "{text}");
         }
-        assert_eq!(Device::parse("/dev/zero:/x").unwrap().nodes().unwrap()[0].0, Path::new("/x"));
+        assert_eq!(Device::parse("/dev/zero:/x").unwrap().nodes().unwrap()[0].path, Path::new("/x"));
         assert!(Device::parse("/etc/passwd").unwrap().nodes().is_err());
         assert!(Device::parse("/nosuch").unwrap().nodes().is_err());
     }

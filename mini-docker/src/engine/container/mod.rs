@@ -21,6 +21,7 @@ mod status;
 pub mod storage;
 pub mod supervision;
 
+use std::fs;
 use std::path::{Path, PathBuf};
 
 pub use config::Config;
@@ -28,7 +29,7 @@ pub use status::{State, Status};
 
 use super::{
     Engine,
-    error::{Error, Kind, Result},
+    error::{Context, Error, Kind, Result},
     files::{Durability, Lock, Locking, read_json, write_json},
     image::short,
 };
@@ -46,9 +47,31 @@ pub struct Container {
 }
 
 impl Engine {
-    /// The path of a container's cgroup in every hierarchy. The store's key tells it from those of other stores.
+    /// The path of a container's cgroup in every hierarchy. The store's key tells it from those of other stores. An
+    /// ordinary user's is below what was delegated to whoever started it.
     pub fn cgroup_path(&self, config: &Config) -> PathBuf {
-        Path::new("/").join(&config.cgroup_parent).join(format!("{}.{}", self.store.key(), config.id))
+        let path = Path::new("/").join(&config.cgroup_parent).join(format!("{}.{}", self.store.key(), config.id));
+        if !self.is_rootless() {
+            return path;
+        }
+        let known = fs::read_to_string(self.delegation_file(config)).map(PathBuf::from).ok();
+        let above = known.or_else(cgroup::delegated).unwrap_or_else(|| "/".into());
+        above.join(path.strip_prefix("/").unwrap_or(&path))
+    }
+
+    fn delegation_file(&self, config: &Config) -> PathBuf {
+        self.store.run(&config.id).join("delegated")
+    }
+
+    /// Writes down what is delegated to this process, which is about to start the container: others may come from
+    /// elsewhere.
+    pub(super) fn note_delegation(&self, config: &Config) -> Result<()> {
+        let path = self.delegation_file(config);
+        if !self.is_rootless() || path.exists() {
+            return Ok(());
+        }
+        let Some(delegated) = cgroup::delegated() else { return Ok(()) };
+        fs::write(&path, delegated.as_os_str().as_encoded_bytes()).doing("write", &path)
     }
 
     /// One of the files in a container's directory.

@@ -5,14 +5,17 @@ use std::{collections::BTreeMap, net::IpAddr};
 use ports::{Protocol, Publish};
 use serde::{Deserialize, Serialize};
 
-use crate::engine::error::{Error, Result};
+use crate::{
+    engine::error::{Error, Result},
+    runtime::user_mode,
+};
 
 /// A container's networks, as the user asked for them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Network {
     /// Docker's network mode: `none`: loopback alone; `host`: the host's; `container:ID`: another container's;
-    /// `default`: `bridge`; else the first network's name.
+    /// `default`: `bridge`; `pasta` or `slirp4netns`: its own, connected by that program; else the first network's name.
     pub mode: String,
     /// The networks that it is plugged into; none in the modes `none`, `host` and `container`.
     pub endpoints: Vec<Endpoint>,
@@ -88,6 +91,11 @@ impl Network {
     /// The container whose network it is, as the user named it.
     pub fn of_container(&self) -> Option<&str> {
         self.mode.strip_prefix("container:")
+    }
+
+    /// The program that connects it, an ordinary user's.
+    pub fn by(&self) -> Option<user_mode::Kind> {
+        user_mode::Kind::parse(&self.mode).filter(|_| self.endpoints.is_empty())
     }
 
     /// Whether it has a network of its own.

@@ -46,7 +46,7 @@ impl Engine {
         let intake = self.intake()?;
         intake.lease(&image.rootfs.diff_ids)?;
         let upper = self.container_file(&config.id, "upper");
-        let pause = commit.pause && container.status.state == State::Running;
+        let pause = commit.pause && container.status.state == State::Running && self.may_pause(config);
         let paused = if pause { self.pause_to_commit(&config.id)? } else { None };
         let layer = if upper.exists() { Some(intake.tree(&upper, Take::Copy, &MOUNT_POINTS)) } else { None };
         if pause {

@@ -59,8 +59,8 @@ pub struct Expected<'a> {
 /// How layers are unpacked and packed.
 pub fn options() -> rootfs::Options {
     rootfs::Options {
-        devices: rootfs::Devices::Create,
-        whiteouts: rootfs::Whiteouts::Overlay,
+        devices: rootfs::Devices::native(),
+        whiteouts: rootfs::Whiteouts::native(),
         absolute_names: rootfs::AbsoluteNames::Confine,
         ..rootfs::Options::default()
     }

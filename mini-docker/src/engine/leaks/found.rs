@@ -109,8 +109,10 @@ impl Engine {
         let mut left = Vec::new();
         for entry in fs::read_dir(&run).into_iter().flatten().flatten() {
             let name = entry.file_name();
-            let is_owned =
-                name == "networks" || name == VERDICT || name.to_str().is_some_and(|name| owners.contains(name));
+            // A socket beside is called by the first digits.
+            let is_whose =
+                |id: &String| name.to_str().is_some_and(|name| id.starts_with(name.trim_end_matches(".slirp")));
+            let is_owned = name == "networks" || name == VERDICT || owners.iter().any(is_whose);
             if !is_owned {
                 let what = entry.path().display().to_string();
                 left.push(Leak { kind: "file", fix: format!("rm -r {what}"), what });

@@ -78,7 +78,8 @@ pub fn adopt(engine: &Engine, container: &Container, first: Option<OwnedFd>, loc
 // ANCHOR: adopt
 fn taken_over(monitor: &Monitor, first: OwnedFd) -> Life {
     let status = &monitor.status;
-    let output = |number: usize| reopen(status.pid, number, status.pipes[number - 1]);
+    let pid = process::way_in(nix::unistd::Pid::from_raw(status.pid)).as_raw();
+    let output = |number: usize| reopen(pid, number, status.pipes[number - 1]);
     let streams = Streams { stdin: None, stdout: output(1), stderr: output(2) };
     let child = Child { pid: nix::unistd::Pid::from_raw(status.pid), pidfd: first, descriptors: Vec::new() };
     let network = monitor.engine.attend_again(&monitor.container.config, &child);

@@ -14,7 +14,7 @@ use nix::{
     sys::stat::fstat,
     unistd::pipe2,
 };
-use process::{Child, Host};
+use process::{Child, Host, Journal, Undo};
 
 use super::{Monitor, client::Input, frame, health::Checker, oom::Oom, size};
 use crate::{
@@ -67,6 +67,14 @@ impl Life {
     }
 }
 
+/// The way into an ordinary user's namespaces for who comes after this monitor was killed.
+fn add_member(engine: &Engine, journal: &mut Journal, child: &Child) -> Result<()> {
+    let Some(members) = engine.store.members() else { return Ok(()) };
+    let Some(file) = members.of_container(process::way_in(child.pid)) else { return Ok(()) };
+    journal.record(Undo::RemoveFile(file.clone())).doing("write the journal for", &file)?;
+    members.add(&file)
+}
+
 impl Monitor<'_> {
     /// Starts the program; then the container is running, and that is written down. `caller` is where warnings go, and the
     /// explanation where one is wanted. The caller holds the container's lock, and undoes what stays in the journal after a failure.
@@ -107,6 +115,7 @@ impl Monitor<'_> {
         }
         self.journal = std::mem::take(&mut host.journal);
         let runtime::Started { mut child, ports } = started.map_err(|e| explained(&e))?;
+        add_member(self.engine, &mut self.journal, &child)?;
         let network = self.engine.attend(config, &mut child, ports)?;
         // What the user mounted is free when he is told, and a container that stays may be started again at once.
         let mounts = config.auto_remove && config.storage.points.is_empty() && config.storage.tmpfs.is_empty();

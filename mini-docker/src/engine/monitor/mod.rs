@@ -23,11 +23,16 @@ use std::{
             net::{UnixListener, UnixStream},
         },
     },
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
-use nix::{errno::Errno, unistd::setsid};
+use nix::{
+    errno::Errno,
+    fcntl::{OFlag, open},
+    sys::stat::Mode,
+    unistd::setsid,
+};
 use process::{
     Journal, Undo,
     sys::{self, Cloned},
@@ -39,6 +44,7 @@ use super::{
     error::{Context, Error, Result},
     files::{Lock, Locking},
     log,
+    members::{Member, Members},
 };
 pub use adopt::adopt;
 use client::Client;
@@ -155,12 +161,15 @@ struct Monitor<'a> {
     settles: Option<Instant>,
     /// Held as long as this process lives: what others see of it.
     alive: Lock,
+    _member: Option<Member>,
 }
 
 /// Bytes read at once.
 const CHUNK: usize = 64 << 10;
 /// After so long it has started what it was made for. A container that ends before does not wait for its memory.
 const SETTLED: Duration = Duration::from_secs(1);
+/// Bytes of a path in a socket's address, without its null.
+const LONGEST_SOCKET: usize = 107;
 /// How much of a monitor's journal is its own: the rest is of one start of the container.
 const OWN_STEPS: usize = 1;
 
@@ -184,6 +193,7 @@ impl<'a> Monitor<'a> {
         let run = engine.store.make_run(&config.id)?;
         let alive = Lock::take(&run.join("monitor"), Locking::Try)?;
         let alive = alive.ok_or_else(|| Error::conflict(format!("container {} has a monitor already", config.id)))?;
+        engine.note_delegation(config)?;
         let undo = run.join("undo");
         let mut journal = Journal::open(&undo).doing("open", &undo)?;
         if journal.mark() == 0 {
@@ -203,6 +213,7 @@ impl<'a> Monitor<'a> {
             buffer: Buffer::default(),
             settles: Some(Instant::now() + SETTLED),
             alive,
+            _member: engine.store.members().map(Members::add_self).transpose()?,
         })
     }
 
@@ -288,9 +299,19 @@ fn listen(run: &Path) -> Result<UnixListener> {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e).doing("remove", &socket),
         _ => {}
     }
-    let listener = UnixListener::bind(&socket).doing("bind", &socket)?;
+    let listener = at_short_path(run, UnixListener::bind).doing("bind", &socket)?;
     listener.set_nonblocking(true).doing("open", &socket)?;
     Ok(listener)
+}
+
+/// Does something with the socket for those who attach, by a path that fits into its address (unix(7): 107 bytes).
+fn at_short_path<T>(run: &Path, act: impl FnOnce(PathBuf) -> io::Result<T>) -> io::Result<T> {
+    let path = run.join("attach");
+    if path.as_os_str().len() <= LONGEST_SOCKET {
+        return act(path);
+    }
+    let directory = open(run, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty())?;
+    act(PathBuf::from(format!("/proc/self/fd/{}/attach", directory.as_raw_fd())))
 }
 
 /// Connects to the monitor of a running container.
@@ -298,7 +319,7 @@ fn listen(run: &Path) -> Result<UnixListener> {
 /// # Errors
 /// `ConnectionRefused` or `NotFound` where there is none.
 pub fn connect(engine: &Engine, id: &str, hello: u8) -> io::Result<UnixStream> {
-    let mut stream = UnixStream::connect(engine.store.run(id).join("attach"))?;
+    let mut stream = at_short_path(&engine.store.run(id), UnixStream::connect)?;
     let mut bytes = Vec::new();
     frame::push(&mut bytes, frame::Kind::Hello, &[hello]);
     stream.write_all(&bytes)?;

@@ -60,6 +60,7 @@ impl Engine {
     /// Makes a network.
     pub fn create_network(&self, request: &Request) -> Result<Config> {
         check_name(&request.name)?;
+        self.refuse_without_root()?;
         if PREDEFINED.contains(&request.name.as_str()) {
             return Err(Error::conflict(format!(
                 "operation is not permitted on predefined {} network: choose another name",

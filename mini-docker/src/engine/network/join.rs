@@ -27,7 +27,7 @@ use crate::{
         error::{Error, Kind, Result},
         files::{Durability, Locking, read_json, write_json},
         image::short,
-        lifecycle::first_process,
+        lifecycle::way_in,
         store::random_id,
     },
     runtime::{self, Interface, PublishedPorts},
@@ -75,6 +75,9 @@ impl Engine {
             self.write_etc(config, &Facts { gateway: Some(Ipv4Addr::LOCALHOST.into()), ..Facts::default() })?;
             return Ok(runtime::Network::Host);
         }
+        if let Some(kind) = config.network.by() {
+            return self.join_by(config, kind);
+        }
         let networks: Vec<Config> =
             config.network.endpoints.iter().map(|endpoint| self.network(&endpoint.network)).collect::<Result<_>>()?;
         let mut presence = Presence {
@@ -114,12 +117,14 @@ impl Engine {
             Some(place) if place.network.driver == Driver::Bridge => self.ports_of(config, place, presence.owner)?,
             _ => None,
         };
-        Ok(runtime::Network::Own { interfaces, ports, resolver })
+        Ok(runtime::Network::Own { interfaces, ports, resolver, by: None })
     }
 
     /// The host's address for who is in these places. Nowhere it is that of the default network, as with Docker.
     fn host_address(&self, places: &[Place]) -> Result<Option<IpAddr>> {
         match places.iter().find_map(|place| place.network.pools.first()?.gateway) {
+            // An ordinary user has none.
+            None if self.is_rootless() => Ok(None),
             None => Ok(self.network("bridge")?.pools.first().and_then(|pool| pool.gateway)),
             gateway => Ok(gateway),
         }
@@ -128,7 +133,7 @@ impl Engine {
     /// The network of another container, which runs.
     fn network_of(&self, other: &str) -> Result<runtime::Network> {
         let other = self.container(other)?;
-        let pidfd = first_process(&other).ok_or_else(|| {
+        let (pid, pidfd) = way_in(&other).ok_or_else(|| {
             let (name, id) = (&other.config.name, short(&other.config.id));
             Error::conflict(format!(
                 "cannot join network of a non running container: {id}: start it (mini-docker start {name})"
@@ -136,7 +141,7 @@ impl Engine {
         })?;
         let guests = self.guests_file(&other.config.id);
         write_json(&guests, &true, Durability::Process)?;
-        Ok(runtime::Network::Of { pid: other.status.pid, pidfd: Arc::new(pidfd) })
+        Ok(runtime::Network::Of { pid: pid.as_raw(), pidfd: Arc::new(pidfd) })
     }
 
     /// Says, where it is there, that others have come to a running container's network: they may outlive it.
@@ -292,7 +297,8 @@ impl Config {
 pub(super) fn has_resolver(config: &ContainerConfig) -> bool {
     let network = &config.network;
     let default_only = network.endpoints.iter().all(|endpoint| endpoint.network == "bridge");
-    !network.endpoints.is_empty() && (!default_only || network.dns.is_empty())
+    let connected = !network.endpoints.is_empty() || network.by().is_some();
+    connected && (!default_only || network.dns.is_empty())
 }
 
 /// The place that the default route leads through, and published ports lead to: of the highest priority, and then the

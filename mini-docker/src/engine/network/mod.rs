@@ -32,6 +32,7 @@ mod ports;
 mod remove;
 mod resolver;
 mod state;
+mod user_mode;
 
 pub use config::{Config, Driver, Pool};
 pub use create::Request;
@@ -134,6 +135,8 @@ impl Engine {
             return Ok(Some(network));
         }
         match name {
+            // An ordinary user may make none.
+            "bridge" if self.is_rootless() => Ok(None),
             "bridge" => self.default_bridge().map(Some),
             "host" => Ok(Some(Config::predefined(self.predefined_id(name), name, Driver::Host))),
             "none" => Ok(Some(Config::predefined(self.predefined_id(name), name, Driver::Null))),

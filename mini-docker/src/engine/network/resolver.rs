@@ -2,14 +2,14 @@
 
 use std::{
     net::IpAddr,
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::PathBuf,
     time::Instant,
 };
 
 use dns::{Listeners, Mark, Networks, Server, Zone};
 use ports::{Held, Ports, Relay};
-use process::Child;
+use process::{Child, Errno, in_initial_user_namespace, in_network_of, sockets_from_network_of, sys};
 
 use super::{
     files,
@@ -103,7 +103,15 @@ impl Engine {
 
 /// A resolver's sockets in the network of a process that runs. The caller has one thread.
 fn listen_inside(child: &Child) -> process::Result<Listeners> {
-    process::in_network_of(child.pidfd.as_fd(), Listeners::bind)
+    if in_initial_user_namespace() {
+        return in_network_of(child.pidfd.as_fd(), Listeners::bind);
+    }
+    let failed = |errno| process::Error::new("dns", "open the container's network", errno);
+    let way_in = sys::pidfd_open(process::way_in(child.pid)).map_err(failed)?;
+    let make = || Listeners::bind().map(|Listeners { udp, tcp }| vec![udp, tcp]);
+    let sockets = sockets_from_network_of(way_in.as_fd(), make)?;
+    let [udp, tcp] = <[OwnedFd; 2]>::try_from(sockets).map_err(|_| failed(Errno::EIO))?;
+    Ok(Listeners { udp, tcp })
 }
 
 /// The names that a container knows: those of its networks, which may change while it runs, and its links.

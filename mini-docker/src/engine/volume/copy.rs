@@ -184,7 +184,7 @@ fn attributes(from: &OwnedFd, to: &OwnedFd, like: &FileStat) -> io::Result<()> {
 fn xattrs(from: &OwnedFd, to: &OwnedFd) -> io::Result<()> {
     for name in sys::list_xattrs(from.as_fd())? {
         // These are the filesystem's own.
-        if name.to_bytes().starts_with(b"trusted.") {
+        if [&b"trusted."[..], b"user.overlay."].iter().any(|own| name.to_bytes().starts_with(own)) {
             continue;
         }
         let mut value = vec![0; 65_536];

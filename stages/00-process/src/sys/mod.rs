@@ -28,7 +28,7 @@ pub use mount::{
     MountAttr, OpenTree, Propagation, fsconfig_create, fsconfig_fd, fsconfig_flag, fsconfig_string, fsmount, fsopen,
     mount_id, mount_idmapped, mount_propagation, mount_setattr, move_mount, open_tree,
 };
-pub use net::{interface_index, loopback_up, network_cookie};
+pub use net::{interface_index, loopback_up, network_cookie, owning_user_namespace};
 pub use netlink::netlink_socket;
 pub use privilege::{
     Capabilities, capabilities, clear_ambient, drop_bounding, is_bounding, limit, set_capabilities, set_domain_name,

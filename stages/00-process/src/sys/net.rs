@@ -11,7 +11,7 @@ use nix::{
     sys::socket::{AddressFamily, SockFlag, SockType, socket},
 };
 
-use super::check;
+use super::{check, check_fd};
 
 /// Sets the loopback interface of this network namespace up (netdevice(7), `SIOCSIFFLAGS`).
 ///
@@ -22,6 +22,16 @@ pub fn loopback_up() -> Result<(), Errno> {
     request.ifr_ifru.ifru_flags = (libc::IFF_UP | libc::IFF_RUNNING) as i16;
     // SAFETY: SIOCSIFFLAGS reads the name and the flags of the structure, which outlives the call.
     check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) }.into()).map(drop)
+}
+
+/// The user namespace that a namespace belongs to (`NS_GET_USERNS` of ioctl_ns(2), Linux 4.9).
+///
+/// # Errors
+/// EPERM: it is not below our own.
+pub fn owning_user_namespace(namespace: BorrowedFd) -> Result<OwnedFd, Errno> {
+    const NS_GET_USERNS: libc::Ioctl = 0xb701;
+    // SAFETY: takes no argument, and returns a new descriptor.
+    check_fd(unsafe { libc::ioctl(namespace.as_raw_fd(), NS_GET_USERNS) }.into())
 }
 
 /// The number of the network namespace that a socket belongs to (socket(7) does not have it yet: `SO_NETNS_COOKIE`,

@@ -34,11 +34,7 @@ PEERS_PACKAGES := runc podman docker.io docker-compose docker-registry curl ipta
 FUZZ_PACKAGES := $(DEMO_PACKAGES) g++
 BENCH_PACKAGES := $(DEMO_PACKAGES) bubblewrap crun hyperfine jq
 
-<<<<<<< Updated upstream
-.PHONY: bench-setup bench-report packages-peers book check demo test test-programs test-book-begin test-book-browser test-builds test-examples test-vm test-vm-short fuzz fuzz-program packages-fuzz packages-browser build lint bench faults soak packages-demo packages-test packages-programs packages-builds packages-examples packages-bench
-=======
-.PHONY: attacks bench-setup bench-report packages-peers book check demo test test-programs test-book-browser test-builds test-examples test-vm test-vm-short fuzz fuzz-program packages-fuzz packages-browser build lint bench faults soak packages-demo packages-test packages-programs packages-builds packages-examples packages-bench
->>>>>>> Stashed changes
+.PHONY: attacks bench-setup bench-report packages-peers book check demo test test-programs test-book-begin test-book-browser test-builds test-examples test-vm test-vm-short fuzz fuzz-program packages-fuzz packages-browser build lint bench faults soak packages-demo packages-test packages-programs packages-builds packages-examples packages-bench
 
 demo: packages-demo
 	@$(MAKE) --no-print-directory build

@@ -30,9 +30,10 @@ fn a_cable_that_outlives_its_container_is_cut_off() {
     let onlooker = Machine::of_process(engine.inspect("web")["State"]["Pid"].as_i64().unwrap());
     assert_eq!(cables(&id).len(), 1);
     engine.run(&["stop", "-t", "0", "web"]).ok();
-    let is_off = |cable: &PathBuf| fs::read_to_string(cable.join("brport/state")).is_ok_and(|state| state == "0\n");
+    // Disabled, or unplugged already.
+    let is_off = |cable: &PathBuf| fs::read_to_string(cable.join("brport/state")).map_or(true, |state| state == "0\n");
     let left = cables(&id);
-    assert!(left.iter().all(|cable| is_off(cable) || !cable.exists()), "{left:?}");
+    assert!(left.iter().all(is_off), "{left:?}");
     // Its address is where it is now, not where it was.
     engine.run(&["start", "web"]).ok();
     assert_eq!(heard(&engine, "blue", "10.127.214.3"), "web\n");
@@ -62,13 +63,12 @@ fn who_waits_for_the_end_does_not_wait_for_a_cable_s() {
     let run = engine.command(&["run", "--rm", "--network", "blue", "-p", "80", "bb", "true"]);
     let trace = engine.path("trace");
     let mut traced = Command::new("strace");
-    traced.args(["-f", "-qq", "-e", "trace=sendto,exit_group", "-o"]).arg(&trace);
+    traced.args(["-f", "-qq", "-e", "trace=sendto", "-o"]).arg(&trace);
     traced.arg(run.get_program()).args(run.get_args()).env("MINI_DOCKER_ROOT", engine.root());
     assert!(output(traced, b"").status.success());
     let trace = fs::read_to_string(&trace).unwrap();
-    let client = trace.split(' ').next().unwrap();
-    let told = trace.lines().take_while(|line| !(line.starts_with(client) && line.contains("exit_group")));
-    let told: Vec<&str> = told.collect();
+    // The frame that has the exit code in it: see `engine::monitor::frame`.
+    let told: Vec<&str> = trace.lines().take_while(|line| !line.contains(r#""\5\0\0\0\0\0\0\4"#)).collect();
     assert!(told.len() < trace.lines().count() && told.iter().any(|line| line.contains("RTM_")), "{trace}");
     assert!(!told.iter().any(|line| line.contains("RTM_DELLINK")), "{trace}");
     engine.run(&["network", "rm", "blue"]).ok();

@@ -84,10 +84,10 @@ fn datagrams_are_passed_on_too() {
         })
     };
     for (network, port) in [("four", 8080), ("six", 8081)] {
-        let publish = format!("{port}:53/udp");
+        let publish = format!("{port}:5353/udp");
         run(&["run", "-d", "--name", network, "--network", network, "-p", &publish, "bb", "sleep", "1000"]).ok();
         let inside = Machine::of_process(pid(&engine, network));
-        let listener = inside.run(|| UdpSocket::bind("[::]:53").unwrap());
+        let listener = inside.run(|| UdpSocket::bind("[::]:5353").unwrap());
         thread::spawn(move || {
             let mut buffer = [0; 64];
             while let Ok((length, from)) = listener.recv_from(&mut buffer) {
@@ -99,7 +99,7 @@ fn datagrams_are_passed_on_too() {
             assert_eq!(ask(&host, &format!("[::1]:{port}"), word.clone()).ok(), Some(word.clone()));
             assert_eq!(ask(&outside, &format!("[fd01::1]:{port}"), word.clone()).ok(), Some(word));
         }
-        let listed = run(&["port", network, "53/udp"]).ok();
+        let listed = run(&["port", network, "5353/udp"]).ok();
         assert_eq!(listed, format!("0.0.0.0:{port}\n[::]:{port}\n"));
     }
     // Many clients at once: the first ones make room for the last.

@@ -30,8 +30,11 @@ fn a_cable_that_outlives_its_container_is_cut_off() {
     let onlooker = Machine::of_process(engine.inspect("web")["State"]["Pid"].as_i64().unwrap());
     assert_eq!(cables(&id).len(), 1);
     engine.run(&["stop", "-t", "0", "web"]).ok();
-    // Disabled, or unplugged already.
-    let is_off = |cable: &PathBuf| fs::read_to_string(cable.join("brport/state")).map_or(true, |state| state == "0\n");
+    // Or unplugged already.
+    let ways = ["learning", "unicast_flood", "multicast_flood", "broadcast_flood"];
+    let is_closed =
+        |cable: &PathBuf, way| fs::read_to_string(cable.join("brport").join(way)).map_or(true, |on| on == "0\n");
+    let is_off = |cable: &PathBuf| ways.iter().all(|way| is_closed(cable, way));
     let left = cables(&id);
     assert!(left.iter().all(is_off), "{left:?}");
     // Its address is where it is now, not where it was.

@@ -245,11 +245,15 @@ pub fn remove_veth(name: &str, namespace: i32) -> Result<(), Refusal> {
 pub fn cut_off(name: &str) -> Result<(), Refusal> {
     const STATE: u16 = 1;
     const DISABLED: u8 = 0;
+    // When the kernel hears late that the cable has a carrier it enables the port again: learning, and the ways of frames
+    // that are for nobody known or for all. These stay off.
+    const OPEN: [u16; 4] = [8, 9, 27, 30];
     const FLUSH: u16 = 24;
     let port = Message::new(libc::RTM_NEWLINK, 0, &link_header(0, false)).string(libc::IFLA_IFNAME, name);
     let port = port.nest(libc::IFLA_LINKINFO, |m| {
-        m.string(libc::IFLA_INFO_SLAVE_KIND, "bridge")
-            .nest(libc::IFLA_INFO_SLAVE_DATA, |m| m.u8(STATE, DISABLED).bytes(FLUSH, &[]))
+        m.string(libc::IFLA_INFO_SLAVE_KIND, "bridge").nest(libc::IFLA_INFO_SLAVE_DATA, |m| {
+            OPEN.iter().fold(m.u8(STATE, DISABLED), |m, way| m.u8(*way, 0)).bytes(FLUSH, &[])
+        })
     });
     match Socket::route()?.request(&[port]) {
         Err(refusal) if refusal.errno == Errno::ENODEV => Ok(()),

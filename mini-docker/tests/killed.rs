@@ -71,7 +71,8 @@ fn a_name_that_a_killed_rename_or_removal_left_is_nobodys() {
 #[test]
 fn what_killed_writers_left_is_pruned() {
     let engine = Engine::new(env!("CARGO_BIN_EXE_mini-docker"));
-    let left = ["images/.new-1-1", "refs/docker.io/library/.new-1-1", "build/.new-1-1", "networks/.new-1-1"];
+    let half = format!("images/{}.notes", "d".repeat(64));
+    let left = ["images/.new-1-1", "refs/docker.io/library/.new-1-1", "build/.new-1-1", "networks/.new-1-1", &half];
     for path in left.map(|path| engine.root().join(path)) {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, "{").unwrap();

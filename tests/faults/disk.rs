@@ -240,7 +240,7 @@ fn a_removal_that_fails_can_be_made_again() {
         world.before(case).unwrap();
         let removal = world.command(case.command);
         let traced = world.host.run(move || fail(&removal, number, Errno::EIO).0);
-        if !world.ok("ps -aq").is_empty() {
+        if !world.ok("ps -aq --filter name=box").is_empty() {
             world.ok("rm box");
         }
         world.ok("volume rm data");

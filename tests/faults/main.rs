@@ -7,7 +7,11 @@
 mod cases;
 mod damage;
 mod disk;
+mod exhausted;
 mod kill;
 mod power;
+mod race;
+mod registry;
 mod sample;
+mod time;
 mod world;

@@ -130,7 +130,9 @@ impl World {
             self.try_run(case.proof).map_err(|e| format!("it was done, but {e}"))?;
         } else if !acknowledged {
             let again = self.run(case.command);
-            let is_done = again.err.contains(case.done) || (!stands && again.err.contains("is not running"));
+            // Or it is just ending.
+            let has_ended = |words| !stands && again.err.contains(words);
+            let is_done = again.err.contains(case.done) || has_ended("is not running") || has_ended("No such process");
             if again.code != 0 && !is_done {
                 return Err(format!("once more: {again:?}"));
             }

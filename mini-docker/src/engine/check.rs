@@ -22,6 +22,7 @@ use super::{
         manifest::Document,
         short,
     },
+    network::Config as Network,
     volume::Volume,
 };
 
@@ -69,6 +70,7 @@ impl Engine {
         check.image_names()?;
         check.container_layers();
         check.volumes()?;
+        check.networks()?;
         Ok(check.damages)
     }
 }
@@ -263,6 +265,30 @@ impl Check<'_> {
                 format!("pull {} again, or remove it: mini-docker rm {}", config.image_name, config.name),
             );
         }
+    }
+
+    fn networks(&mut self) -> Result<()> {
+        // Made with the first network.
+        if !self.engine.store.root().join("networks/names").exists() {
+            return Ok(());
+        }
+        for file in self.names("networks")?.into_iter().filter(|name| name.ends_with(".json")) {
+            if let Err(e) = read_json::<Network>(&self.engine.store.root().join("networks").join(&file)) {
+                self.note(e.to_string(), None, format!("remove networks/{file}, and make the network again"));
+            }
+        }
+        for name in self.names("networks/names")? {
+            let path = self.engine.store.root().join("networks/names").join(&name);
+            let why = match read_json::<Network>(&path) {
+                Ok(Some(network)) if self.engine.network_file(&network.id).exists() => continue,
+                Ok(Some(_)) => format!("the name {name} is of no network"),
+                // It has just been removed.
+                Ok(None) => continue,
+                Err(e) => e.to_string(),
+            };
+            self.note(why, None, format!("remove networks/names/{name}, and make the network again"));
+        }
+        Ok(())
     }
 
     fn volumes(&mut self) -> Result<()> {

@@ -153,11 +153,12 @@ pub fn copy(from: &End, to: &End, how: How) -> Result<u64> {
             (packed, end(unpacking))
         }
         (None, None) => thread::scope(|scope| {
-            let packed = scope.spawn(move || pack(&source, &name, writer));
+            let packed = thread::Builder::new().spawn_scoped(scope, move || pack(&source, &name, writer));
+            let packed = packed.map_err(|e| Error::system("start a thread", &e))?;
             let unpacked = unpack(reader, &target, to, how);
             let packed = packed.join().unwrap_or_else(|_| Err(Error::new(Kind::System, "the copy broke off")));
-            (packed, unpacked)
-        }),
+            Ok((packed, unpacked))
+        })?,
     };
     // Of two errors the first cause: who writes fails when nobody reads any more.
     unpacked.and_then(|bytes| packed.map(|()| bytes))

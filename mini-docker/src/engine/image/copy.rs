@@ -22,7 +22,8 @@ pub(super) fn layer(tree: &Path, directory: &Path, leave_out: &[&[u8]]) -> Resul
     };
     // No container is started by whoever copies: a thread harms nobody.
     thread::scope(|scope| {
-        let packing = scope.spawn(move || pack(writer));
+        let packing = thread::Builder::new().spawn_scoped(scope, move || pack(writer));
+        let packing = packing.map_err(|e| Error::system("start a thread", &e))?;
         let unpacked = layer::unpack(reader, directory, Expected::default());
         match packing.join() {
             Ok(Err(e)) if unpacked.is_ok() || !is_broken_pipe(&e) => {

@@ -103,11 +103,23 @@ impl Engine {
         }
         // What pulls and others that were never finished left.
         self.store.clear_unfinished("images")?;
+        self.clear_half_records()?;
         self.store.clear_unfinished("refs")?;
         let strays = self.clear_layers(None)?;
         removal.done.reclaimed += strays.iter().map(|(_, info)| bytes(info)).sum::<u64>();
         self.emit_prune(Type::Image, removal.done.reclaimed);
         Ok(removal.done)
+    }
+
+    /// What was written down beside configurations that never came.
+    fn clear_half_records(&self) -> Result<()> {
+        for name in self.store.list("images")? {
+            let path = self.store.root().join("images").join(name);
+            if path.extension().is_some_and(|kind| kind != "json") && !path.with_extension("json").exists() {
+                fs::remove_file(&path).doing("remove", &path)?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -63,7 +63,7 @@ pub fn check_extra_host(text: &str) -> Result<()> {
 }
 
 impl Engine {
-    fn network_file(&self, id: &str) -> PathBuf {
+    pub(super) fn network_file(&self, id: &str) -> PathBuf {
         self.store.root().join("networks").join(format!("{id}.json"))
     }
 

@@ -3,7 +3,7 @@
 use std::{
     io::{self, Read},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use ureq::{BodyReader, http::StatusCode};
@@ -18,6 +18,8 @@ use crate::engine::{
 const FRUITLESS: u32 = 5;
 /// Connections in all.
 const MOST: u32 = 100;
+/// Bytes a second that a connection has to bring, when it has had some time.
+const SLOWEST: u64 = 1 << 10;
 /// Bytes that make a connection worth it.
 const WORTH: u64 = 64 << 10;
 
@@ -30,6 +32,7 @@ pub(super) struct Blob<'a> {
     body: Option<BodyReader<'static>>,
     /// Where the current connection began, and how many before it brought nothing.
     began: u64,
+    since: Instant,
     fruitless: u32,
     connections: u32,
     /// Told of what has come; may end it.
@@ -50,6 +53,7 @@ impl<'a> Blob<'a> {
             position: 0,
             body: None,
             began: 0,
+            since: Instant::now(),
             fruitless: 0,
             connections: 0,
             progress,
@@ -62,10 +66,11 @@ impl<'a> Blob<'a> {
     fn connect(&mut self) -> Result<()> {
         self.connections += 1;
         self.began = self.position;
+        self.since = Instant::now();
         let range = format!("bytes={}-", self.position);
         let headers = [("Range", range.as_str())];
         let headers = if self.position == 0 { &[][..] } else { &headers[..] };
-        let answer = self.client.expect(&Call::get(&self.target, headers))?;
+        let answer = self.client.expect(&Call { is_long: true, ..Call::get(&self.target, headers) })?;
         let skip = match answer.status() {
             StatusCode::PARTIAL_CONTENT => {
                 let from = answer.headers().get("Content-Range").and_then(|range| range.to_str().ok());
@@ -89,6 +94,11 @@ impl<'a> Blob<'a> {
         }
         self.body = Some(body);
         Ok(())
+    }
+
+    fn is_too_slow(&self) -> bool {
+        let time = self.since.elapsed();
+        time > self.client.patience && self.position - self.began < time.as_secs() * SLOWEST
     }
 
     fn connect_again(&mut self, why: &io::Error) -> io::Result<()> {
@@ -122,6 +132,9 @@ impl Read for Blob<'_> {
                 Ok(length) => {
                     self.position += length as u64;
                     (self.progress)(self.position)?;
+                    if self.position < self.size && self.is_too_slow() {
+                        self.connect_again(&io::Error::other("it brings less than 1 KiB a second"))?;
+                    }
                     return Ok(length);
                 }
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}

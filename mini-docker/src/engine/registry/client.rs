@@ -26,6 +26,8 @@ use crate::engine::error::{Error, Kind, Result};
 const ATTEMPTS: u32 = 5;
 /// Before the second attempt; each further wait is twice as long.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
+/// How often the time of one silence an answer may take that is read as a whole: a registry that drips is given up.
+const SILENCES: u32 = 4;
 /// Bytes of an answer that is read as a whole.
 const MOST_ANSWER: u64 = 8 << 20;
 
@@ -41,6 +43,8 @@ pub(super) struct Client {
     credentials: Option<Credentials>,
     /// The last `Authorization` that was good.
     authorization: Mutex<Option<String>>,
+    /// How long an answer may take before it counts whether much of it has come.
+    pub(super) patience: Duration,
 }
 
 /// What a request brings.
@@ -63,12 +67,14 @@ pub(super) struct Call<'a> {
     pub(super) headers: &'a [(&'a str, &'a str)],
     /// Its contents.
     pub(super) payload: Payload<'a>,
+    /// Whether the answer may take as long as it takes.
+    pub(super) is_long: bool,
 }
 
 impl<'a> Call<'a> {
     /// A GET request.
     pub(super) fn get(target: &'a str, headers: &'a [(&'a str, &'a str)]) -> Self {
-        Self { method: Method::GET, target, headers, payload: Payload::Empty }
+        Self { method: Method::GET, target, headers, payload: Payload::Empty, is_long: false }
     }
 }
 
@@ -91,6 +97,7 @@ impl Client {
             scopes,
             credentials: Store::read()?.find(domain)?,
             authorization: Mutex::new(None),
+            patience: patience(config),
         };
         if endpoint.insecure && client.once(&Call::get("/v2/", &[]), None).is_err() {
             // TLS without a known certificate, or else none.
@@ -171,6 +178,10 @@ impl Client {
             request = request.header("Authorization", authorization);
         }
         match &call.payload {
+            Payload::Empty if call.is_long => {
+                let request = self.agent.configure_request(request.body(())?).timeout_recv_body(None).build();
+                self.agent.run(request)
+            }
             Payload::Empty => self.agent.run(request.body(())?),
             Payload::Bytes(bytes) => self.agent.run(request.body(*bytes)?),
             Payload::Reader(make, length) => {
@@ -334,6 +345,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 
 fn agent(config: &Config, endpoint: &Endpoint, domain: &str) -> Result<Agent> {
     let tls = TlsConfig::builder().root_certs(roots(domain)?).disable_verification(endpoint.insecure).build();
+    // Not for names, whose resolver has its own (resolv.conf(5)): it would take a thread, and panic where there is none.
     let timeout = Some(config.timeout());
     let settings = Agent::config_builder()
         .http_status_as_error(false)
@@ -343,12 +355,17 @@ fn agent(config: &Config, endpoint: &Endpoint, domain: &str) -> Result<Agent> {
         .input_buffer_size(256 << 10)
         .output_buffer_size(256 << 10)
         .max_idle_connections_per_host(8)
-        .timeout_resolve(timeout)
         .timeout_connect(timeout)
         .timeout_per_read(timeout)
         .timeout_per_write(timeout)
+        .timeout_recv_response(Some(patience(config)))
+        .timeout_recv_body(Some(patience(config)))
         .build();
     Ok(Agent::new_with_config(settings))
+}
+
+fn patience(config: &Config) -> Duration {
+    config.timeout().saturating_mul(SILENCES)
 }
 
 /// The machine's certificates, and those that it has for one registry alone.

@@ -200,9 +200,11 @@ fn get_layers(
         }
     };
     thread::scope(|scope| {
-        for _ in 0..missing.len().min(AT_ONCE) {
-            scope.spawn(work);
+        for _ in 1..missing.len().min(AT_ONCE) {
+            // Where there is none to be had, it takes longer.
+            let _ = thread::Builder::new().spawn_scoped(scope, work);
         }
+        work();
     });
     error.into_inner().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
 }

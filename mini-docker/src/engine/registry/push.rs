@@ -86,7 +86,13 @@ impl Engine {
         let digest = Digest::of(&bytes);
         let path = push.client.path(&format!("manifests/{}", reference.tag()));
         let headers = [("Content-Type", content_type.as_str())];
-        let call = Call { method: Method::PUT, target: &path, headers: &headers, payload: Payload::Bytes(&bytes) };
+        let call = Call {
+            method: Method::PUT,
+            target: &path,
+            headers: &headers,
+            payload: Payload::Bytes(&bytes),
+            is_long: false,
+        };
         push.client.expect(&call)?;
         self.note_pushed(&image, reference, &bytes, &digest)?;
         self.emit_transfer("push", reference);
@@ -160,9 +166,11 @@ impl Push<'_> {
             }
         };
         thread::scope(|scope| {
-            for _ in 0..diffs.len().min(AT_ONCE) {
-                scope.spawn(work);
+            for _ in 1..diffs.len().min(AT_ONCE) {
+                // Where there is none to be had, it takes longer.
+                let _ = thread::Builder::new().spawn_scoped(scope, work);
             }
+            work();
         });
         let mut layers: Vec<Descriptor> = Vec::new();
         for (at, slot) in done.into_iter().enumerate() {
@@ -237,7 +245,7 @@ impl Push<'_> {
 
     fn is_there(&self, digest: &Digest) -> Result<bool> {
         let path = self.client.path(&format!("blobs/{digest}"));
-        let call = Call { method: Method::HEAD, target: &path, headers: &[], payload: Payload::Empty };
+        let call = Call { method: Method::HEAD, target: &path, headers: &[], payload: Payload::Empty, is_long: false };
         Ok(self.client.call(&call)?.status() == StatusCode::OK)
     }
 
@@ -247,7 +255,13 @@ impl Push<'_> {
         let start = self.client.path("blobs/uploads/");
         let mounts = self.neighbours.iter().map(|from| format!("{start}?mount={digest}&from={}", escape(from)));
         for target in mounts.chain([start.clone()]) {
-            let call = Call { method: Method::POST, target: &target, headers: &[], payload: Payload::Bytes(&[]) };
+            let call = Call {
+                method: Method::POST,
+                target: &target,
+                headers: &[],
+                payload: Payload::Bytes(&[]),
+                is_long: false,
+            };
             let answer = match self.client.expect(&call) {
                 // It may not let us see the neighbour.
                 Err(_) if target != start => continue,
@@ -268,8 +282,13 @@ impl Push<'_> {
             let target = format!("{location}{mark}digest={digest}");
             let headers = [("Content-Type", "application/octet-stream")];
             let payload = Payload::Reader(make, descriptor.size);
-            let answer =
-                self.client.expect(&Call { method: Method::PUT, target: &target, headers: &headers, payload })?;
+            let answer = self.client.expect(&Call {
+                method: Method::PUT,
+                target: &target,
+                headers: &headers,
+                payload,
+                is_long: false,
+            })?;
             drop(answer);
             return Ok(false);
         }
@@ -278,8 +297,13 @@ impl Push<'_> {
 
     fn cancel(&self, location: &str) {
         // It expires anyway.
-        let _ =
-            self.client.call(&Call { method: Method::DELETE, target: location, headers: &[], payload: Payload::Empty });
+        let _ = self.client.call(&Call {
+            method: Method::DELETE,
+            target: location,
+            headers: &[],
+            payload: Payload::Empty,
+            is_long: false,
+        });
     }
 }
 

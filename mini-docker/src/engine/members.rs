@@ -11,11 +11,14 @@
 
 use std::{
     fs, io,
-    os::fd::OwnedFd,
+    os::fd::{AsFd, OwnedFd},
     path::{Path, PathBuf},
 };
 
-use nix::unistd::Pid;
+use nix::{
+    poll::{PollFd, PollFlags, PollTimeout, poll},
+    unistd::Pid,
+};
 use process::{start_time, sys};
 
 use super::{
@@ -109,7 +112,9 @@ fn living(path: &Path) -> Option<OwnedFd> {
     let (pid, start) = path.file_name()?.to_str()?.split_once('-')?;
     let pid = Pid::from_raw(pid.parse().ok()?);
     let pidfd = sys::pidfd_open(pid).ok()?;
-    (start_time(pid) == Some(start.parse().ok()?)).then_some(pidfd)
+    // Readable: it has ended, and waits to be reaped.
+    let ended = poll(&mut [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)], PollTimeout::ZERO) != Ok(0);
+    (!ended && start_time(pid) == Some(start.parse().ok()?)).then_some(pidfd)
 }
 
 #[cfg(test)]

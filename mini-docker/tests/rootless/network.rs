@@ -7,6 +7,10 @@ use std::{
     time::Duration,
 };
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use tests::{engine::eventually, machine::Machine};
 
 use crate::user;
@@ -83,6 +87,43 @@ fn slirp4netns_connects_a_container() {
     if is_installed("slirp4netns") {
         is_connected_by("slirp4netns");
     }
+}
+
+#[test]
+fn names_are_answered_after_the_monitor_was_killed() {
+    if !is_installed("pasta") {
+        return;
+    }
+    let user = user();
+    let (machine, _outside) = machines();
+    user.run_on(&machine, &["run", "-d", "--network", "pasta", "--name", "one", "bb:latest", "sleep", "100"]).ok();
+    let monitors = user.processes().into_iter().filter(|(_, command)| command.contains("mini-docker run"));
+    for (pid, _) in monitors {
+        kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
+    }
+    // There is nobody to ask, but somebody who says so.
+    let asked = user.run_on(&machine, &["exec", "one", "sh", "-c", "nslookup one.nowhere 127.0.0.11; true"]).ok();
+    assert!(asked.contains("Address:\t127.0.0.11:53") && !asked.contains("no servers"), "{asked}");
+}
+
+#[test]
+fn services_of_a_project_share_a_network() {
+    let mut user = user();
+    // Nothing has to be installed for that.
+    user.hidden = ["/usr/bin/pasta", "/usr/bin/slirp4netns"].map(Into::into).into();
+    let file = user.path("compose.yaml");
+    let text = "services:\n  web:\n    image: bb:latest\n    network_mode: none\n    command: sh -c 'while :; do echo hello | nc -l -p 80; done'\n  \
+        other:\n    image: bb:latest\n    network_mode: service:web\n    command: sleep 100\n";
+    std::fs::write(&file, text).unwrap();
+    let compose = ["compose", "-f", file.to_str().unwrap()];
+    user.run(&[&compose[..], &["up", "-d"]].concat()).ok();
+    eventually("one reaches the other", || {
+        user.run(&[&compose[..], &["exec", "-T", "other", "nc", "127.0.0.1", "80"]].concat()).out == "hello\n"
+    });
+    user.run(&[&compose[..], &["down", "-t", "0"]].concat()).ok();
+    std::fs::write(&file, "services:\n  web:\n    image: bb:latest\n").unwrap();
+    let refused = user.run(&[&compose[..], &["up", "-d"]].concat());
+    assert!(refused.code != 0 && refused.err.contains("network_mode: pasta"), "{refused:?}");
 }
 
 #[test]

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// What is refused, and why.
-const OWN: &str = "without root there are no networks but each container's own: leave it out, or use root's engine";
+const OWN: &str = "without root there are no networks but each container's own: leave it out (in compose, say network_mode: pasta, or service:NAME to share one), or use root's engine";
 
 impl Engine {
     /// Refuses what takes interfaces on the host.

@@ -33,7 +33,7 @@ pub(crate) fn attacks() -> Vec<Attack> {
             published,
         ),
         attack("a port that nobody published is reached from another machine", "", "-p PORT:80", unpublished),
-        attack("a container of another network is reached", "", "the same network", |scene| between(scene)),
+        attack("a container of another network is reached", "", "the same network", between),
         attack(
             "a container of an internal network asks the world for names",
             "CVE-2024-29018",

@@ -170,7 +170,9 @@ fn a_restart_of_the_machine_leaves_nothing_taken() {
     eventually("all processes are gone", || leaks::processes(&root).is_empty());
     // What is in memory goes with it: /run, and cgroups.
     let ids: Vec<_> = leaks::id_ranges(&root).collect();
-    ids.into_iter().for_each(|range| fs::remove_file(range).unwrap());
+    for range in ids {
+        fs::remove_file(range).unwrap();
+    }
     leaks::run_directories(&root).for_each(|run| fs::remove_dir_all(run).unwrap());
     let cgroups: Vec<_> = leaks::cgroups(&root).collect();
     for cgroup in cgroups {

@@ -20,7 +20,7 @@ use crate::sample::{report, sample};
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
 fn digest(bytes: &[u8]) -> String {
-    let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     format!("sha256:{hex}")
 }
 
@@ -91,7 +91,7 @@ impl Image {
 }
 
 fn head(status: &str, lines: &[&str]) -> Vec<u8> {
-    let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
+    let lines = lines.iter().map(|line| format!("{line}\r\n")).collect::<Vec<_>>().concat();
     format!("HTTP/1.1 {status}\r\nConnection: close\r\n{lines}\r\n").into_bytes()
 }
 

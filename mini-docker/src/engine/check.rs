@@ -272,7 +272,8 @@ impl Check<'_> {
         if !self.engine.store.root().join("networks/names").exists() {
             return Ok(());
         }
-        for file in self.names("networks")?.into_iter().filter(|name| name.ends_with(".json")) {
+        let is_json = |name: &String| Path::new(name).extension().is_some_and(|end| end == "json");
+        for file in self.names("networks")?.into_iter().filter(is_json) {
             if let Err(e) = read_json::<Network>(&self.engine.store.root().join("networks").join(&file)) {
                 self.note(e.to_string(), None, format!("remove networks/{file}, and make the network again"));
             }

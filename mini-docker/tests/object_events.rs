@@ -38,6 +38,7 @@ fn news(engine: &Engine, seen: &mut usize, ids: &mut Vec<String>) -> String {
 
 /// Compared with those of Docker 20.10.
 #[test]
+#[allow(clippy::too_many_lines)] // A list.
 fn events_are_dockers() {
     let engine = Engine::new(env!("CARGO_BIN_EXE_mini-docker"));
     let (mut seen, mut ids) = (0, Vec::new());
@@ -86,7 +87,14 @@ fn events_are_dockers() {
         )
     );
     assert_eq!(after(&["exec", "c1", "/nosuch"]), executed("/nosuch ", "#4"));
-    assert_eq!(after(&["exec", "-d", "c1", "true"]), executed("true ", "#5"));
+    let mut told = after(&["exec", "-d", "c1", "true"]);
+    // Its end is told by somebody whom nobody waits for.
+    eventually("the end is told", || {
+        told += &after(&["version"]);
+        told.contains("exec_die")
+    });
+    let end_of_it = format!("container exec_die #1 {{\"execID\":\"#5\",\"exitCode\":\"0\",{own}\n");
+    assert_eq!(told, executed("true ", "#5") + &end_of_it);
     assert_eq!(
         after(&["restart", "-t", "0", "c1"]),
         format!(

@@ -19,7 +19,14 @@ pub(super) fn read_ahead<T>(mut source: impl Read + Send, consume: impl FnOnce(&
     let (filled, chunks) = sync_channel(CHUNKS);
     let (used, empty) = sync_channel(CHUNKS + 1);
     thread::scope(|scope| {
-        scope.spawn(move || produce(&mut source, &filled, &empty));
+        let refused = filled.clone();
+        let produced = thread::Builder::new().spawn_scoped(scope, move || produce(&mut source, &filled, &empty));
+        if let Err(e) = produced {
+            let e = io::Error::new(e.kind(), format!("start a thread to inflate the layer: {e}"));
+            let _ = refused.send(Err(e));
+        }
+        // Or the reader would wait for it after the last.
+        drop(refused);
         let mut ahead = Ahead { chunks, used, chunk: Vec::new(), position: 0 };
         consume(&mut ahead)
     })

@@ -24,16 +24,13 @@ await() {
     exit "$code"
 }
 
-# begin COMMAND…: runs it in the reader's container, and sets child to the pid of its first process once it is COMMAND.
+# begin COMMAND…: runs it in the reader's container, and sets child to the pid of its first process once it is COMMAND, or
+# what that becomes, where the variable says so.
+becomes=
 begin() {
     "$PROGRAM" "$ROOTFS" "$@" &
     parent=$!
-    await "$parent" "$1"
-}
-
-# become COMMAND: waits until the container's shell has become it.
-become() {
-    while [ -e "/proc/$child" ] && [ "$(cat "/proc/$child/comm")" != "$1" ]; do sleep 0.05; done
+    await "$parent" "${becomes:-$1}"
 }
 
 # neighbour DEVICE: in a network namespace that stands for the host, a cable to another machine: 192.0.2.1 at DEVICE here, and

@@ -8,7 +8,7 @@ use std::{
 };
 
 /// What nix offers that is no system call.
-const NO_CALLS: [&str; 5] = ["cfmakeraw", "major", "makedev", "minor", "if_nametoindex"];
+const NO_CALLS: [&str; 6] = ["cfmakeraw", "if_nametoindex", "major", "makedev", "malloc_trim", "minor"];
 /// The heading of what libraries do by themselves.
 const UNASKED: &str = "Unasked";
 /// From so many chapters on a call is everywhere.

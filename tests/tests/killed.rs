@@ -8,9 +8,10 @@ mod full;
 use std::{
     env, fs,
     io::{BufRead, BufReader, Read, Write},
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
+    sync::OnceLock,
     time::{Duration, Instant},
 };
 
@@ -18,9 +19,9 @@ use full::Users;
 use nix::{
     mount::{MsFlags, mount},
     sys::signal::{Signal, kill},
-    unistd::{alarm, getpid, pause},
+    unistd::{alarm, dup, getpid, pause},
 };
-use process::{Child, Container, Errno, Host, Inside, Journal, Primitive, Process, Program, Undo, spawn};
+use process::{Child, Container, Errno, Host, Inside, Journal, Primitive, Process, Program, Undo, spawn, sys};
 use tests::{cgroups, container::image};
 
 /// In the environment of every process of one attempt, so that they can be found.
@@ -50,6 +51,22 @@ impl Primitive for OnTheHost {
     }
 }
 
+/// The test's pipe, kept after all others are closed and before the terminal takes its place.
+static KEPT: OnceLock<BorrowedFd<'static>> = OnceLock::new();
+
+struct Keeps;
+
+impl Primitive for Keeps {
+    fn name(&self) -> &'static str {
+        "keeps"
+    }
+
+    fn enter(&self, _: &Inside) -> Result<(), Errno> {
+        let _ = KEPT.set(sys::keep_until_exec(dup(std::io::stdout())?));
+        Ok(())
+    }
+}
+
 /// Says so and stops the child for good.
 struct Halts(OwnedFd);
 
@@ -59,7 +76,7 @@ impl Primitive for Halts {
     }
 
     fn enter(&self, _: &Inside) -> Result<(), Errno> {
-        nix::unistd::write(&self.0, b"halted\n")?;
+        nix::unistd::write(KEPT.get().map_or(self.0.as_fd(), BorrowedFd::as_fd), b"halted\n")?;
         loop {
             pause();
         }
@@ -82,7 +99,10 @@ fn writer(image: &Path, base: &Path, users: Users, at: &str) {
         let inside: Box<dyn Primitive> = Box::new(Halts(stdout()));
         match position.checked_sub(container.len() + 1) {
             None => container.insert(position, inside),
-            Some(rest) => process.primitives.insert(rest + 1, inside),
+            Some(rest) => {
+                process.primitives.insert(rest + 1, inside);
+                process.primitives.insert(0, Box::new(Keeps));
+            }
         }
     } else {
         let (mut number, last): (usize, usize) = (0, at.parse().unwrap());

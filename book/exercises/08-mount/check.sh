@@ -2,8 +2,8 @@
 # Looks from outside at a program that runs in the container: PROGRAM ROOTFS COMMAND…
 # shellcheck source=book/check/container.sh
 . "$(dirname "$0")/../../check/container.sh"
+becomes='sleep'
 begin sh -c 'echo x >/scratch/file; exec sleep 30' 2>/dev/null
-become sleep
 entry=$(grep ' / /scratch ' "/proc/$child/mountinfo")
 case $entry in
     *" - tmpfs "*)

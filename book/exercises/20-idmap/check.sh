@@ -5,8 +5,8 @@
 # The container's root should write here, and nowhere else: a directory that is in no other root.
 place=check-20-$$
 mkdir "$ROOTFS/$place"
+becomes='sleep'
 begin sh -c "touch /$place/file && chown 33 /$place/file; exec sleep 30" 2>/dev/null
-become sleep
 if [ "$(stat -Lc %i "/proc/$child/root")" = "$(stat -c %i "$ROOTFS")" ]; then
     owner=$(stat -c %u "/proc/$child/root/$place")
     [ "$owner" = 300000 ] ||

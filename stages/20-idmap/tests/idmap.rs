@@ -11,7 +11,7 @@ use idmap::Idmap;
 use mount::{Mounts, default_table};
 use overlay::Overlay;
 use pid::PidNamespace;
-use process::{Errno, Primitive};
+use process::{Errno, Primitive, sys::MountAttr};
 use subids::SubIds;
 use tempfile::TempDir;
 use tests::container::{List, Ran, Running, image, run, script_as_nobody, script_as_root, sh, shell, start};
@@ -25,6 +25,8 @@ const WAYS: [bool; 2] = [false, true];
 fn list(lower: Vec<PathBuf>, base: &Path, attach_layers: bool, idmap: bool) -> List {
     let mut overlay = Overlay::new(lower, base.to_owned());
     overlay.attach_layers = attach_layers;
+    // As the stage's program: devices of the image do nothing.
+    overlay.attr = MountAttr::NO_DEV;
     // As the engine's container of stage 11, but for the two.
     let at = if idmap { Path::new("/") } else { base };
     let idmap: Option<Box<dyn Primitive>> = idmap.then(|| -> Box<dyn Primitive> { Box::new(Idmap::default()) });

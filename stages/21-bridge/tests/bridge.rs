@@ -81,8 +81,9 @@ fn neighbours_reach_each_other_unless_isolated() {
             let mut client = veth("client", "10.1.0.3/24");
             client.isolated = isolated;
             let _server = sleeping(server);
-            let ran =
-                run(with_image(client, image.path()), shell("ping -c 1 -W 1 10.1.0.2; ping -c 1 -W 5 10.1.0.1 >&-"));
+            let wait = if isolated { 1 } else { 5 };
+            let script = format!("ping -c 1 -W {wait} 10.1.0.2; ping -c 1 -W 5 10.1.0.1 >&-");
+            let ran = run(with_image(client, image.path()), shell(&script));
             assert_eq!(ran.out.contains("1 packets received"), !isolated, "{ran:?}");
         });
     }

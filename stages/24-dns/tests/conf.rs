@@ -15,7 +15,7 @@ fn the_host_s_file_is_understood_as_the_c_library_understands_it() {
     assert_eq!(conf.search, ["a.example", "b.example"]);
     assert_eq!(conf.options, ["timeout:1", "edns0", "ndots:2"]);
     let inside = conf.for_container().to_string();
-    assert_eq!(inside, "nameserver 127.0.0.11\nsearch a.example b.example\noptions timeout:1 edns0 ndots:2\n");
+    assert_eq!(inside, "search a.example b.example\nnameserver 127.0.0.11\noptions timeout:1 edns0 ndots:2\n");
 }
 
 #[test]

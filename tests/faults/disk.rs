@@ -185,7 +185,7 @@ fn a_full_disk_loses_nothing() {
         let world = World::on(&disk.path());
         let cases: Vec<_> = all_cases().collect();
         // A disk takes long to fill.
-        for case in sample(cases.len(), 16).into_iter().map(|number| cases[number - 1]) {
+        for case in sample(cases.len(), 6).into_iter().map(|number| cases[number - 1]) {
             let (mut refused, mut tried, mut survived) = (0, 0, 0);
             for number in sample(FREE.len(), 1) {
                 let free = FREE[number - 1];

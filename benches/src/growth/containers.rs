@@ -63,12 +63,13 @@ pub(super) fn alone(lab: &Lab, sizes: &[u32], bar: &ProgressBar) -> Result<Vec<S
 
 /// The median of what only a monitor has, in MB: `Private_*` of proc_pid_smaps_rollup(5).
 fn monitors(lab: &Lab) -> Result<f64> {
-    let pids = lab.run(&["inspect", "-f", "{{.State.Pid}}", "c0"])?;
+    // A second after its start it gives back what it needed for that.
+    std::thread::sleep(std::time::Duration::from_secs(2));
     let mut all = Vec::new();
     // Each container's first process is a child of its monitor.
     let ids = lab.run(&["ps", "-q"])?;
     let ids: Vec<&str> = ids.lines().collect();
-    let pids = if ids.is_empty() { pids } else { lab.run(&[&["inspect", "-f", "{{.State.Pid}}"], &ids[..]].concat())? };
+    let pids = lab.run(&[&["inspect", "-f", "{{.State.Pid}}"], &ids[..]].concat())?;
     for pid in pids.lines() {
         let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
         let parent = status.lines().find_map(|line| line.strip_prefix("PPid:\t")).ok_or("no parent")?;

@@ -10,9 +10,9 @@ use std::ffi::CStr;
 use nix::{
     fcntl::{OFlag, open},
     sys::stat::Mode,
-    unistd::write,
+    unistd::{Pid, write},
 };
-use process::{CloneArgs, Errno, Host, IdRange, Inside, Primitive, Result, sys};
+use process::{CloneArgs, Errno, Host, IdMaps, Inside, Primitive, Result, sys};
 
 // ANCHOR: network
 /// A network of the container's own, with a loopback interface.
@@ -58,7 +58,7 @@ impl Primitive for Unprivileged {
 
     /// Both ends of the range of groups have to be mapped in the user namespace.
     fn prepare(&mut self, host: &mut Host) -> Result<()> {
-        let ranges = host.maps.as_ref().map_or_else(own_groups, |maps| maps.gids.clone());
+        let ranges = host.maps.clone().map_or_else(|| IdMaps::of(Pid::this()), Ok)?.gids;
         let last = ranges.iter().map(|range| range.inside.saturating_add(range.count - 1)).max();
         let last = last.map_or(LAST_GROUP, |last| last.min(LAST_GROUP));
         self.settings = vec![
@@ -85,16 +85,5 @@ impl Primitive for Unprivileged {
             .get(usize::from(step))
             .map_or_else(String::new, |(path, value)| format!("write({path:?}, {value:?})"))
     }
-}
-
-/// The map of our own groups.
-fn own_groups() -> Vec<IdRange> {
-    let text = std::fs::read_to_string("/proc/self/gid_map").unwrap_or_default();
-    let range = |line: &str| {
-        let mut numbers = line.split_whitespace().map(|number| number.parse().ok());
-        let range = IdRange { inside: numbers.next()??, outside: numbers.next()??, count: numbers.next()?? };
-        (range.count > 0).then_some(range)
-    };
-    text.lines().filter_map(range).collect()
 }
 // ANCHOR_END: unprivileged

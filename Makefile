@@ -5,7 +5,7 @@
 #   make bench    start-up time beside bubblewrap and crun; writes benches/README.md's table
 #   make bench-setup   installs the peers: runc, podman, docker, QEMU
 #   make bench-report  process, containers and machines beside each other: REPORT=--quick ends in two minutes
-#   make test-vm  stages, cgroups, networks and the engine on Debian's kernel with cgroup v2 alone: QEMU without acceleration, long
+#   make test-vm  (or test-vm-short, a selection)  stages, cgroups, networks and the engine on Debian's kernel with cgroup v2 alone: QEMU without acceleration, long
 #   make fuzz     each fuzz target for TIME=60 seconds, or one: make fuzz TIME=3600 TARGET=dockerfile
 #   make test-programs  PostgreSQL, redis and nginx from Debian's packages keep their data in volumes: minutes, and a network
 #   make test-builds  Dockerfiles on Debian: apt, a server in Python, a static program: minutes, and a network
@@ -49,7 +49,7 @@ test: packages-test
 	$(CARGO) build --workspace --locked
 	$(CARGO) test --workspace --locked
 
-# What of it fits into `make test`; there, a machine without Debian's packages is no failure.
+# A selection of the same, and no failure where Debian's packages are not to be had.
 test-vm-short: packages-test
 	tests/vm/run.sh short
 

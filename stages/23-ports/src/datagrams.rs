@@ -2,15 +2,19 @@
 //! socket of its own towards the container, so that answers find back.
 
 use std::{
-    io,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    io::{self, IoSlice, IoSliceMut},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     time::{Duration, Instant},
 };
 
-use nix::sys::{
-    epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
-    socket::{setsockopt, sockopt},
+use nix::{
+    cmsg_space,
+    libc::{in6_addr, in6_pktinfo},
+    sys::{
+        epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout},
+        socket::{ControlMessage, ControlMessageOwned, MsgFlags, SockaddrIn6, recvmsg, sendmsg, setsockopt, sockopt},
+    },
 };
 use process::Errno;
 
@@ -30,7 +34,9 @@ const RECEIVE_BUFFER: usize = 208 << 10;
 /// A client of one of the ports.
 struct Flow {
     port: usize,
-    client: SocketAddr,
+    client: SocketAddrV6,
+    /// The host's address that the client wrote to.
+    host: Ipv6Addr,
     /// Connected to the container.
     socket: UdpSocket,
     heard: Instant,
@@ -55,6 +61,7 @@ impl Datagrams {
         let mut ports = Vec::new();
         for (number, (socket, container)) in held.into_iter().enumerate() {
             setsockopt(&socket, sockopt::RcvBuf, &RECEIVE_BUFFER)?;
+            setsockopt(&socket, sockopt::Ipv6RecvPacketInfo, &true)?;
             epoll.add(&socket, EpollEvent::new(EpollFlags::EPOLLIN, number as u64))?;
             ports.push((UdpSocket::from(socket), container));
         }
@@ -83,8 +90,9 @@ impl Datagrams {
 
     fn send_in(&mut self, port: usize, target: &Target, buffer: &mut [u8]) -> Result<(), Errno> {
         for _ in 0..TURNS {
-            let Ok((length, client)) = self.ports[port].0.recv_from(buffer) else { return Ok(()) };
-            let known = self.flows.iter_mut().flatten().find(|flow| flow.port == port && flow.client == client);
+            let Ok((length, client, host)) = receive(&self.ports[port].0, buffer) else { return Ok(()) };
+            let is_it = |flow: &&mut Flow| flow.port == port && flow.client == client && flow.host == host;
+            let known = self.flows.iter_mut().flatten().find(is_it);
             match known {
                 Some(flow) => {
                     flow.heard = Instant::now();
@@ -92,7 +100,7 @@ impl Datagrams {
                     let _ = flow.socket.send(&buffer[..length]);
                 }
                 None => {
-                    if let Some(socket) = self.begin(port, client, target)? {
+                    if let Some(socket) = self.begin(port, client, host, target)? {
                         let _ = socket.send(&buffer[..length]);
                     }
                 }
@@ -101,8 +109,14 @@ impl Datagrams {
         Ok(())
     }
 
-    fn begin(&mut self, port: usize, client: SocketAddr, target: &Target) -> Result<Option<&UdpSocket>, Errno> {
-        let Some(to) = preferred(&target(client.ip())) else { return Ok(None) };
+    fn begin(
+        &mut self,
+        port: usize,
+        client: SocketAddrV6,
+        host: Ipv6Addr,
+        target: &Target,
+    ) -> Result<Option<&UdpSocket>, Errno> {
+        let Some(to) = preferred(&target((*client.ip()).into())) else { return Ok(None) };
         let Ok(socket) = connected((to, self.ports[port].1).into()) else { return Ok(None) };
         let now = Instant::now();
         for flow in &mut self.flows {
@@ -118,7 +132,7 @@ impl Datagrams {
             (0..self.flows.len()).min_by_key(heard).unwrap_or(0)
         });
         self.epoll.add(&socket, EpollEvent::new(EpollFlags::EPOLLIN, (self.ports.len() + place) as u64))?;
-        let flow = self.flows[place].insert(Flow { port, client, socket, heard: now });
+        let flow = self.flows[place].insert(Flow { port, client, host, socket, heard: now });
         Ok(Some(&flow.socket))
     }
 
@@ -128,7 +142,7 @@ impl Datagrams {
             match flow.socket.recv(buffer) {
                 Ok(length) => {
                     flow.heard = Instant::now();
-                    let _ = self.ports[flow.port].0.send_to(&buffer[..length], flow.client);
+                    let _ = answer(&self.ports[flow.port].0, &buffer[..length], flow);
                 }
                 // Nobody listens there: whoever comes next may be heard.
                 Err(e) if e.kind() == io::ErrorKind::ConnectionRefused => {}
@@ -143,6 +157,28 @@ impl AsFd for Datagrams {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.epoll.0.as_fd()
     }
+}
+
+/// A datagram, who sent it and to which of the host's addresses (ipv6(7), IPV6_RECVPKTINFO).
+fn receive(from: &UdpSocket, buffer: &mut [u8]) -> Result<(usize, SocketAddrV6, Ipv6Addr), Errno> {
+    let mut parts = [IoSliceMut::new(buffer)];
+    let mut space = cmsg_space!(in6_pktinfo);
+    let received = recvmsg::<SockaddrIn6>(from.as_raw_fd(), &mut parts, Some(&mut space), MsgFlags::empty())?;
+    let host = received.cmsgs()?.find_map(|message| match message {
+        ControlMessageOwned::Ipv6PacketInfo(info) => Some(Ipv6Addr::from(info.ipi6_addr.s6_addr)),
+        _ => None,
+    });
+    let client = received.address.map(SocketAddrV6::from).ok_or(Errno::EDESTADDRREQ)?;
+    Ok((received.bytes, client, host.unwrap_or(Ipv6Addr::UNSPECIFIED)))
+}
+
+/// Answers from the address that the client wrote to: the kernel would choose that of the interface on the way back, which is
+/// another one for a client behind a bridge, who would not take it.
+fn answer(from: &UdpSocket, datagram: &[u8], flow: &Flow) -> Result<usize, Errno> {
+    let info = in6_pktinfo { ipi6_addr: in6_addr { s6_addr: flow.host.octets() }, ipi6_ifindex: 0 };
+    let messages = [ControlMessage::Ipv6PacketInfo(&info)];
+    let client = SockaddrIn6::from(flow.client);
+    sendmsg(from.as_raw_fd(), &[IoSlice::new(datagram)], &messages, MsgFlags::empty(), Some(&client))
 }
 
 fn connected(to: SocketAddr) -> Result<UdpSocket, Errno> {

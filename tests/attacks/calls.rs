@@ -10,10 +10,16 @@ use nix::libc;
 use crate::attack::{Attack, Defence, Outcome, Scene};
 
 /// As programs/calls.c prints them.
-const CALLS: [(&str, &str); 56] = [
+const CALLS: [(&str, &str); 63] = [
     ("socket(AF_ALG)", "CVE-2026-31431"),
     ("socket(AF_ALG + 2^32)", "CVE-2026-31431"),
     ("socket(AF_VSOCK)", ""),
+    ("socket(AF_PACKET)", "CVE-2020-14386"),
+    ("socket(AF_INET, SOCK_PACKET)", ""),
+    ("socket(SOCK_RAW, IPPROTO_RAW)", ""),
+    ("socket(SOCK_RAW, IPPROTO_ICMPV6)", "CVE-2020-10749"),
+    ("setsockopt(IP_HDRINCL)", ""),
+    ("setsockopt(IP_TRANSPARENT)", ""),
     ("io_uring_setup", ""),
     ("io_uring_enter", ""),
     ("userfaultfd", ""),
@@ -63,6 +69,7 @@ const CALLS: [(&str, &str); 56] = [
     ("socket(AF_VSOCK) of i386", ""),
     ("socketcall(SYS_SOCKET, AF_ALG) of i386", "CVE-2026-31431"),
     ("socketcall(SYS_SOCKET, AF_VSOCK) of i386", ""),
+    ("socketcall(SYS_SETSOCKOPT, IP_HDRINCL) of i386", ""),
     ("keyctl of i386", ""),
     ("unshare(CLONE_NEWUSER) of i386", ""),
     ("io_uring_setup of i386", ""),

@@ -14,7 +14,7 @@ use tests::engine::{output, said};
 use crate::attack::{Attack, Outcome, SECRET, Scene};
 
 /// A script that prints `OUT` where it gets what it wants, with flags that let it: name, CVE, script, flags.
-const SCRIPTS: [(&str, &str, &str, &[&str]); 23] = [
+const SCRIPTS: [(&str, &str, &str, &[&str]); 22] = [
     (
         "a disk of the host is read by its number",
         "",
@@ -77,7 +77,6 @@ const SCRIPTS: [(&str, &str, &str, &[&str]); 23] = [
     ),
     ("the firmware's tables are read", "", "[ -n \"$(ls /sys/firmware)\" ] && echo OUT", &["--privileged"]),
     ("the kernel's log is read", "", "[ -n \"$(dmesg)\" ] && echo OUT", &["--privileged"]),
-    ("packets are made by hand", "CVE-2020-14386", "ping -c 1 127.0.0.1 && echo OUT", &["--cap-add", "NET_RAW"]),
     (
         "the limits of its cgroup are lifted",
         "",

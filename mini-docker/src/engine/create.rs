@@ -302,6 +302,7 @@ impl Engine {
         }
         // Behind a program of an ordinary user's there is nobody else at all.
         config.rights.raw_sockets = among_themselves || config.network.by().is_some();
+        config.rights.ping = config.network.mode != "host";
         Ok(())
     }
 }

@@ -245,17 +245,33 @@ fn raw_sockets_are_for_those_who_are_among_themselves() {
     let engine = engine();
     let own = format!("own{}", std::process::id());
     engine.run(&["network", "create", &own]).ok();
-    let pings = |arguments: &[&str]| {
-        let all = [&["run", "--rm"], arguments, &["bb", "ping", "-c", "1", "-W", "2", "127.0.0.1"]].concat();
-        engine.run(&all).code == 0
+    let does = |what: &str, arguments: &[&str]| {
+        engine.run(&[&["run", "--rm"], arguments, &["bb", "sh", "-c", what]].concat()).code == 0
     };
-    assert!(pings(&["--network", &own]));
-    assert!(!pings(&["--network", &own, "--network", "bridge"]), "strangers are there");
-    assert!(!pings(&[]) && pings(&["--cap-add", "NET_RAW"]));
-    assert!(!pings(&["--network", &own, "--cap-drop", "NET_RAW"]) && !pings(&["--network", &own, "--cap-drop", "ALL"]));
-    engine.run(&["create", "--name", "later", "--network", &own, "bb", "ping", "-c", "1", "127.0.0.1"]).ok();
+    // busybox's takes a raw socket.
+    let pings = |arguments: &[&str]| does("ping -c 1 -W 2 127.0.0.1", arguments);
+    // Its arping takes one of packets.
+    let claims = |arguments: &[&str]| {
+        does("arping -c 1 -w 1 -I eth0 192.0.2.1 2>&1 | grep 'not permitted'; [ $? = 1 ]", arguments)
+    };
+    for strangers in [&[][..], &["--network", &own, "--network", "bridge"], &["--userns", "host"]] {
+        assert!(pings(strangers) && !claims(strangers), "{strangers:?}");
+        assert!(!pings(&[strangers, &["--cap-drop", "NET_RAW"]].concat()), "{strangers:?}");
+        assert!(!pings(&[strangers, &["--cap-drop", "ALL"]].concat()), "{strangers:?}");
+        // Nothing would close what else it opens.
+        assert!(!pings(&[strangers, &["--security-opt", "seccomp=unconfined"]].concat()), "{strangers:?}");
+        let asked = [strangers, &["--cap-add", "NET_RAW"]].concat();
+        assert!(pings(&asked) && claims(&asked), "{strangers:?}");
+    }
+    let friends = ["--network", &own];
+    assert!(pings(&friends) && claims(&friends));
+    assert!(pings(&["--network", "none"]) && !pings(&["--network", "host"]));
+    // Among strangers from its next start on.
+    let arping = "arping -c 1 -w 1 -I eth0 192.0.2.1";
+    engine.run(&["create", "--name", "later", "--network", &own, "bb", "sh", "-c", arping]).ok();
     engine.run(&["network", "connect", "bridge", "later"]).ok();
-    assert_ne!(engine.run(&["start", "-a", "later"]).code, 0);
+    let started = engine.run(&["start", "-a", "later"]);
+    assert!(started.err.contains("not permitted"), "{started:?}");
     engine.run(&["rm", "later"]).ok();
     engine.run(&["network", "rm", &own]).ok();
 }

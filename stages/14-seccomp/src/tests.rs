@@ -179,7 +179,8 @@ fn the_tree_is_low() {
             // 41: a plain family, which passes all checks of socket.
             run(&tree, &Data { number, arch: *arch, args: [41; 6] }).1
         });
-        let checks = 2 + 5 * 5;
+        // Thirteen questions about socket's arguments.
+        let checks = 2 + 13 * 5;
         let depth = ranges.len().next_power_of_two().ilog2() as usize;
         let steps = most.max().unwrap();
         assert!(steps <= 6 + depth + checks, "{steps} steps over {} ranges", ranges.len());
@@ -262,6 +263,63 @@ fn capabilities_open_what_belongs_to_them() {
         assert_ne!(says("CAP_CHOWN", name), ALLOW, "{name} without {capability}");
     }
     assert_eq!(says("CAP_SYS_ADMIN", "io_uring_setup"), EPERM);
+}
+
+/// Without `CAP_NET_RAW` in the profile's eyes: what `ping` takes, and nothing else that the capability is good for.
+#[test]
+fn raw_sockets_are_for_ping() {
+    const SOCK_RAW: u64 = 3;
+    const FLAGS: u64 = 0o2_004_000; // SOCK_CLOEXEC | SOCK_NONBLOCK
+    let (socket, setsockopt) = (crate::names::find("socket").unwrap(), crate::names::find("setsockopt").unwrap());
+    let program = |capabilities: &[&str]| filter(&policy(DEFAULT_PROFILE, &context(capabilities)), balanced);
+    let (ping, all) = (program(&[]), program(&["CAP_NET_RAW"]));
+    for (arch, audit) in [(Arch::X8664, AMD64), (Arch::X86, I386)] {
+        let says = |program: &[libc::sock_filter], row, args: [u64; 3]| {
+            let number = arch.number(row).unwrap();
+            run(program, &Data { number, arch: audit, args: [args[0], args[1], args[2], 0, 0, 0] }).0
+        };
+        for (what, family, kind, protocol, expected) in [
+            ("ICMP", 2, SOCK_RAW, 1, ALLOW),
+            ("ICMPv6, which neighbours believe", 10, SOCK_RAW, 58, EPERM),
+            ("headers of one's own", 2, SOCK_RAW, 255, EPERM),
+            ("UDP", 2, SOCK_RAW, 17, EPERM),
+            ("TCP of IPv6", 10, SOCK_RAW, 6, EPERM),
+            ("packets", 17, SOCK_RAW, 0x0300, EPERM),
+            ("packets without headers", 17, 2, 0x0300, EPERM),
+            ("packets by the old name", 2, 10, 0x0300, EPERM),
+            ("XDP", 44, SOCK_RAW, 0, EPERM),
+            ("netlink", 16, SOCK_RAW, 0, ALLOW),
+            ("local ones, where raw means datagrams", 1, SOCK_RAW, 0, ALLOW),
+            ("CAN", 29, SOCK_RAW, 1, ALLOW),
+            ("ping without rights", 2, 2, 1, ALLOW),
+            ("a stream", 2, 1, 0, ALLOW),
+        ] {
+            let high = 0xffff_ffff << 32;
+            for args in [[family, kind, protocol], [family | high, kind | FLAGS | high, protocol | high]] {
+                assert_eq!(says(&ping, socket, args), expected, "{what}");
+                assert_eq!(says(&all, socket, args), ALLOW, "{what}, with the capability");
+            }
+        }
+        for (what, level, option, expected) in [
+            ("IP_HDRINCL", 0, 3, EPERM),
+            ("IP_TRANSPARENT", 0, 19, EPERM),
+            ("IPV6_HDRINCL", 41, 36, EPERM),
+            ("IPV6_TRANSPARENT", 41, 75, EPERM),
+            ("IP_TTL", 0, 2, ALLOW),
+            ("SO_TYPE", 1, 3, ALLOW),
+            ("IPV6_RECVPKTINFO", 41, 49, ALLOW),
+        ] {
+            assert_eq!(says(&ping, setsockopt, [9, level, option]), expected, "{what}");
+            assert_eq!(says(&all, setsockopt, [9, level, option]), ALLOW, "{what}, with the capability");
+        }
+    }
+    // The call that holds those of sockets for 32-bit programs.
+    let many = Arch::X86.number(crate::names::find("socketcall").unwrap()).unwrap();
+    let says = |program: &[libc::sock_filter], first| {
+        run(program, &Data { number: many, arch: I386, args: [first, 0, 0, 0, 0, 0] }).0
+    };
+    assert_eq!([1, 2, 14, 0xe | 1 << 32].map(|first| says(&ping, first)), [EPERM, ALLOW, EPERM, EPERM]);
+    assert_eq!([1, 2, 14].map(|first| says(&all, first)), [EPERM, ALLOW, ALLOW]);
 }
 
 #[test]

@@ -5,12 +5,14 @@
 #include <fcntl.h>
 #include <linux/bpf.h>
 #include <linux/perf_event.h>
+#include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -28,11 +30,16 @@ static long i386(long number, long a, long b, long c)
     return (int)value < 0 ? -(int)value : 0;
 }
 
+static unsigned *low(void)
+{
+    return mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+}
+
 static long socketcall(int family)
 {
-    unsigned *low = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
-    low[0] = family, low[1] = 5, low[2] = 0;
-    return i386(102, 1, (long)low, 0);
+    unsigned *args = low();
+    args[0] = family, args[1] = 5, args[2] = 0;
+    return i386(102, 1, (long)args, 0);
 }
 #endif
 
@@ -52,6 +59,10 @@ static void one(const char *name, long (*act)(void))
 CALL(af_alg, SYS_socket, 38, 5, 0)
 CALL(af_alg_high, SYS_socket, 0x100000026L, 5, 0)
 CALL(af_vsock, SYS_socket, 40, 1, 0)
+CALL(af_packet, SYS_socket, 17, 3, 0x0300)
+CALL(sock_packet, SYS_socket, 2, 10, 0x0300)
+CALL(raw, SYS_socket, 2, 3, 255)
+CALL(raw_icmpv6, SYS_socket, 10, 3, 58)
 CALL(uring, SYS_io_uring_setup, 1, NULL)
 CALL(uring_enter, SYS_io_uring_enter, -1, 0, 0, 0, NULL, 0)
 CALL(uffd, SYS_userfaultfd, O_NONBLOCK)
@@ -91,6 +102,15 @@ CALL(mbind_, SYS_mbind, 0, 0, 0, NULL, 0, 0)
 CALL(fanotify, SYS_fanotify_init, 0, 0)
 CALL(nfs, SYS_lookup_dcookie, 0, NULL, 0)
 
+static long icmp_with(int option)
+{
+    int socket_ = socket(AF_INET, SOCK_RAW, IPPROTO_ICMP), on = 1;
+    return result(socket_ < 0 ? -1 : setsockopt(socket_, IPPROTO_IP, option, &on, sizeof on));
+}
+
+static long header(void) { return icmp_with(IP_HDRINCL); }
+static long transparent(void) { return icmp_with(IP_TRANSPARENT); }
+
 static long perf(void)
 {
     struct perf_event_attr attr;
@@ -126,6 +146,13 @@ static long i386_alg(void) { return i386(359, 38, 5, 0); }
 static long i386_vsock(void) { return i386(359, 40, 1, 0); }
 static long i386_call_alg(void) { return socketcall(38); }
 static long i386_call_vsock(void) { return socketcall(40); }
+static long i386_call_header(void)
+{
+    unsigned *args = low();
+    args[0] = socket(AF_INET, SOCK_RAW, IPPROTO_ICMP), args[1] = IPPROTO_IP, args[2] = IP_HDRINCL;
+    args[3] = (long)(args + 5), args[4] = 4, args[5] = 1;
+    return (int)args[0] < 0 ? errno : i386(102, 14, (long)args, 0);
+}
 static long i386_keyctl(void) { return i386(288, 0, -3, 1); }
 static long i386_unshare(void) { return i386(310, CLONE_NEWUSER, 0, 0); }
 static long i386_uring(void) { return i386(425, 1, 0, 0); }
@@ -137,6 +164,12 @@ int main(void)
     one("socket(AF_ALG)", af_alg);
     one("socket(AF_ALG + 2^32)", af_alg_high);
     one("socket(AF_VSOCK)", af_vsock);
+    one("socket(AF_PACKET)", af_packet);
+    one("socket(AF_INET, SOCK_PACKET)", sock_packet);
+    one("socket(SOCK_RAW, IPPROTO_RAW)", raw);
+    one("socket(SOCK_RAW, IPPROTO_ICMPV6)", raw_icmpv6);
+    one("setsockopt(IP_HDRINCL)", header);
+    one("setsockopt(IP_TRANSPARENT)", transparent);
     one("io_uring_setup", uring);
     one("io_uring_enter", uring_enter);
     one("userfaultfd", uffd);
@@ -187,6 +220,7 @@ int main(void)
     one("socket(AF_VSOCK) of i386", i386_vsock);
     one("socketcall(SYS_SOCKET, AF_ALG) of i386", i386_call_alg);
     one("socketcall(SYS_SOCKET, AF_VSOCK) of i386", i386_call_vsock);
+    one("socketcall(SYS_SETSOCKOPT, IP_HDRINCL) of i386", i386_call_header);
     one("keyctl of i386", i386_keyctl);
     one("unshare(CLONE_NEWUSER) of i386", i386_unshare);
     one("io_uring_setup of i386", i386_uring);

@@ -22,6 +22,8 @@ pub struct Rights {
     pub cap_drop: Vec<String>,
     /// Whether `NET_RAW` is among the default ones.
     pub raw_sockets: bool,
+    /// Whether `NET_RAW` is there for `ping` alone: the default seccomp profile closes all else that it is good for.
+    pub ping: bool,
     /// A seccomp profile in Docker's format, or `unconfined`; empty: the default one.
     pub seccomp: String,
     /// Limits of each process, `NAME=SOFT[:HARD]`.
@@ -98,10 +100,14 @@ impl Rights {
 
     /// Root's capabilities.
     pub fn capabilities(&self) -> Result<CapabilitySet> {
+        self.capabilities_with(self.raw_sockets || self.ping && self.seccomp.is_empty())
+    }
+
+    fn capabilities_with(&self, raw: bool) -> Result<CapabilitySet> {
         if self.privileged {
             return available();
         }
-        let raw = if self.raw_sockets { CapabilitySet::named("NET_RAW") } else { Ok(CapabilitySet::EMPTY) };
+        let raw = if raw { CapabilitySet::named("NET_RAW") } else { Ok(CapabilitySet::EMPTY) };
         let default = CapabilitySet::DEFAULT.union(raw.map_err(|e| Error::invalid(e.to_string()))?);
         let set = default.adjusted(&self.cap_add, &self.cap_drop, available()?);
         set.map_err(|e| Error::invalid(e.to_string()))
@@ -122,7 +128,8 @@ impl Rights {
         if self.privileged && self.seccomp.is_empty() {
             return Ok(None);
         }
-        let capabilities = self.capabilities()?;
+        // What is there for `ping` alone opens nothing in the profile.
+        let capabilities = self.capabilities_with(self.raw_sockets)?;
         let names: Vec<_> = capabilities.names().collect();
         let filter = match self.seccomp.as_str() {
             UNCONFINED => return Ok(None),

@@ -124,8 +124,8 @@ impl Config {
         super::PREDEFINED.contains(&self.name.as_str())
     }
 
-    /// Whether only those are on it whom the user put there: they may have raw sockets (`ping` of busybox takes them),
-    /// with which one can claim to be another.
+    /// Whether only those are on it whom the user put there: they may have raw sockets of
+    /// all kinds, with which one can claim to be another. Strangers have those that `ping` takes.
     pub fn is_of_friends(&self) -> bool {
         self.driver == Driver::Bridge && !self.is_predefined()
     }

@@ -88,6 +88,42 @@ fn the_cache_counts_content_and_not_times() {
     assert_ne!(engine.run(&["build", "-q", "--no-cache", &directory]).ok(), same);
 }
 
+/// A layer of its own: from the cache over other layers too, and what is below it decides nothing.
+#[test]
+fn a_linked_copy_stands_on_any_layers() {
+    let engine = engine();
+    let steps = |word: &str| {
+        format!(
+            "FROM bb\nRUN echo {word} > /w; mkdir /real /kept; ln -s real /there; touch /kept/before; echo w:x:5:6::/:/bin/sh > /etc/passwd\nCOPY --link --chown=w --chmod=640 a /there/d/\nADD --link a /kept/a\nRUN stat -c '%n %F %a %u %g' /there /there/d /there/d/a; ls /kept; cat /w /kept/a\n"
+        )
+    };
+    let build = |word: &str| {
+        let directory = context(&engine, &steps(word), &[("a", "1\n")]);
+        engine.run(&["build", "-t", "t", &directory])
+    };
+    let said = build("one");
+    assert_eq!((said.code, said.err.matches(" CACHED").count()), (0, 0), "{said:?}");
+    for line in [
+        "/there directory 755 5 6",
+        "/there/d directory 755 5 6",
+        "/there/d/a regular file 640 5 6",
+        "a\n",
+        "before\n",
+        "one\n",
+        "1\n",
+    ] {
+        assert!(said.err.contains(line), "{line}: {}", said.err);
+    }
+    let said = build("two");
+    assert!(said.err.contains(" two\n") && said.err.matches(" CACHED").count() == 2, "{}", said.err);
+    // Of other owners, it is another layer.
+    let directory = context(&engine, &steps("two").replace(":5:6:", ":7:8:"), &[]);
+    let said = engine.run(&["build", "-t", "t", &directory]);
+    assert!(said.err.contains("/there/d/a regular file 640 7 8"), "{}", said.err);
+    assert_eq!(said.err.matches(" CACHED").count(), 1, "{}", said.err);
+    engine.run(&["check"]).ok();
+}
+
 #[test]
 fn a_copy_stays_in_the_context_and_in_the_image() {
     let engine = engine();

@@ -2,14 +2,17 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader},
+    io::{BufRead, BufReader, Read, Write},
     os::unix::net::UnixListener,
-    process::Stdio,
+    process::{Command, Stdio},
 };
 
 use nix::{
-    sys::signal::{Signal, kill},
-    unistd::Pid,
+    sys::{
+        signal::{Signal, kill},
+        socket::{getsockopt, sockopt::PeerCredentials},
+    },
+    unistd::{Pid, getuid},
 };
 use tests::{
     engine::{Engine, Said, eventually},
@@ -163,18 +166,60 @@ fn files_come_from_other_contexts_and_go_elsewhere() {
     }
 }
 
+/// Says `ask` to the agent, and prints what it answers.
+const CLIENT: &str = r#"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+int main(void) {
+    struct sockaddr_un address = {AF_UNIX};
+    char answer[99];
+    int s = socket(AF_UNIX, SOCK_STREAM, 0), n;
+    strncpy(address.sun_path, getenv("SSH_AUTH_SOCK"), sizeof address.sun_path - 1);
+    if (connect(s, (void *)&address, sizeof address) || write(s, "ask", 3) != 3) return perror("ask"), 1;
+    shutdown(s, SHUT_WR);
+    while ((n = read(s, answer, sizeof answer)) > 0) fwrite(answer, 1, n, stdout);
+    return n < 0;
+}
+"#;
+
 #[test]
 fn a_step_talks_to_the_users_agent() {
     let engine = engine();
     let socket = engine.path("agent");
-    let _listener = UnixListener::bind(&socket).unwrap();
+    let listener = UnixListener::bind(&socket).unwrap();
+    let asked = std::thread::spawn(move || {
+        for _ in 0..2 {
+            let (mut connection, _) = listener.accept().unwrap();
+            let peer = getsockopt(&connection, PeerCredentials).unwrap();
+            let mut question = String::new();
+            connection.read_to_string(&mut question).unwrap();
+            assert_eq!((question.as_str(), peer.uid()), ("ask", getuid().as_raw()), "it answers nobody else");
+            connection.write_all(b"answer\n").unwrap();
+        }
+    });
+    fs::create_dir_all(engine.path("context")).unwrap();
+    fs::write(engine.path("client.c"), CLIENT).unwrap();
+    let (source, program) = (engine.path("client.c"), engine.path("context/client"));
+    assert!(Command::new("cc").args(["-static", "-o"]).arg(program).arg(source).status().unwrap().success(), "cc");
     let agent = format!("default={}", socket.display());
-    let ask = "FROM bb\nRUN --mount=type=ssh test -S $SSH_AUTH_SOCK && echo $SSH_AUTH_SOCK > /said\nRUN test -z \"$SSH_AUTH_SOCK\"\n";
-    build(&engine, &["-q", "-t", "t", "--ssh", &agent], ask).ok();
-    assert_eq!(engine.run(&["run", "--rm", "t", "cat", "/said"]).ok(), "/run/buildkit/ssh_agent.0\n");
+    let ask = "FROM bb\nCOPY client /\nRUN --mount=type=ssh stat -c '%F %a %u' $SSH_AUTH_SOCK >> /said; cat /proc/self/uid_map >> /map; /client >> /said; echo $SSH_AUTH_SOCK >> /said\nRUN --mount=type=ssh,target=/s,uid=7,mode=0620 su -s /bin/sh -c /client seven >> /said; stat -c '%a %u' /s >> /said\nRUN test -z \"$SSH_AUTH_SOCK\"\n";
+    let ask = ask.replacen("COPY", "RUN echo seven:x:7:7::/:/bin/sh >> /etc/passwd\nCOPY", 1);
+    build(&engine, &["-q", "-t", "t", "--ssh", &agent], &ask).ok();
+    let said = engine.run(&["run", "--rm", "t", "cat", "/said"]).ok();
+    assert_eq!(said, "socket 600 0\nanswer\n/run/buildkit/ssh_agent.0\nanswer\n620 7\n");
+    asked.join().unwrap();
     assert_eq!(engine.run(&["run", "--rm", "t", "ls", "/"]).ok().find("run"), None);
+    let map = engine.run(&["run", "--rm", "t", "cat", "/map"]).ok();
+    let own = engine.run(&["run", "--rm", "bb", "cat", "/proc/self/uid_map"]).ok();
+    let is_host = |map: &str| map.split_whitespace().eq(["0", "0", "4294967295"]);
+    assert_eq!(is_host(&map), is_host(&own), "a step is as far from the host as other containers: {map}");
     let said = build(&engine, &[], "FROM bb\nRUN --mount=type=ssh,required true\n");
     assert!(said.err.contains("give an agent with --ssh default"), "{said:?}");
+    assert_eq!(engine.leaks(), Vec::<String>::new());
 }
 
 #[test]
@@ -336,6 +381,89 @@ fn a_check_names_what_is_better_written_otherwise() {
     build(&engine, &["--check"], &skipped).ok();
     assert_eq!(build(&engine, &["--check"], "FROM\n").code, 1);
     assert_eq!(engine.run(&["images", "-q"]).ok().lines().count(), 1, "nothing is built");
+}
+
+#[test]
+fn a_check_knows_what_is_meant() {
+    let engine = engine();
+    for (rule, bad, good) in [
+        ("WorkdirRelativePath", "FROM bb\nWORKDIR b\n", "FROM bb AS a\nWORKDIR /a\nWORKDIR b\nFROM a\nWORKDIR c\n"),
+        ("JSONArgsRecommended", "FROM bb\nCMD x\n", "FROM bb\nSHELL [\"/bin/sh\", \"-c\"]\nCMD x\n"),
+        ("SecretsUsedInArgOrEnv", "FROM bb\nENV A=1 API_TOKEN=x\n", "FROM bb\nENV PUBLIC_KEY=1 KEYBOARD=x\n"),
+        ("UndefinedArgInFrom", "FROM bb$X\n", "ARG X\nFROM bb$X$TARGETARCH${Y:-}\n"),
+        ("RedundantTargetPlatform", "FROM --platform=$TARGETPLATFORM bb\n", "FROM --platform=$BUILDPLATFORM bb\n"),
+        ("FromPlatformFlagConstDisallowed", "FROM --platform=linux bb\n", "FROM --platform=$BUILDPLATFORM bb\n"),
+        ("ExposeProtoCasing", "FROM bb\nEXPOSE 80/TCP\n", "FROM bb\nEXPOSE 80/tcp\n"),
+        ("ExposeInvalidFormat", "FROM bb\nEXPOSE 127.0.0.1:80:80\n", "FROM bb\nEXPOSE 80-90\n"),
+    ] {
+        let said = build(&engine, &["--check"], bad);
+        assert!(said.code == 1 && said.out.contains(&format!("WARNING: {rule}\n")), "{rule}: {said:?}");
+        assert!(said.out.contains("1 warning has been found!"), "{rule}: {said:?}");
+        assert_eq!(build(&engine, &["--check"], good).ok(), "Check complete, no warnings found.\n", "{rule}");
+    }
+}
+
+#[test]
+fn warnings_are_shown_and_may_be_errors() {
+    let engine = engine();
+    let said = build(&engine, &["-t", "t"], "FROM bb\nCMD x\n");
+    assert!(said.code == 0 && said.err.contains(" 1 warning found"), "{said:?}");
+    assert!(said.err.contains("\n - JSONArgsRecommended: ") && said.err.contains("(line 2)\n"), "{said:?}");
+    assert_eq!(build(&engine, &["-q"], "FROM bb\nCMD x\n").err, "");
+    let fatal = "# check=error=true\nFROM bb\nRUN touch /never\nCMD x\n";
+    for flags in [&["-t", "never"][..], &["-q"]] {
+        let said = build(&engine, flags, fatal);
+        let end = "failed to solve: lint violation found for rules: JSONArgsRecommended\n";
+        assert!(said.code == 1 && said.err.ends_with(end), "{said:?}");
+        assert!(!said.err.contains("touch"), "nothing is built: {said:?}");
+    }
+    let given = ["-q", "--build-arg", "BUILDKIT_DOCKERFILE_CHECK=skip=JSONArgsRecommended;error=true"];
+    build(&engine, &given, fatal).ok();
+    build(&engine, &["-q"], &fatal.replace("error", "skip=Other,JSONArgsRecommended; error")).ok();
+    build(&engine, &["-q"], &fatal.replace("true", "false")).ok();
+    let said = build(&engine, &["-q"], &fatal.replace("error", "errors"));
+    assert!(said.code == 1 && said.err.contains("invalid check option \"errors=true\""), "{said:?}");
+}
+
+#[test]
+fn a_terminal_shows_what_runs() {
+    let engine = engine();
+    let directory = engine.path("context");
+    fs::create_dir_all(&directory).unwrap();
+    let steps = "FROM bb\nRUN --mount=type=cache,target=/m echo first; until test -e /m/go; do usleep 10000; done\nRUN printf '\\033[2Jsaid\\n'; exit 4\n";
+    fs::write(directory.join("Dockerfile"), steps).unwrap();
+    let mut command = engine.command(&[]);
+    let line = format!("{} build {}", command.get_program().display(), directory.display());
+    let mut terminal = Command::new("script");
+    terminal.args(["-qec", &line, "/dev/null"]).envs(command.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    terminal.env("TERM", "xterm").env_remove("BUILDKIT_PROGRESS");
+    let mut child = terminal.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut screen = child.stdout.take().unwrap();
+    let mut text = String::new();
+    let mut until = |what: &str, shown: &dyn Fn(&str) -> bool| {
+        let mut bytes = [0; 4096];
+        while !shown(&text) {
+            let length = screen.read(&mut bytes).unwrap();
+            assert!(length > 0, "{what} is not in {text:?}");
+            text.push_str(&String::from_utf8_lossy(&bytes[..length]));
+        }
+    };
+    until("output", &|text| text.contains(" => => first"));
+    // Nothing happens but that time passes.
+    until("the time", &|text| {
+        let times = text.split("[+] Building ").skip(1).filter_map(|rest| rest.split('s').next());
+        times.collect::<std::collections::BTreeSet<_>>().len() > 3
+    });
+    let caches = engine.root().join("build/caches");
+    let cache = fs::read_dir(caches).unwrap().flatten().map(|entry| entry.path()).find(|path| path.is_dir());
+    fs::write(cache.unwrap().join("go"), "").unwrap();
+    until("the second step's output", &|text| text.contains(" => => said"));
+    until("the error", &|text| text.contains("did not complete successfully: exit code: 4"));
+    assert!(text.contains("(1/2)") && text.contains("   3 | >>> RUN printf"), "{text:?}");
+    assert_eq!(child.wait().unwrap().code(), Some(1));
+    command.args(["build", "--progress", "tty"]).arg(&directory);
+    let said = String::from_utf8(command.output().unwrap().stderr).unwrap();
+    assert_eq!(said, "mini-docker: --progress=tty: standard error is no terminal; use plain or auto\n");
 }
 
 #[test]

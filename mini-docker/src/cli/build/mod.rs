@@ -6,6 +6,7 @@ mod debug;
 mod environs;
 mod output;
 mod printer;
+mod screen;
 mod secret;
 mod source;
 mod travel;
@@ -13,6 +14,7 @@ mod travel;
 use std::{
     collections::BTreeMap,
     env, fs,
+    io::{self, IsTerminal},
     path::{Path, PathBuf},
 };
 
@@ -32,7 +34,8 @@ use crate::engine::{
 use accepted::AcceptedFlags;
 use environs::EnvironsFlags;
 use output::Output;
-use printer::Printer;
+use printer::{Printer, View};
+use screen::Screen;
 use secret::{secret, ssh};
 use travel::Cache;
 
@@ -107,9 +110,33 @@ pub(super) struct Build {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Style {
+    /// tty on a terminal, plain elsewhere
     Auto,
+    /// Line after line
     Plain,
+    /// What runs, with its time and its last lines
+    Tty,
+    /// Nothing
     Quiet,
+}
+
+impl Style {
+    /// How it is shown on this standard error.
+    fn view(self) -> Result<View, Error> {
+        let terminal = io::stderr().is_terminal();
+        Ok(match self {
+            Self::Quiet => View::Quiet,
+            Self::Tty if !terminal => {
+                return Err(Error::invalid("--progress=tty: standard error is no terminal; use plain or auto"));
+            }
+            Self::Tty => View::Live(Screen::new()),
+            // Without a kind it is one that cannot move its cursor.
+            Self::Auto if terminal && env::var("TERM").is_ok_and(|kind| !["", "dumb"].contains(&kind.as_str())) => {
+                View::Live(Screen::new())
+            }
+            Self::Auto | Self::Plain => View::Plain,
+        })
+    }
 }
 
 impl Build {
@@ -120,11 +147,14 @@ impl Build {
         let scratch = engine.scratch()?;
         let source = self.source(&scratch.path)?;
         if self.check {
-            return check(&source);
+            return check(&source, &self.args());
         }
         let name = source.name.clone();
         let quiet = self.quiet || self.progress == Style::Quiet;
-        let mut request = self.request(engine, source, &outputs, quiet)?;
+        let view = if quiet { View::Quiet } else { self.progress.view()? };
+        let live = matches!(view, View::Live(_));
+        let mut request = self.request(engine, source, &outputs, quiet || live)?;
+        request.ticks = live;
         let caches: Vec<_> = self.cache_to.iter().map(|text| Cache::to(text)).collect::<Result<_, _>>()?;
         request.inline_cache |= !caches.is_empty();
         request.record |= request.inline_cache;
@@ -134,7 +164,7 @@ impl Build {
                 eprintln!("mini-docker: nothing is taken from the cache {text}: {e}");
             }
         }
-        let mut printer = Printer::new(quiet);
+        let mut printer = Printer::new(view);
         let built = engine.build(&request, &mut |event| printer.event(&event));
         let image = built.map_err(|failure| {
             printer.failure(&failure, &name, &request.dockerfile);
@@ -148,12 +178,16 @@ impl Build {
         if let Some(path) = &self.iidfile {
             fs::write(path, image.digest()).doing("write", path)?;
         }
+        let digest = image.digest();
         if quiet && !outputs.iter().any(Output::is_stdout) {
-            print(format_args!("{}\n", image.digest()));
-        } else if request.record {
-            printer.finish(&image.digest(), &request.tags);
+            print(format_args!("{digest}\n"));
         }
+        printer.finish(request.record.then_some((digest.as_str(), &request.tags[..])));
         Ok(0)
+    }
+
+    fn args(&self) -> BTreeMap<String, String> {
+        self.variables.iter().filter_map(|arg| arg_value(arg)).collect()
     }
 
     fn request(
@@ -168,11 +202,12 @@ impl Build {
         let when = if always { When::Always } else { When::Missing };
         let same = engine.clone();
         let get = move |name: &str| before(&same, name, when, None, quiet);
-        let mut args: BTreeMap<_, _> = self.variables.iter().filter_map(|arg| arg_value(arg)).collect();
+        let mut args = self.args();
         if let Ok(epoch) = env::var("SOURCE_DATE_EPOCH") {
             args.entry("SOURCE_DATE_EPOCH".to_owned()).or_insert(epoch);
         }
         Ok(Request {
+            ticks: false,
             inline_cache: args.get("BUILDKIT_INLINE_CACHE").is_some_and(|value| value == "1"),
             debug: self.debug_shell,
             dockerfile: source.dockerfile,
@@ -193,8 +228,8 @@ impl Build {
 }
 
 /// `--check`: 1 where something was found, as in Docker.
-fn check(source: &source::Source) -> Outcome {
-    let warnings = lint::check(&source.dockerfile)?;
+fn check(source: &source::Source, args: &BTreeMap<String, String>) -> Outcome {
+    let warnings = lint::checked(&source.dockerfile, args)?.warnings;
     let head = match warnings.len() {
         0 => "Check complete, no warnings found.".to_owned(),
         1 => "Check complete, 1 warning has been found!".to_owned(),

@@ -1,4 +1,4 @@
-//! What a build shows: BuildKit's plain progress.
+//! What a build shows: BuildKit's plain progress, or what changes on a terminal.
 
 use std::{
     collections::BTreeMap,
@@ -6,15 +6,27 @@ use std::{
     time::Instant,
 };
 
+use super::screen::Screen;
 use crate::engine::{
-    build::{Event, Failure, dockerfile::Lines},
+    build::{Event, Failure, dockerfile::Lines, lint::Warning},
     error::Kind,
     reference::Reference,
 };
 
-/// Says what happens, as BuildKit's plain progress does.
+/// How it is shown.
+pub(super) enum View {
+    /// Not at all.
+    Quiet,
+    /// Line after line, as BuildKit's plain progress.
+    Plain,
+    /// On a terminal.
+    Live(Screen),
+}
+
+/// Says what happens.
 pub(super) struct Printer {
-    quiet: bool,
+    view: View,
+    warnings: Vec<Warning>,
     /// Of those that ran last, by their numbers.
     steps: BTreeMap<usize, Step>,
     last: usize,
@@ -33,14 +45,22 @@ struct Step {
 const SHOWN: usize = 16 << 10;
 
 impl Printer {
-    pub(super) fn new(quiet: bool) -> Self {
-        Self { quiet, steps: BTreeMap::new(), last: 0 }
+    pub(super) fn new(view: View) -> Self {
+        Self { view, warnings: Vec::new(), steps: BTreeMap::new(), last: 0 }
     }
 
+    /// Says something in the plain view.
     fn say(&self, text: std::fmt::Arguments) {
-        if !self.quiet {
+        if matches!(self.view, View::Plain) {
             // The terminal may have gone; the build goes on.
             let _ = io::stderr().write_fmt(text);
+        }
+    }
+
+    fn screen(&mut self) -> Option<&mut Screen> {
+        match &mut self.view {
+            View::Live(screen) => Some(screen),
+            _ => None,
         }
     }
 
@@ -51,9 +71,15 @@ impl Printer {
                 self.steps.insert(*number, step);
                 self.last = self.last.max(*number);
                 self.say(format_args!("#{number} {name}\n"));
+                if let Some(screen) = self.screen() {
+                    screen.begin(*number, name);
+                }
             }
             Event::Cached { number } => {
                 self.steps.remove(number);
+                if let Some(screen) = self.screen() {
+                    screen.end(*number, "CACHED ");
+                }
                 self.say(format_args!("#{number} CACHED\n\n"));
             }
             Event::Output { number, bytes } => self.output(*number, bytes),
@@ -65,7 +91,21 @@ impl Printer {
                     self.say(format_args!("#{number} {seconds:.3} {}\n", String::from_utf8_lossy(line)));
                 }
                 self.say(format_args!("#{number} DONE {seconds:.1}s\n\n"));
+                if let Some(screen) = self.screen() {
+                    screen.end(*number, "");
+                }
             }
+            Event::Tick => {
+                if let Some(screen) = self.screen() {
+                    screen.tick();
+                }
+            }
+            Event::Pull(name) => {
+                if let Some(screen) = self.screen() {
+                    screen.above(&format!(" => pulling {name}"));
+                }
+            }
+            Event::Warnings(warnings) => self.warnings = warnings.to_vec(),
         }
     }
 
@@ -85,12 +125,43 @@ impl Printer {
         if surplus > 0 {
             step.output.drain(..(surplus + SHOWN).min(step.output.len() - step.pending));
         }
+        if let Some(screen) = self.screen() {
+            screen.output(number, &lines);
+        }
         for line in lines.lines() {
             self.say(format_args!("#{number} {seconds:.3} {line}\n"));
         }
     }
 
-    pub(super) fn finish(&self, id: &str, tags: &[Reference]) {
+    /// Says that all is done; `image` is the one that was made, if one was, with its names.
+    pub(super) fn finish(&mut self, image: Option<(&str, &[Reference])>) {
+        if let Some(screen) = self.screen() {
+            if let Some((id, tags)) = image {
+                screen.above(&format!(" => writing image {id}"));
+                for tag in tags {
+                    screen.above(&format!(" => naming to {tag}"));
+                }
+            }
+            screen.close(" FINISHED");
+        } else if let Some((id, tags)) = image {
+            self.wrote(id, tags);
+        }
+        self.warn();
+    }
+
+    fn warn(&self) {
+        if self.warnings.is_empty() || matches!(self.view, View::Quiet) {
+            return;
+        }
+        let (count, plural) = (self.warnings.len(), if self.warnings.len() == 1 { "" } else { "s" });
+        let line =
+            |warning: &Warning| format!(" - {}: {} (line {})\n", warning.rule, warning.text, warning.lines.start);
+        let lines: String = self.warnings.iter().map(line).collect();
+        let text = format!("\n {count} warning{plural} found (--check shows the lines):\n{lines}");
+        let _ = io::stderr().write_all(text.as_bytes());
+    }
+
+    fn wrote(&self, id: &str, tags: &[Reference]) {
         let number = self.last + 1;
         self.say(format_args!("#{number} exporting to image\n#{number} writing image {id} done\n"));
         for tag in tags {
@@ -100,7 +171,13 @@ impl Printer {
     }
 
     /// Shows the step that failed: what it wrote, and where it stands.
-    pub(super) fn failure(&self, failure: &Failure, name: &str, dockerfile: &str) {
+    pub(super) fn failure(&mut self, failure: &Failure, name: &str, dockerfile: &str) {
+        if let Some(screen) = self.screen() {
+            screen.close("");
+        }
+        if failure.is_lint {
+            self.warn();
+        }
         let mut text = String::new();
         let step = failure.step.and_then(|number| self.steps.get(&number));
         if let Some(step) = step.filter(|_| failure.error.kind != Kind::NotFound) {

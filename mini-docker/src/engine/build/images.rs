@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Builder, Failure, context::Context};
+use super::{Builder, Event, Failure, context::Context};
 use crate::engine::{
     digest::Digest,
     error::{Kind, Result},
@@ -64,6 +64,7 @@ impl Builder<'_> {
             Err(e) => e.kind == Kind::NotFound,
         };
         if is_wanted && !by_id {
+            (self.progress)(Event::Pull(name));
             (pull.get)(name)?;
         }
         // Until its layers are known to be counted on.

@@ -5,6 +5,7 @@
 //! rename. What has been built before is found in the [`cache`]. A build that is killed leaves whole layers, which the
 //! next one finds, and a scratch directory, which a sweep removes with what its journal knows of.
 
+mod agent;
 mod cache;
 mod change;
 mod configure;
@@ -73,6 +74,8 @@ pub struct Request {
     pub record: bool,
     /// Whether the image tells others what its steps made: see [`Engine::import_cache`].
     pub inline_cache: bool,
+    /// Whether it tells that time passes while steps run, several times a second.
+    pub ticks: bool,
     /// Whether a failure tells what there was before it.
     pub debug: bool,
     /// Gets images from elsewhere.
@@ -107,6 +110,12 @@ pub enum Event<'a> {
         /// Part of a line, or several.
         bytes: &'a [u8],
     },
+    /// An image is not here, and comes from elsewhere.
+    Pull(&'a str),
+    /// Time passes while steps run: see [`Request::ticks`].
+    Tick,
+    /// The Dockerfile has what is better written otherwise. It comes first, if it comes.
+    Warnings(&'a [lint::Warning]),
     /// A step is done.
     Done {
         /// Its number.
@@ -128,13 +137,18 @@ pub struct Failure {
     pub step: Option<usize>,
     /// What its stage was before the step that failed, where [`Request::debug`] asks for it.
     pub before: Option<Box<ImageConfig>>,
+    /// Whether warnings are the reason, by the Dockerfile's own wish.
+    pub is_lint: bool,
 }
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self { error, lines: None, step: None, before: None }
+        Self { error, lines: None, step: None, before: None, is_lint: false }
     }
 }
+
+/// How often it is told that time passes.
+const TICK: std::time::Duration = std::time::Duration::from_millis(250);
 
 /// One build.
 struct Builder<'a> {
@@ -164,8 +178,15 @@ impl Engine {
     pub fn build<'a>(&'a self, request: &'a Request, progress: &'a mut Progress<'a>) -> Result<Image, Failure> {
         let file = Dockerfile::parse(&request.dockerfile).map_err(|e| {
             let lines = e.line.map(|line| Lines { start: line, end: line });
-            Failure { error: Error::invalid(e.to_string()), lines, step: None, before: None }
+            Failure { lines, ..Error::invalid(e.to_string()).into() }
         })?;
+        let checked = lint::checked(&request.dockerfile, &request.args)?;
+        if !checked.warnings.is_empty() {
+            progress(Event::Warnings(&checked.warnings));
+        }
+        if let Some(error) = checked.error() {
+            return Err(Failure { is_lint: true, ..error.into() });
+        }
         let expander = Expander::new(file.directives.escape);
         let epoch = epoch::of(&request.args)?;
         let plan = Plan::new(file, &request.args, request.target.as_deref())?;

@@ -15,7 +15,9 @@ use process::sys::MountAttr;
 use table::{Source, Target};
 
 use super::{
-    Builder, Failure, cache,
+    Builder, Failure,
+    agent::Door,
+    cache,
     configure::below,
     dockerfile::{self, Mount, MountKind, ParseError, Run, Sharing},
     prune::lock_of,
@@ -38,8 +40,8 @@ pub(super) struct Mounts {
     pub(super) environment: Vec<String>,
     /// What of them counts for the cache.
     pub(super) key: String,
-    /// Whether somebody of the host is asked who answers nobody but root and himself, as ssh-agent(1) does.
-    pub(super) asks_host: bool,
+    /// Sockets that lead to agents while the step runs.
+    pub(super) doors: Vec<Door>,
     /// Held while the step runs.
     locks: Vec<Lock>,
 }
@@ -156,8 +158,11 @@ impl Builder<'_> {
             target
         };
         mounts.environment.push(format!("SSH_AUTH_SOCK={}", target.display()));
-        mounts.asks_host = true;
-        mounts.add(&target, bind(socket)?, Target::File, false)
+        let owner = (mount.uid.unwrap_or(0), mount.gid.unwrap_or(0));
+        let door = Door::new(&self.intake.directory()?, socket, owner, mount.mode.unwrap_or(0o600))?;
+        mounts.add(&target, bind(&door.path)?, Target::File, false)?;
+        mounts.doors.push(door);
+        Ok(())
     }
 
     /// Files of the context, a stage or an image: a copy, so that nothing that is written stays.

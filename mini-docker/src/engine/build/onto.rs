@@ -110,13 +110,19 @@ pub(super) fn chown(parent: BorrowedFd, name: &Path, (uid, gid): Owner) -> Resul
 
 /// Who `--chown` and USER mean; a user without a group is its own group's.
 pub(super) fn owner(workspace: &Workspace, text: &str) -> Result<Owner> {
-    if text.is_empty() {
-        return Ok((0, 0));
-    }
-    if let Ok(id) = text.parse::<u32>() {
-        return Ok((id, id));
+    if let Some(owner) = numeric_owner(text) {
+        return Ok(owner);
     }
     runtime::owner(workspace.root(), text).map_err(|e| Error::new(Kind::Invalid, e.to_string()))
+}
+
+/// The same, where no names have to be looked up.
+pub(super) fn numeric_owner(text: &str) -> Option<Owner> {
+    if text.is_empty() {
+        return Some((0, 0));
+    }
+    let (user, group) = text.split_once(':').unwrap_or((text, text));
+    Some((user.parse().ok()?, group.parse().ok()?))
 }
 
 /// A directory for WORKDIR.

@@ -48,12 +48,8 @@ impl Plan {
         }
         let mut stages: Vec<(Stage, Base)> = Vec::new();
         for stage in file.stages {
-            let base = base(&stage, &stages, &expander, &globals).map_err(|error| Failure {
-                error,
-                lines: Some(stage.lines),
-                step: None,
-                before: None,
-            })?;
+            let base = base(&stage, &stages, &expander, &globals)
+                .map_err(|error| Failure { lines: Some(stage.lines), ..error.into() })?;
             stages.push((stage, base));
         }
         let last = stages.len().checked_sub(1).ok_or_else(|| no_stage(None))?;
@@ -85,12 +81,7 @@ fn invalid(e: &ParseError) -> Error {
 }
 
 fn no_stage(lines: Option<Lines>) -> Failure {
-    Failure {
-        error: Error::invalid("no build stage in current context: a Dockerfile begins with FROM"),
-        lines,
-        step: None,
-        before: None,
-    }
+    Failure { lines, ..Error::invalid("no build stage in current context: a Dockerfile begins with FROM").into() }
 }
 
 fn find(stages: &[(Stage, Base)], name: &str) -> Option<usize> {

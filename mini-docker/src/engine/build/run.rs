@@ -18,7 +18,9 @@ use nix::{
 use process::{Host, Journal, sys};
 
 use super::{
-    Builder, Event, Failure, cache, configure,
+    Builder, Event, Failure, TICK,
+    agent::Relay,
+    cache, configure,
     dockerfile::{Command, Run},
     mounts::Mounts,
     scope,
@@ -66,7 +68,7 @@ impl Builder<'_> {
         parts.extend(self.request.environs.extra_hosts.iter().map(String::as_str));
         parts.push("env");
         parts.extend(stage.env.iter().map(String::as_str));
-        let step = Step { words: &words, source: &command.source, key: cache::key(&parts) };
+        let step = Step { words: &words, source: &command.source, key: cache::key(&parts), alone: false };
         self.announce(stage, step.source);
         if self.reuse(stage, &step)? {
             return Ok(());
@@ -105,8 +107,10 @@ impl Builder<'_> {
         let place = Place::new(self.engine, &self.request.environs, stage, arguments, network)?;
         let undo = self.intake.undo();
         let mut host = Host::new(Journal::open(&undo).doing("open", &undo)?);
-        let code = match place.spec(stage, environment, mounts, base) {
-            Ok(spec) => self.watch(&spec, &place, &mut host),
+        let relays = mounts.doors.iter().map(Relay::start).collect::<Result<Vec<_>>>();
+        let spec = relays.and_then(|relays| Ok((place.spec(stage, environment, mounts, base)?, relays)));
+        let code = match spec {
+            Ok((spec, _relays)) => self.watch(&spec, &place, &mut host),
             Err(e) => Err(e),
         };
         let undone = std::mem::take(&mut host.journal).undo_most();
@@ -130,7 +134,11 @@ impl Builder<'_> {
         let mut output = File::from(output);
         let mut buffer = vec![0; 64 << 10];
         loop {
-            if !readable(&output, &mut network).map_err(doing)? {
+            let ready = readable(&output, &mut network, self.request.ticks).map_err(doing)?;
+            if self.request.ticks {
+                (self.progress)(Event::Tick);
+            }
+            if !ready {
                 continue;
             }
             match output.read(&mut buffer) {
@@ -144,9 +152,11 @@ impl Builder<'_> {
     }
 }
 
-/// Waits until there is output, or the network wants something, which it gets; whether there is output.
-fn readable(output: &File, network: &mut Attendance) -> io::Result<bool> {
+/// Waits until there is output, or the network wants something, which it gets, or a moment if it `ticks`; whether there
+/// is output.
+fn readable(output: &File, network: &mut Attendance, ticks: bool) -> io::Result<bool> {
     let left = network.deadline().map(|deadline| deadline.saturating_duration_since(Instant::now()));
+    let left = [left, ticks.then_some(TICK)].into_iter().flatten().min();
     // Rounded up: a moment too early is once more around.
     let timeout = left.map_or(PollTimeout::NONE, |left| {
         PollTimeout::try_from(left.as_millis().saturating_add(1)).unwrap_or(PollTimeout::MAX)

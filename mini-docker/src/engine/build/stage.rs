@@ -48,6 +48,8 @@ pub(super) struct Step<'a> {
     /// For people: the instruction as it stands in the file.
     pub(super) source: &'a str,
     pub(super) key: String,
+    /// Whether its layer is made without looking at those below it, and so may stand on others: `--link`.
+    pub(super) alone: bool,
 }
 
 impl Builder<'_> {
@@ -57,7 +59,7 @@ impl Builder<'_> {
             return Ok(stage.clone());
         }
         let (parsed, base) = self.plan.stages[index].clone();
-        let at = |error: Error| Failure { error, lines: Some(parsed.lines), step: None, before: None };
+        let at = |error: Error| Failure { lines: Some(parsed.lines), ..error.into() };
         if self.building.contains(&index) {
             return Err(at(Error::invalid(format!(
                 "circular dependency detected on stage: {}",
@@ -160,8 +162,8 @@ impl Builder<'_> {
         let path = stage.image.config.working_dir.clone();
         let user = stage.image.config.user.clone();
         let words = format!("WORKDIR {path}");
-        let step =
-            Step { words: &words, source: &command.source, key: cache::key(&["workdir", &stage.key, &path, &user]) };
+        let key = cache::key(&["workdir", &stage.key, &path, &user]);
+        let step = Step { words: &words, source: &command.source, key, alone: false };
         self.announce(stage, step.source);
         if self.reuse(stage, &step)? {
             return Ok(());
@@ -204,7 +206,8 @@ impl Builder<'_> {
         act: impl FnOnce(&Workspace) -> Result<()>,
     ) -> Result<(), Failure> {
         let base = self.intake.directory()?;
-        let workspace = Workspace::new(self.engine, &stage.image, &base)?;
+        let workspace =
+            if step.alone { Workspace::alone(&base)? } else { Workspace::new(self.engine, &stage.image, &base)? };
         act(&workspace)?;
         let upper = workspace.into_upper()?;
         self.take(stage, step, upper.as_deref())
@@ -280,6 +283,6 @@ impl Stage {
             ..History::default()
         });
         self.image.rootfs.diff_ids.extend(layer);
-        self.key.clone_from(&step.key);
+        self.key = if step.alone { cache::key(&["on", &self.key, &step.key]) } else { step.key.clone() };
     }
 }

@@ -17,7 +17,7 @@ use crate::{
         image::Image,
         store::{make_directory, random_id},
     },
-    runtime::{Spec, UserNamespace},
+    runtime::Spec,
 };
 
 /// The host name of every step.
@@ -96,10 +96,6 @@ impl<'a> Place<'a> {
         let covered = |path: &std::ffi::CStr| rest.iter().any(|mount| *mount.path == *path);
         let own = own.into_iter().filter(|mount| !covered(&mount.path));
         spec.mounts = first.iter().cloned().chain(own).chain(rest.iter().cloned()).collect();
-        if mounts.asks_host {
-            // In a user namespace it would be nobody.
-            spec.user_namespace = UserNamespace::Host;
-        }
         spec.die_with_parent = true;
         Ok(spec)
     }

@@ -27,7 +27,7 @@ use process::sys::{self, Cloned};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Builder, Event, Failure, Place,
+    Builder, Event, Failure, Place, TICK,
     dockerfile::{Instruction, Lines, Mount, ParseError},
     inline::Kept,
     plan::Base,
@@ -42,6 +42,7 @@ use crate::engine::{
 #[derive(Debug, Serialize, Deserialize)]
 enum Word {
     Step(String),
+    Pull(String),
     Cached,
     Output(Vec<u8>),
     Done,
@@ -171,6 +172,9 @@ impl Builder<'_> {
                 Event::Cached { .. } => Word::Cached,
                 Event::Output { bytes, .. } => Word::Output(bytes.to_vec()),
                 Event::Done { .. } => Word::Done,
+                Event::Pull(name) => Word::Pull(name.to_owned()),
+                // The parent's.
+                Event::Warnings(_) | Event::Tick => return,
             };
             // Who does not listen any more kills this process.
             let _ = say(&mut copy, &word);
@@ -210,10 +214,14 @@ impl Builder<'_> {
         let doing = |e: io::Error| Error::system("listen to a build of a stage", &e);
         let mut fds: Vec<_> =
             workers.iter().map(|worker| PollFd::new(worker.words.get_ref().as_fd(), PollFlags::POLLIN)).collect();
-        match poll(&mut fds, PollTimeout::NONE) {
+        let most = if self.request.ticks { TICK.as_millis().try_into().ok() } else { None };
+        match poll(&mut fds, most.unwrap_or(PollTimeout::NONE)) {
             Err(Errno::EINTR) => return Ok(()),
             polled => polled.map_err(|e| doing(e.into()))?,
         };
+        if self.request.ticks {
+            (self.progress)(Event::Tick);
+        }
         let ready: Vec<bool> = fds.iter().map(|fd| fd.any() == Some(true)).collect();
         let mut at = 0;
         for ready in ready {
@@ -255,12 +263,14 @@ impl Builder<'_> {
                 worker.number = self.steps;
                 (self.progress)(Event::Step { number: worker.number, name: &name });
             }
+            Word::Pull(name) => (self.progress)(Event::Pull(&name)),
             Word::Cached => (self.progress)(Event::Cached { number }),
             Word::Output(bytes) => (self.progress)(Event::Output { number, bytes: &bytes }),
             Word::Done => (self.progress)(Event::Done { number }),
             Word::Failed(error, lines, before) => {
                 let lines = lines.map(|(start, end)| Lines { start, end });
-                return Err(Failure { error, lines, step: Some(number).filter(|number| *number > 0), before });
+                let step = Some(number).filter(|number| *number > 0);
+                return Err(Failure { lines, step, before, ..error.into() });
             }
             Word::Built(..) => {}
         }

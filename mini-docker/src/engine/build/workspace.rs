@@ -1,4 +1,5 @@
-//! The filesystem of a stage while a step changes it: an overlay over its layers that is attached nowhere.
+//! The filesystem of a stage while a step changes it: an overlay over its layers that is attached nowhere, or a directory
+//! where there are no layers.
 
 use std::{
     fs,
@@ -6,13 +7,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use nix::{fcntl::open, sys::stat::Mode};
 use overlay::Overlay;
 use process::{Host, Journal};
 
+use super::onto;
 use crate::engine::{
     Engine,
-    error::{Error, Kind, Result},
+    error::{Context, Error, Kind, Result},
     image::{Image, ImageConfig},
+    store::make_directory,
 };
 
 /// A stage's files, to be read and changed. They go when this value does; what was changed is in [`Workspace::upper`].
@@ -20,6 +24,9 @@ pub(super) struct Workspace {
     base: PathBuf,
     root: OwnedFd,
 }
+
+/// Where overlayfs writes to, below the base.
+const UPPER: &str = "upper";
 
 /// The directories of an image's layers, the topmost first.
 pub(super) fn lower(engine: &Engine, image: &ImageConfig) -> Vec<PathBuf> {
@@ -29,7 +36,11 @@ pub(super) fn lower(engine: &Engine, image: &ImageConfig) -> Vec<PathBuf> {
 impl Workspace {
     /// Mounts the layers of `image` below a writable one in `base`, an empty directory.
     pub(super) fn new(engine: &Engine, image: &ImageConfig, base: &Path) -> Result<Self> {
-        let mut overlay = Overlay::new(lower(engine, image), base.to_owned());
+        let lower = lower(engine, image);
+        if lower.is_empty() {
+            return Self::alone(base);
+        }
+        let mut overlay = Overlay::new(lower, base.to_owned());
         // Layers are synced as a whole when they are published.
         overlay.volatile = true;
         let mut host = Host::new(Journal::default());
@@ -40,13 +51,21 @@ impl Workspace {
         Ok(Self { base: base.to_owned(), root })
     }
 
+    /// A filesystem with no layers below it.
+    pub(super) fn alone(base: &Path) -> Result<Self> {
+        let upper = base.join(UPPER);
+        make_directory(&upper, 0o755)?;
+        let root = open(&upper, onto::DIRECTORY, Mode::empty()).doing("open", &upper)?;
+        Ok(Self { base: base.to_owned(), root })
+    }
+
     pub(super) fn root(&self) -> BorrowedFd<'_> {
         self.root.as_fd()
     }
 
     /// Unmounts, and returns the directory with what was changed; `None` where nothing was.
     pub(super) fn into_upper(self) -> Result<Option<PathBuf>> {
-        let upper = self.base.join("upper");
+        let upper = self.base.join(UPPER);
         drop(self.root);
         Ok(if is_empty(&upper) { None } else { Some(upper) })
     }

@@ -15,6 +15,7 @@ use super::{
     configure::below,
     context::Context,
     dockerfile::{self, Command, Ignore, ParseError},
+    onto::{self, Owner},
     remote,
     stage::{Stage, Step},
     workspace::Workspace,
@@ -46,6 +47,8 @@ struct Arrival<'a> {
     /// `COPY` or `ADD`.
     keyword: &'a str,
     copy: &'a dockerfile::Copy,
+    /// Whom `--chown` means, where that is known before there are files to look its names up in.
+    owner: Option<Owner>,
     /// Absolute, and whether it is a directory because of how it is written.
     destination: String,
     into: bool,
@@ -83,7 +86,8 @@ impl<'a> Builder<'a> {
                 Error::invalid("checksum is only for one source, an address of HTTP or a git repository").into()
             );
         }
-        let arrival = Arrival {
+        let mut arrival = Arrival {
+            owner: None,
             keyword,
             copy,
             destination: below(&stage.image.config.working_dir, &copy.destination),
@@ -106,14 +110,32 @@ impl<'a> Builder<'a> {
         for source in &remote {
             selected.extend(self.fetch(source, copy, &exclude)?);
         }
+        if copy.link {
+            arrival.owner = self.linked_owner(stage, copy)?;
+        }
         let content = digest::digest(&mut selected, &arrival)?;
         let words = history(&arrival);
-        let key = cache::key(&["copy", &stage.key, &content]);
-        let step = Step { words: &words, source: &command.source, key };
+        let key = if copy.link {
+            let epoch = self.epoch.map(|epoch| epoch.as_second().to_string());
+            cache::key(&["link", &format!("{:?} {epoch:?}", arrival.owner), &content])
+        } else {
+            cache::key(&["copy", &stage.key, &content])
+        };
+        let step = Step { words: &words, source: &command.source, key, alone: copy.link };
         if self.reuse(stage, &step)? {
             return Ok(());
         }
         self.change(stage, &step, |workspace| write::write(workspace, &selected, &arrival))
+    }
+
+    /// Whom `--chown` means in the stage: only names need its files.
+    fn linked_owner(&self, stage: &Stage, copy: &dockerfile::Copy) -> Result<Option<Owner>> {
+        let Some(text) = &copy.chown else { return Ok(None) };
+        if let Some(owner) = onto::numeric_owner(text) {
+            return Ok(Some(owner));
+        }
+        let base = self.intake.directory()?;
+        onto::owner(&Workspace::new(self.engine, &stage.image, &base)?, text).map(Some)
     }
 
     /// Gets what ADD names that is not here.
@@ -138,6 +160,7 @@ impl<'a> Builder<'a> {
         copy: &dockerfile::Copy,
     ) -> Result<(PathBuf, String, bool), Failure> {
         let arrival = Arrival {
+            owner: None,
             keyword: "bind",
             copy,
             destination: copy.destination.clone(),

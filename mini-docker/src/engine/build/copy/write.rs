@@ -37,7 +37,8 @@ use crate::engine::{
 
 /// Writes the sources to their place.
 pub(super) fn write(workspace: &Workspace, selected: &[Selected], arrival: &Arrival) -> Result<()> {
-    let owner = arrival.copy.chown.as_deref().map(|text| onto::owner(workspace, text)).transpose()?;
+    let named = || arrival.copy.chown.as_deref().map(|text| onto::owner(workspace, text)).transpose();
+    let owner = if arrival.owner.is_some() { arrival.owner } else { named()? };
     let destination = Path::new(&arrival.destination);
     let into = arrival.into || files(selected) > 1 || onto::is_directory(workspace.root(), destination);
     let mut writer = Writer { root: workspace.root(), arrival, owner, links: HashMap::new(), parent: None };

@@ -22,6 +22,7 @@ mod system;
 pub(crate) mod table;
 pub(crate) mod template;
 mod units;
+mod usage;
 mod volume;
 
 use std::{
@@ -276,7 +277,7 @@ type Outcome = Result<u8, Error>;
 pub fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(e) => return usage(&e),
+        Err(e) => return usage::complain(&e),
     };
     let runs = arguments.command.runs();
     if let Err(e) = arguments.globals.apply() {
@@ -304,44 +305,6 @@ pub fn main() -> ExitCode {
     });
     debug.end(code);
     code.into()
-}
-
-/// Help and version go to standard output; a mistake is one line, and the exit code is Docker's: 125 for flags, and 1 for
-/// words that are missing, too many or unknown.
-fn usage(error: &clap::Error) -> ExitCode {
-    use clap::error::ErrorKind;
-    if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        let _ = error.print();
-        return ExitCode::from(u8::from(error.use_stderr()));
-    }
-    let text = error.to_string();
-    let line = text.lines().next().unwrap_or_default();
-    let missing: Vec<_> = text.lines().skip(1).take_while(|l| l.starts_with("  ")).map(str::trim).collect();
-    let line = line.strip_prefix("error: ").unwrap_or(line);
-    let command =
-        std::env::args().nth(1).filter(|arg| !arg.starts_with('-')).map_or(String::new(), |c| format!(" {c}"));
-    let (line, code) = match error.kind() {
-        ErrorKind::InvalidSubcommand => (line.replace("unrecognized subcommand", "unknown command:"), 1),
-        ErrorKind::MissingRequiredArgument => (line.to_owned(), 1),
-        ErrorKind::TooFewValues => (too_few(error).unwrap_or_else(|| line.to_owned()), 1),
-        ErrorKind::UnknownArgument if !line.contains("'-") => (line.to_owned(), 1),
-        _ => (line.to_owned(), 125),
-    };
-    let command = if error.kind() == ErrorKind::InvalidSubcommand { String::new() } else { command };
-    let missing = if missing.is_empty() { String::new() } else { format!(" {}", missing.join(", ")) };
-    eprintln!("mini-docker: {line}{missing}; see `mini-docker{command} --help`");
-    ExitCode::from(code)
-}
-
-/// In Docker's words: `requires at least 2 arguments: <CONTAINER> <COMMAND>...`.
-fn too_few(error: &clap::Error) -> Option<String> {
-    use clap::error::{ContextKind, ContextValue};
-    match (error.get(ContextKind::MinValues)?, error.get(ContextKind::InvalidArg)?) {
-        (ContextValue::Number(least), ContextValue::String(names)) => {
-            Some(format!("requires at least {least} arguments: {names}"))
-        }
-        _ => None,
-    }
 }
 
 fn complain(error: &Error) {

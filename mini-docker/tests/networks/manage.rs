@@ -13,6 +13,7 @@ fn networks_are_made_and_removed_as_with_docker() {
     for (arguments, words) in [
         (&["network", "create", "one"][..], "network with name one already exists"),
         (&["network", "create", "bridge"], "predefined bridge network"),
+        (&["network", "create", "default"], "predefined default network"),
         (&["network", "create", "a/b"], "invalid network name"),
         (&["network", "create", "--subnet", "bogus", "two"], "invalid CIDR address: bogus"),
         (&["network", "create", "--subnet", "10.127.9.1/24", "two"], "it should be 10.127.9.0/24"),

@@ -61,7 +61,8 @@ impl Engine {
     pub fn create_network(&self, request: &Request) -> Result<Config> {
         check_name(&request.name)?;
         self.refuse_without_root()?;
-        if PREDEFINED.contains(&request.name.as_str()) {
+        // `default` is what `--network` calls the predefined bridge.
+        if PREDEFINED.contains(&request.name.as_str()) || request.name == "default" {
             return Err(Error::conflict(format!(
                 "operation is not permitted on predefined {} network: choose another name",
                 request.name

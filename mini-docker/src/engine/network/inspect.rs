@@ -232,9 +232,12 @@ fn endpoint_settings(
     let user_defined = network.is_some_and(|network| !network.is_predefined());
     // As Docker: names that it goes by, on user-defined networks.
     let names = host.filter(|_| user_defined).map(|host| host.names.clone());
-    let wanted = json!({ "IPv4Address": text(endpoint.ip), "IPv6Address": text(endpoint.ip6) });
+    // As Docker: of those that were asked for.
+    let asked = [("IPv4Address", endpoint.ip), ("IPv6Address", endpoint.ip6)];
+    let wanted: Map<_, _> =
+        asked.into_iter().filter(|(_, ip)| ip.is_some()).map(|(name, ip)| (name.to_owned(), text(ip).into())).collect();
     json!({
-        "IPAMConfig": if endpoint.ip.or(endpoint.ip6).is_some() { wanted } else { Value::Null },
+        "IPAMConfig": if wanted.is_empty() { Value::Null } else { wanted.into() },
         "Links": Value::Null,
         "Aliases": if endpoint.aliases.is_empty() { Value::Null } else { json!(endpoint.aliases) },
         "DriverOpts": Value::Null,

@@ -106,7 +106,7 @@ fn every_mistake_is_said_with_its_file_line_column_and_key() {
         ("service:\n  web: {image: x}\n".to_owned(), "1:1", "did you mean services?"),
         (service("enviroment: {A: b}"), "4:5", "services.web.enviroment"),
         ("services:\n  web: nginx\n".to_owned(), "2:3", "services.web: must be a mapping"),
-        (service("ports: ['80:http']"), "4:5", "services.web.ports: Invalid containerPort: http"),
+        (service("ports: ['80:http']"), "4:5", "services.web.ports: invalid containerPort: http"),
         (service("ports: {80: 80}"), "4:5", "services.web.ports: non-string key 80"),
         (
             service("volumes: ['data:/d']"),

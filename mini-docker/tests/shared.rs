@@ -174,6 +174,13 @@ fn settings_are_the_containers_own() {
         assert!(refused(&engine, &["--sysctl", setting]).contains("not allowed"), "{setting}");
     }
     assert!(refused(&engine, &["--sysctl", "net.nosuch=1"]).contains("nosuch"));
+    // The host's own, with the value that it has, should it be set after all.
+    for (namespace, path) in [("network", "/proc/sys/net/core/somaxconn"), ("ipc", "/proc/sys/kernel/msgmax")] {
+        let now = fs::read_to_string(path).unwrap();
+        let setting = format!("{}={}", path.trim_start_matches("/proc/sys/").replace('/', "."), now.trim());
+        let said = refused(&engine, &[&format!("--{namespace}=host"), "--sysctl", &setting]);
+        assert!(said.contains(&format!("not allowed in host {namespace} namespace")), "{said}");
+    }
     assert_eq!(run(&engine, &["--oom-score-adj", "642"], &["cat", "/proc/self/oom_score_adj"]), "642\n");
     refused(&engine, &["--oom-score-adj", "1001"]);
     let groups = run(&engine, &["-u", "7:8", "--group-add", "77", "--group-add", "0"], &["id", "-G"]);

@@ -321,6 +321,12 @@ fn check(config: &Config) -> Result<()> {
     if config.hostname.is_empty() || config.hostname.len() > 64 {
         return Err(Error::invalid(format!("invalid hostname {:?}: 1 to 64 bytes are allowed", config.hostname)));
     }
+    let foreign = config.rights.foreign_sysctl(config.network.mode == "host", config.namespaces.ipc == "host");
+    if let Some((name, namespace)) = foreign {
+        return Err(Error::invalid(format!(
+            "sysctl {name:?} not allowed in host {namespace} namespace: it would be set for the whole machine"
+        )));
+    }
     let limits = config.limits.check(cgroup::processors(), false);
     limits.map_err(|e| Error::invalid(e.to_string()))
 }

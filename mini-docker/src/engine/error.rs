@@ -110,6 +110,14 @@ impl Error {
             _ => 125,
         }
     }
+
+    /// The exit code that a container has which did not start for this error, as Docker's.
+    pub fn container_exit_code(&self) -> i32 {
+        match self.kind {
+            Kind::CommandNotFound | Kind::CannotExecute => i32::from(self.run_exit_code()),
+            _ => 128,
+        }
+    }
 }
 
 impl fmt::Display for Error {

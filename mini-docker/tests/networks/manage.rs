@@ -94,10 +94,14 @@ fn ports_lead_to_containers_and_are_nobody_else_s() {
     assert_eq!(engine.run(&["run", "--rm", "bb", "sh", "-c", &script]).ok(), "web\n");
     let taken = engine.run(&["run", "-d", "--name", "second", "-p", &format!("{port}:80"), "bb", "true"]).refused(125);
     assert!(taken.contains("already allocated"), "{taken}");
+    let state = engine.inspect("second")["State"].clone();
+    assert_eq!((&state["Status"], &state["ExitCode"]), (&"created".into(), &128.into()), "{state}");
+    let on_host = engine.run(&["run", "--rm", "--network", "host", "-p", "80:80", "bb", "true"]);
+    assert_eq!(on_host.err, "WARNING: Published ports are discarded when using host network mode\n");
     engine.run(&["rm", "-f", "web"]).ok();
     engine.run(&["run", "--rm", "-p", &format!("{port}:80"), "bb", "true"]).ok();
     for wrong in ["70000:80", "abc", "1.2.3:80:80", "80/foo", "9000-9005:8080-8081"] {
-        engine.run(&["create", "-p", wrong, "bb", "true"]).refused(1);
+        engine.run(&["create", "-p", wrong, "bb", "true"]).refused(125);
     }
 }
 

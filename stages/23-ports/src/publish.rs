@@ -31,7 +31,7 @@ impl FromStr for Protocol {
             "tcp" => Ok(Self::Tcp),
             "udp" => Ok(Self::Udp),
             "sctp" => Ok(Self::Sctp),
-            _ => Err(PublishError(format!("Invalid proto: {text}"))),
+            _ => Err(PublishError(format!("invalid proto: {text}"))),
         }
     }
 }
@@ -65,7 +65,7 @@ impl FromStr for Publish {
         };
         let (rest, container) = ports.rsplit_once(':').unwrap_or(("", ports));
         if container.is_empty() {
-            return refuse(format!("No port specified: {text}<empty>"));
+            return refuse(format!("no port specified: {text}<empty>"));
         }
         // An IPv6 address has colons of its own, and stands in brackets.
         let (ip, host) = match rest.rsplit_once(':') {
@@ -77,23 +77,23 @@ impl FromStr for Publish {
         let address = match (ip, bare.unwrap_or(ip).parse::<IpAddr>()) {
             ("", _) => None,
             (_, Ok(address)) if address.is_ipv4() || bare.is_some() => Some(address),
-            _ => return refuse(format!("Invalid ip address: {ip}")),
+            _ => return refuse(format!("invalid IP address: {ip}")),
         };
         let Some(inside) = range(container).filter(|range| *range.start() > 0) else {
-            return refuse(format!("Invalid containerPort: {container}"));
+            return refuse(format!("invalid containerPort: {container}"));
         };
         let outside = match host {
             "" | "0" => None,
             host => match range(host).filter(|range| *range.start() > 0) {
                 Some(range) => Some(range),
-                None => return refuse(format!("Invalid hostPort: {host}")),
+                None => return refuse(format!("invalid hostPort: {host}")),
             },
         };
         if let Some(outside) = &outside
             && outside.len() != inside.len()
             && inside.len() != 1
         {
-            return refuse(format!("Invalid ranges specified for container and host Ports: {container} and {host}"));
+            return refuse(format!("invalid ranges specified for container and host Ports: {container} and {host}"));
         }
         Ok(Self { protocol, address, host: outside, container: inside })
     }
@@ -145,24 +145,24 @@ mod tests {
     #[test]
     fn other_forms_are_refused_in_docker_s_words() {
         for (text, words) in [
-            ("", "No port specified: <empty>"),
-            ("80:", "No port specified: 80:<empty>"),
-            ("x", "Invalid containerPort: x"),
-            ("0", "Invalid containerPort: 0"),
-            ("65536", "Invalid containerPort: 65536"),
-            ("+80", "Invalid containerPort: +80"),
-            ("90-80", "Invalid containerPort: 90-80"),
-            ("80-", "Invalid containerPort: 80-"),
-            ("x:80", "Invalid hostPort: x"),
-            ("65536:80", "Invalid hostPort: 65536"),
-            ("9-8:80", "Invalid hostPort: 9-8"),
-            ("8000-8001:80-82", "Invalid ranges specified for container and host Ports: 80-82 and 8000-8001"),
-            ("8000:80-82", "Invalid ranges specified for container and host Ports: 80-82 and 8000"),
-            ("80/icmp", "Invalid proto: icmp"),
-            ("80/", "Invalid proto: "),
-            ("localhost:80:80", "Invalid ip address: localhost"),
-            ("::1:80:80", "Invalid ip address: ::1"),
-            ("[127.0.0.300]:80:80", "Invalid ip address: [127.0.0.300]"),
+            ("", "no port specified: <empty>"),
+            ("80:", "no port specified: 80:<empty>"),
+            ("x", "invalid containerPort: x"),
+            ("0", "invalid containerPort: 0"),
+            ("65536", "invalid containerPort: 65536"),
+            ("+80", "invalid containerPort: +80"),
+            ("90-80", "invalid containerPort: 90-80"),
+            ("80-", "invalid containerPort: 80-"),
+            ("x:80", "invalid hostPort: x"),
+            ("65536:80", "invalid hostPort: 65536"),
+            ("9-8:80", "invalid hostPort: 9-8"),
+            ("8000-8001:80-82", "invalid ranges specified for container and host Ports: 80-82 and 8000-8001"),
+            ("8000:80-82", "invalid ranges specified for container and host Ports: 80-82 and 8000"),
+            ("80/icmp", "invalid proto: icmp"),
+            ("80/", "invalid proto: "),
+            ("localhost:80:80", "invalid IP address: localhost"),
+            ("::1:80:80", "invalid IP address: ::1"),
+            ("[127.0.0.300]:80:80", "invalid IP address: [127.0.0.300]"),
         ] {
             assert_eq!(text.parse::<Publish>().unwrap_err().to_string(), words, "{text}");
         }

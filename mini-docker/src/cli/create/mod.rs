@@ -121,6 +121,9 @@ impl Flags {
         if let Some(text) = engine.user_namespace_warning(&container.config) {
             warn(&text);
         }
+        if container.config.network.discards_ports() {
+            warn("Published ports are discarded when using host network mode");
+        }
         if let (Some(mut file), Some(path)) = (cidfile, &self.cidfile) {
             file.write_all(container.config.id.as_bytes()).doing("write", path)?;
         }

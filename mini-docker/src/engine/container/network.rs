@@ -103,13 +103,17 @@ impl Network {
         self.mode != "host" && self.of_container().is_none()
     }
 
+    /// Whether ports are published that are the host's own anyway.
+    pub fn discards_ports(&self) -> bool {
+        self.mode == "host" && (self.publish_all || !self.publish.is_empty())
+    }
+
     /// What is published.
     pub fn published(&self) -> Result<Vec<Publish>> {
         let mut all: Vec<Publish> = Vec::new();
         for text in &self.publish {
-            all.push(
-                text.parse().map_err(|e: ports::PublishError| Error::invalid(format!("invalid port {text:?}: {e}")))?,
-            );
+            let invalid = |e: ports::PublishError| Error::invalid(format!("invalid port {text:?}: {e}")).usage();
+            all.push(text.parse().map_err(invalid)?);
         }
         if self.publish_all {
             for port in self.exposed_ports()? {
@@ -134,9 +138,9 @@ impl Network {
     pub fn exposed_ports(&self) -> Result<Vec<(u16, Protocol)>> {
         let mut ports = Vec::new();
         for text in &self.exposed {
-            let invalid = || Error::invalid(format!("invalid range format for --expose: {text}"));
+            let invalid = || Error::invalid(format!("invalid range format for --expose: {text}")).usage();
             if text.contains(':') {
-                return Err(Error::invalid(format!("invalid port format for --expose: {text}")));
+                return Err(Error::invalid(format!("invalid port format for --expose: {text}")).usage());
             }
             let publish: Publish = text.parse().map_err(|_| invalid())?;
             ports.extend(publish.container.map(|port| (port, publish.protocol)));

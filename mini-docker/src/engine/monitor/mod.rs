@@ -258,7 +258,7 @@ fn begin<'a>(
             });
             let _ = engine.release_volumes(&container.config);
             let mut status = container.status.clone();
-            status.exit_code = i32::from(e.run_exit_code());
+            status.exit_code = e.container_exit_code();
             status.error = e.to_string();
             engine.write_status(&container.config, &status)?;
             Err(e)

@@ -164,7 +164,7 @@ impl Monitor<'_> {
         self.live(None, false, false).inspect_err(|e| {
             let config = &self.container.config;
             self.status.restarts = restarts;
-            self.status.end(State::Exited, i32::from(e.run_exit_code()));
+            self.status.end(State::Exited, e.container_exit_code());
             self.status.error = e.to_string();
             // If the disk is full, the next command finds a container without a monitor, and settles it.
             let _ = self.engine.write_status(config, &self.status);

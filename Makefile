@@ -8,7 +8,7 @@
 #   make test-vm  (or test-vm-short, a selection)  stages, cgroups, networks and the engine on Debian's kernel with cgroup v2 alone: QEMU without acceleration, long
 #   make fuzz     each fuzz target for TIME=60 seconds, or one: make fuzz TIME=3600 TARGET=dockerfile
 #   make test-programs  PostgreSQL, redis and nginx from Debian's packages keep their data in volumes: minutes, and a network
-#   make test-builds  Dockerfiles on Debian: apt, a server in Python, a static program: minutes, and a network
+#   make test-builds  Dockerfiles on Debian: servers in Python and Node, static programs in C and Rust; then under Docker too: minutes, and a network
 #   make book     builds the book to target/book; `make book BOOK=serve` shows it at http://localhost:3000
 #   make test-book-begin  follows the book from its first command to its last, in a fresh clone: half an hour
 #   make test-book-browser  looks at every page of the built book in headless Chromium; SCREENSHOTS=DIRECTORY keeps pictures
@@ -27,7 +27,7 @@ BUILD_PACKAGES := gcc libc6-dev
 DEMO_PACKAGES := $(BUILD_PACKAGES) busybox-static
 TEST_PACKAGES := $(DEMO_PACKAGES) shellcheck binutils xz-utils util-linux e2fsprogs uidmap strace docker-registry skopeo umoci jq iproute2 nftables mount passt slirp4netns
 PROGRAMS_PACKAGES := $(DEMO_PACKAGES) mmdebstrap
-BUILDS_PACKAGES := $(DEMO_PACKAGES) mmdebstrap
+BUILDS_PACKAGES := $(DEMO_PACKAGES) mmdebstrap ca-certificates docker-registry docker.io
 EXAMPLES_PACKAGES := $(DEMO_PACKAGES) mmdebstrap
 BROWSER_PACKAGES := gcc libc6-dev chromium
 PEERS_PACKAGES := runc podman docker.io docker-compose docker-registry curl iptables qemu-system-x86 util-linux

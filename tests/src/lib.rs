@@ -9,6 +9,7 @@ pub mod calls;
 pub mod cgroups;
 pub mod compose;
 pub mod container;
+pub mod dockerd;
 pub mod engine;
 pub mod figures;
 pub mod kubernetes;

@@ -254,10 +254,10 @@ CMD ["node", "server.js"]
     let package = r#"{"name": "app", "version": "1.0.0", "dependencies": {"ms": "2.1.3"}}"#;
     let server = "require('http').createServer((_, answer) => answer.end('<p>' + require('ms')(60000) + '</p>')).listen(process.env.PORT || 8000)";
     build(&engine, dockerfile, &[("package.json", package), ("server.js", server)]);
-    let served = |page: &str| page.starts_with("HTTP/1.") && page.ends_with("<p>1m</p>");
+    let answers = |page: &str| page.starts_with("HTTP/1.") && page.ends_with("<p>1m</p>");
     let first = page(&engine);
-    assert!(served(&first), "{first}");
+    assert!(answers(&first), "{first}");
     engine.run(&["check"]).ok();
     let there = UnderDocker::new(&engine).page();
-    assert!(served(&there), "{there}");
+    assert!(answers(&there), "{there}");
 }

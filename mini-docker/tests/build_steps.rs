@@ -234,6 +234,12 @@ fn the_cache_is_counted_and_pruned() {
     assert_eq!(usage(), "3 7B", "the image has its layers itself");
     engine.run(&["rmi", "t"]).ok();
     assert_eq!(usage(), "3 1MB");
+    let said = engine.run(&["buildx", "du"]).ok();
+    assert_eq!(said.lines().filter(|line| line.contains("true") && line.contains(" ago")).count(), 3, "{said}");
+    assert!(said.starts_with("ID ") && said.ends_with("Reclaimable:\t1MB\nTotal:\t\t1MB\n"), "{said}");
+    let said = engine.run(&["builder", "du", "--verbose", "--filter", "type=exec.cachemount"]).ok();
+    assert!(said.contains("Size:\t\t7B\nDescription:\tRUN --mount=type=cache\n"), "{said}");
+    assert!(said.ends_with("Reclaimable:\t7B\nTotal:\t\t7B\n"), "{said}");
     let said = engine.run(&["builder", "prune", "-f", "--filter", "type=exec.cachemount"]).ok();
     assert!(said.ends_with("Total reclaimed space: 7B\n"), "{said}");
     assert_eq!(engine.run(&["builder", "prune", "-f", "--filter", "until=24h"]).ok(), "Total reclaimed space: 0B\n");
@@ -288,7 +294,9 @@ fn a_cache_travels_with_an_image() {
     other.run(&["builder", "prune", "-af"]).ok();
     build(&other, &["-q", "-t", "with", "--cache-from", &name], steps).ok();
     assert_eq!(uuid(&other, "with"), uuid(&one, &name));
-    other.run(&["rmi", "-f", "with", &name]).ok();
+    // It came for its steps alone.
+    assert!(!other.run(&["images"]).ok().contains("me/cached"));
+    other.run(&["rmi", "with"]).ok();
     other.run(&["builder", "prune", "-af"]).ok();
     let from = format!("type=local,src={}", directory.display());
     build(&other, &["-q", "-t", "with", "--cache-from", &from], steps).ok();
@@ -297,6 +305,103 @@ fn a_cache_travels_with_an_image() {
     let said = build(&other, &["--cache-from", &registry.name("me/nothing")], steps);
     assert!(said.code == 0 && said.err.contains("nothing is taken from the cache"), "{said:?}");
     assert_eq!(build(&other, &["--cache-to", "type=gha"], steps).code, 1);
+}
+
+/// A cache that is nothing else, of all stages or of those in the image.
+#[test]
+fn a_cache_travels_alone() {
+    let (one, other) = (engine(), Engine::empty(env!("CARGO_BIN_EXE_mini-docker")));
+    let base = one.path("base.tar");
+    one.run(&["save", "-o", base.to_str().unwrap(), "bb"]).ok();
+    other.run(&["load", "-i", base.to_str().unwrap()]).ok();
+    let registry = Registry::start();
+    let name = registry.name("me/cache:1");
+    let steps = "FROM bb AS made\nRUN cat /proc/sys/kernel/random/uuid > /u; touch /more\nFROM bb\nRUN touch /own\nCOPY --from=made /u /u\n";
+    let directory = one.path("cache");
+    let (source, place) = (format!("type=local,src={}", directory.display()), directory.display().to_string());
+    let plain = build(&one, &["-q"], steps).ok();
+    for (mode, cached) in [("min", 1), ("max", 3)] {
+        for to in [format!("type=registry,ref={name},mode={mode}"), format!("type=local,dest={place},mode={mode}")] {
+            assert_eq!(build(&one, &["-q", "--cache-to", &to], steps).ok(), plain, "the image has nothing of it");
+        }
+        for from in [&format!("type=registry,ref={name}"), &name, &source] {
+            let said = build(&other, &["-t", "t", "--cache-from", from], steps);
+            assert_eq!((said.code, said.err.matches(" CACHED").count()), (0, cached), "{mode} {from}: {said:?}");
+            if mode == "max" {
+                assert_eq!(other.run(&["image", "inspect", "-f", "{{.Id}}", "t"]).ok(), plain);
+            }
+            other.run(&["rmi", "t"]).ok();
+            assert_eq!(other.run(&["images", "-aq"]).ok().lines().count(), 1, "{from}: the base alone is left");
+            other.run(&["builder", "prune", "-af"]).ok();
+        }
+    }
+    assert_eq!(one.run(&["images", "-a"]).ok().matches("me/cache").count(), 0);
+    // What cannot be written is an error, unless the user says otherwise.
+    let nowhere = "type=registry,ref=127.0.0.1:9/me/cache:1";
+    let said = build(&one, &["-q", "--cache-to", nowhere], steps);
+    assert!(said.code == 1 && said.err.contains("127.0.0.1:9"), "{said:?}");
+    let said = build(&one, &["-q", "--cache-to", &format!("{nowhere},ignore-error=true")], steps);
+    assert!(said.code == 0 && said.err.contains("the cache is not written"), "{said:?}");
+    assert_eq!(one.run(&["images", "-aq"]).ok().lines().count(), 2);
+    for bad in ["type=registry", "type=local", "type=inline,mode=most", "type=s3,bucket=x", "type=local,dest=x,what=y"]
+    {
+        let said = build(&one, &["--cache-to", bad], steps);
+        assert!(said.code == 1 && said.err.contains("invalid --cache-to"), "{bad}: {said:?}");
+    }
+}
+
+#[test]
+fn what_is_built_is_pushed_and_told_of() {
+    let engine = engine();
+    let registry = Registry::start();
+    let (one, two) = (registry.name("me/one:1"), registry.name("me/two:2"));
+    let (id, told) = (engine.path("id"), engine.path("told"));
+    let files = ["--iidfile", id.to_str().unwrap(), "--metadata-file", told.to_str().unwrap()];
+    let steps = "FROM bb\nRUN echo pushed > /f\n";
+    let said =
+        build(&engine, &[&["--push", "-t", &one, "-o", &format!("type=image,name={two}")], &files[..]].concat(), steps);
+    assert!(said.code == 0 && said.err.contains(&format!("pushing {one}@sha256:")), "{said:?}");
+    let told: serde_json::Value = serde_json::from_str(&fs::read_to_string(told).unwrap()).unwrap();
+    assert_eq!(told["containerimage.config.digest"], fs::read_to_string(id).unwrap());
+    assert_eq!(told["image.name"], format!("{one},{two}"));
+    engine.run(&["rmi", "-f", &one, &two]).ok();
+    for name in [&one, &two] {
+        let name = format!("{}@{}", name.rsplit_once(':').unwrap().0, told["containerimage.digest"].as_str().unwrap());
+        assert_eq!(engine.run(&["run", "-q", "--rm", &name, "cat", "/f"]).ok(), "pushed\n");
+    }
+    build(&engine, &["-q", "-t", &one, "-o", "type=registry"], steps).ok();
+    build(&engine, &["-q", "-t", "here", "--load", "-o", engine.path("files").to_str().unwrap()], steps).ok();
+    assert_eq!(engine.run(&["run", "--rm", "here", "cat", "/f"]).ok(), "pushed\n");
+    let archive = engine.path("archive");
+    build(&engine, &["-q", "-t", "there", "-o", &format!("type=oci,dest={}", archive.display())], steps).ok();
+    engine.run(&["rmi", "there"]).ok();
+    assert!(engine.run(&["load", "-i", archive.to_str().unwrap()]).ok().contains("there:latest"));
+    for (flags, why) in [
+        (&["--push"][..], "tag is needed when pushing"),
+        (&["-o", "type=local,dest=x,push=true"], "name and push are of type=image"),
+        (&["--provenance=true"], "attestations are not made"),
+        (&["--sbom", "true"], "attestations are not made"),
+        (&["--attest", "type=sbom"], "attestations are not made"),
+        (&["--allow", "security.insecure"], "no step gets that"),
+        (&["--builder", "far"], "no builder \"far\" found"),
+    ] {
+        let said = build(&engine, flags, steps);
+        assert!(said.code == 1 && said.err.contains(why), "{flags:?}: {said:?}");
+    }
+    let none = ["--provenance=false", "--sbom=false", "--attest", "type=sbom,disabled=true", "--allow", "network.host"];
+    build(&engine, &[&["-q", "--builder", "default"], &none[..]].concat(), steps).ok();
+    engine.run(&["buildx", "build", "-q", engine.path("context").to_str().unwrap()]).ok();
+}
+
+#[test]
+fn some_stages_are_built_anew() {
+    let engine = engine();
+    let steps = "FROM bb AS one\nRUN touch /1\nFROM bb AS two\nRUN touch /2\nFROM two\nCOPY --from=one /1 /\n";
+    build(&engine, &["-q"], steps).ok();
+    for (flags, cached) in [(&[][..], 3), (&["--no-cache-filter", "one"], 2), (&["--no-cache-filter", "One,two"], 1)] {
+        let said = build(&engine, flags, steps);
+        assert_eq!(said.err.matches(" CACHED").count(), cached, "{flags:?}: {}", said.err);
+    }
 }
 
 #[test]

@@ -115,3 +115,21 @@ fn an_output_that_does_not_block_gets_all() {
     command.envs(start.get_envs().filter_map(|(key, value)| Some((key, value?))));
     assert_eq!(said(&output(command, b"")).ok(), "3000000 0\n");
 }
+
+/// Clap takes the documentation of arguments that commands share for the command's own, where they have one.
+#[test]
+fn each_command_says_what_it_is() {
+    let engine = engine();
+    let list = engine.run(&["--help"]).ok();
+    let commands = list.lines().filter_map(|line| line.strip_prefix("  ")?.split_once("  "));
+    let mut count = 0;
+    for (name, what) in
+        commands.filter(|(name, _)| name.starts_with(|c: char| c.is_ascii_lowercase()) && *name != "help")
+    {
+        let help = engine.run(&[name, "--help"]).ok();
+        let first = help.lines().next().unwrap();
+        assert!(what.trim().starts_with(first), "{name}: {first:?} is not {what:?}");
+        count += 1;
+    }
+    assert!(count > 40, "{list}");
+}

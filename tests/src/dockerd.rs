@@ -41,9 +41,8 @@ impl Dockerd {
         let mut daemon = Self { child, directory, cgroup };
         // It tries a containerd first, which takes longer than what others wait for.
         while daemon.docker(&["version"]).code != 0 {
-            if daemon.child.try_wait().expect("wait").is_some() {
-                panic!("dockerd: {}", fs::read_to_string(daemon.directory.path().join("log")).unwrap_or_default());
-            }
+            let log = || fs::read_to_string(daemon.directory.path().join("log")).unwrap_or_default();
+            assert!(daemon.child.try_wait().expect("wait").is_none(), "dockerd: {}", log());
             std::thread::sleep(std::time::Duration::from_millis(100));
         }
         daemon

@@ -5,7 +5,7 @@ use clap::Args;
 
 use crate::engine::bytes::parse as bytes;
 
-/// What each step of a build may be limited to, too.
+// What each step of a build may be limited to, too.
 #[derive(Debug, Args)]
 pub(super) struct StepLimits {
     /// Memory limit, such as 512m; at least 6m
@@ -47,7 +47,7 @@ impl StepLimits {
     }
 }
 
-/// What `run`, `create` and `update` have in common.
+// What `run`, `create` and `update` have in common.
 #[derive(Debug, Args)]
 pub(super) struct ContainerLimits {
     #[command(flatten)]

@@ -60,8 +60,8 @@ struct Arguments {
     command: Command,
 }
 
-/// A group of commands. Clap describes arguments only where they are asked for, but nested commands at once, unless they
-/// are arguments.
+// A group of commands. Clap describes arguments only where they are asked for, but nested commands at once, unless they
+// are arguments.
 #[derive(Debug, Args)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
 struct Group<T: Subcommand> {
@@ -171,6 +171,7 @@ enum Command {
     /// Build an image from a Dockerfile
     Build(Box<build::Build>),
     /// Manage builds
+    #[command(visible_alias = "buildx")]
     Builder(Group<build::builder::Command>),
     /// Get real time events: what happens to containers
     Events(events::Events),

@@ -8,10 +8,10 @@ use super::{contents::Contents, service::Service, tree::text_of};
 use crate::engine::error::{Context, Error, Result};
 
 /// What has no word in the command line of `build`, and is refused.
-const REFUSED: [&str; 3] = ["entitlements", "no_cache_filter", "privileged"];
+const REFUSED: [&str; 2] = ["entitlements", "privileged"];
 
 /// Keys with one value, or several, and their flags.
-const FLAGS: [(&str, &str); 9] = [
+const FLAGS: [(&str, &str); 10] = [
     ("target", "--target"),
     ("network", "--network"),
     ("shm_size", "--shm-size"),
@@ -21,6 +21,7 @@ const FLAGS: [(&str, &str); 9] = [
     ("extra_hosts", "--add-host"),
     ("tags", "--tag"),
     ("platforms", "--platform"),
+    ("no_cache_filter", "--no-cache-filter"),
 ];
 
 impl Service<'_> {

@@ -18,6 +18,21 @@ pub(super) struct AcceptedFlags {
     /// Skip image verification: only digests are verified, always
     #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "true")]
     disable_content_trust: Option<bool>,
+    /// Provenance attestation: none is made, so false
+    #[arg(long, value_name = "false")]
+    provenance: Option<String>,
+    /// List of the image's packages: none is made, so false
+    #[arg(long, value_name = "false")]
+    sbom: Option<String>,
+    /// Attestations, only to say that there are to be none
+    #[arg(long, value_name = "type=TYPE,disabled=true")]
+    attest: Vec<String>,
+    /// Extra privileged entitlement: network.host, which needs none here
+    #[arg(long, value_name = "network.host")]
+    allow: Vec<String>,
+    /// The builder: default, the only one
+    #[arg(long, value_name = "default")]
+    builder: Option<String>,
     /// Squash newly built layers into a single new layer: refused
     #[arg(long, hide = true)]
     squash: bool,
@@ -34,6 +49,22 @@ impl AcceptedFlags {
             return Err(Error::invalid(
                 "--disable-content-trust=false: signatures are not verified: name images by digest",
             ));
+        }
+        for (flag, value) in [("--provenance", &self.provenance), ("--sbom", &self.sbom)] {
+            if let Some(value) = value.as_ref().filter(|value| !["", "false"].contains(&value.as_str())) {
+                return Err(Error::invalid(format!(
+                    "{flag}={value}: attestations are not made: leave it out, or say false"
+                )));
+            }
+        }
+        if let Some(text) = self.attest.iter().find(|text| !text.split(',').any(|field| field == "disabled=true")) {
+            return Err(Error::invalid(format!("--attest={text}: attestations are not made: leave it out")));
+        }
+        if let Some(what) = self.allow.iter().find(|what| *what != "network.host") {
+            return Err(Error::invalid(format!("--allow={what}: no step gets that; there is network.host")));
+        }
+        if let Some(name) = self.builder.as_ref().filter(|name| !["", "default"].contains(&name.as_str())) {
+            return Err(Error::invalid(format!("no builder {name:?} found: there is one, and its name is default")));
         }
         if self.squash {
             return Err(Error::invalid(

@@ -3,8 +3,8 @@
 use clap::{Args, Subcommand};
 
 use crate::{
-    cli::{Outcome, confirm::confirmed, print, units},
-    engine::{Engine, bytes::parse as bytes, filter::Filters},
+    cli::{Outcome, confirm::confirmed, print, table::align, units},
+    engine::{Engine, build::Entry, bytes::parse as bytes, error::Result, filter::Filters},
 };
 
 #[derive(Debug, Subcommand)]
@@ -14,6 +14,8 @@ pub(in crate::cli) enum Command {
     Build(Box<super::Build>),
     /// Remove build cache
     Prune(Prune),
+    /// Disk usage: what the build cache has
+    Du(Du),
 }
 
 impl Command {
@@ -21,6 +23,7 @@ impl Command {
         match self {
             Self::Build(command) => command.run(engine),
             Self::Prune(command) => command.run(engine),
+            Self::Du(command) => command.run(engine),
         }
     }
 }
@@ -37,7 +40,7 @@ pub(in crate::cli) struct Prune {
     #[arg(long, value_name = "FILTER")]
     filter: Vec<String>,
     /// Amount of disk space to keep for cache
-    #[arg(long, value_name = "BYTES", value_parser = bytes)]
+    #[arg(long, visible_aliases = ["reserved-space", "max-used-space"], value_name = "BYTES", value_parser = bytes)]
     keep_storage: Option<u64>,
 }
 
@@ -45,20 +48,13 @@ const KEYS: [&str; 5] = ["until", "id", "type", "description", "shared"];
 
 impl Prune {
     fn run(self, engine: &Engine) -> Outcome {
-        let filters = Filters::parse(&self.filter, &KEYS)?;
-        let (until, shared) = (filters.until()?, filters.switch("shared")?);
+        let meant = meant(&self.filter)?;
         let what = if self.all { "all build cache" } else { "all dangling build cache" };
         if !confirmed(self.force, &format!("WARNING! This will remove {what}.")) {
             return Ok(0);
         }
-        let gone = engine.prune_build_cache(self.keep_storage.unwrap_or(0), |entry| {
-            (self.all || !entry.shared)
-                && until.is_none_or(|until| entry.created < until)
-                && shared.is_none_or(|shared| entry.shared == shared)
-                && filters.any("id", |id| entry.id.starts_with(id))
-                && filters.exact("type", entry.kind)
-                && filters.found_in("description", &entry.description)
-        })?;
+        let gone = engine
+            .prune_build_cache(self.keep_storage.unwrap_or(0), |entry| (self.all || !entry.shared) && meant(entry))?;
         print_gone(&gone);
         let size = gone.iter().map(|entry| entry.size).sum();
         print(format_args!("Total reclaimed space: {}\n", units::exact_size(size)));
@@ -66,18 +62,76 @@ impl Prune {
     }
 }
 
+/// The entries that filters mean.
+fn meant(filters: &[String]) -> Result<impl Fn(&Entry) -> bool> {
+    let filters = Filters::parse(filters, &KEYS)?;
+    let (until, shared) = (filters.until()?, filters.switch("shared")?);
+    Ok(move |entry: &Entry| {
+        until.is_none_or(|until| entry.created < until)
+            && shared.is_none_or(|shared| entry.shared == shared)
+            && filters.any("id", |id| entry.id.starts_with(id))
+            && filters.exact("type", entry.kind)
+            && filters.found_in("description", &entry.description)
+    })
+}
+
+#[derive(Debug, Args)]
+pub(in crate::cli) struct Du {
+    /// Provide filter values, as for prune
+    #[arg(long, value_name = "FILTER")]
+    filter: Vec<String>,
+    /// Say what each is of
+    #[arg(long)]
+    verbose: bool,
+}
+
+impl Du {
+    fn run(self, engine: &Engine) -> Outcome {
+        let meant = meant(&self.filter)?;
+        let entries: Vec<_> = engine.build_cache()?.into_iter().filter(meant).collect();
+        let size = |wanted: &dyn Fn(&Entry) -> bool| {
+            let bytes = entries.iter().filter(|entry| wanted(entry)).map(|entry| entry.size).sum();
+            units::exact_size(bytes)
+        };
+        if self.verbose {
+            for entry in &entries {
+                print(format_args!(
+                    "ID:\t\t{}\nCreated at:\t{}\nReclaimable:\t{}\nShared:\t\t{}\nSize:\t\t{}\nDescription:\t{}\nType:\t\t{}\n\n",
+                    short(entry),
+                    entry.created,
+                    !entry.shared,
+                    entry.shared,
+                    units::exact_size(entry.size),
+                    entry.description,
+                    entry.kind
+                ));
+            }
+        } else {
+            let line = |entry: &Entry| {
+                let size = units::exact_size(entry.size);
+                format!("{}\t{}\t{size}\t{}\n", short(entry), !entry.shared, units::ago(entry.created))
+            };
+            let lines: String = entries.iter().map(line).collect();
+            print(format_args!("{}", align(&format!("ID\tRECLAIMABLE\tSIZE\tLAST ACCESSED\n{lines}"))));
+        }
+        print(format_args!("Reclaimable:\t{}\nTotal:\t\t{}\n", size(&|entry| !entry.shared), size(&|_| true)));
+        Ok(0)
+    }
+}
+
+/// As much of its id as is shown.
+fn short(entry: &Entry) -> String {
+    entry.id.chars().take(25).collect()
+}
+
 /// A section of what a prune removed.
-pub(in crate::cli) fn print_gone(gone: &[crate::engine::build::Entry]) {
+pub(in crate::cli) fn print_gone(gone: &[Entry]) {
     if gone.is_empty() {
         return;
     }
     print(format_args!("Deleted build cache objects:\n"));
     for entry in gone {
-        print(format_args!(
-            "{}
-",
-            entry.id.chars().take(25).collect::<String>()
-        ));
+        print(format_args!("{}\n", short(entry)));
     }
     print(format_args!("\n"));
 }

@@ -6,6 +6,7 @@ mod debug;
 mod environs;
 mod output;
 mod printer;
+mod publish;
 mod screen;
 mod secret;
 mod source;
@@ -13,7 +14,7 @@ mod travel;
 
 use std::{
     collections::BTreeMap,
-    env, fs,
+    env,
     io::{self, IsTerminal},
     path::{Path, PathBuf},
 };
@@ -28,13 +29,13 @@ use super::{
 use crate::engine::{
     Engine, Error,
     build::{Place, Pull, Request, check_platform, context::Context, lint},
-    error::Context as _,
     reference::Reference,
 };
 use accepted::AcceptedFlags;
 use environs::EnvironsFlags;
 use output::Output;
 use printer::{Printer, View};
+use publish::PublishFlags;
 use screen::Screen;
 use secret::{secret, ssh};
 use travel::Cache;
@@ -71,15 +72,14 @@ pub(super) struct Build {
     /// Additional build contexts: a directory, or docker-image://IMAGE
     #[arg(long = "build-context", value_name = "NAME=PATH|docker-image://IMAGE")]
     places: Vec<String>,
-    /// Output destination: a directory, - for an archive on standard output, or
-    /// type=local|tar|oci|docker|image[,dest=PATH]
-    #[arg(short, long, value_name = "DESTINATION")]
-    output: Vec<String>,
-    /// Images or directories to take cached steps from: they are trusted with what they say
-    #[arg(long, value_name = "IMAGE|type=local,src=DIRECTORY")]
+    /// Stages that are built without the cache, by their names
+    #[arg(long, value_name = "STAGE", value_delimiter = ',')]
+    no_cache_filter: Vec<String>,
+    /// Images, caches in registries or directories to take cached steps from: they are trusted with what they say
+    #[arg(long, value_name = "IMAGE|type=registry,ref=IMAGE|type=local,src=DIRECTORY")]
     cache_from: Vec<String>,
-    /// Where others may take the cached steps of this image from
-    #[arg(long, value_name = "type=inline|type=local,dest=DIRECTORY")]
+    /// Where others may take cached steps from; those of all stages with mode=max
+    #[arg(long, value_name = "type=inline|type=registry,ref=IMAGE|type=local,dest=DIRECTORY[,mode=max]")]
     cache_to: Vec<String>,
     /// Open a shell in the state before a step that failed
     #[arg(long)]
@@ -90,6 +90,8 @@ pub(super) struct Build {
     #[command(flatten)]
     environs: EnvironsFlags,
     #[command(flatten)]
+    publish: PublishFlags,
+    #[command(flatten)]
     accepted: AcceptedFlags,
     /// SSH agent socket to expose to the build
     #[arg(long, value_name = "default|ID[=SOCKET]")]
@@ -97,9 +99,6 @@ pub(super) struct Build {
     /// Secret to expose to the build (format: "id=mysecret[,src=/local/secret]" or "id=mysecret,env=NAME")
     #[arg(long, value_name = "SECRET")]
     secret: Vec<String>,
-    /// Write the image ID to a file
-    #[arg(long, value_name = "FILE")]
-    iidfile: Option<PathBuf>,
     /// Suppress the build output and print image ID on success
     #[arg(short, long)]
     quiet: bool,
@@ -121,21 +120,18 @@ enum Style {
 }
 
 impl Style {
-    /// How it is shown on this standard error.
-    fn view(self) -> Result<View, Error> {
+    /// Whether standard error is a terminal that shows what runs.
+    fn is_live(self) -> Result<bool, Error> {
         let terminal = io::stderr().is_terminal();
-        Ok(match self {
-            Self::Quiet => View::Quiet,
+        match self {
             Self::Tty if !terminal => {
-                return Err(Error::invalid("--progress=tty: standard error is no terminal; use plain or auto"));
+                Err(Error::invalid("--progress=tty: standard error is no terminal; use plain or auto"))
             }
-            Self::Tty => View::Live(Screen::new()),
+            Self::Tty => Ok(true),
             // Without a kind it is one that cannot move its cursor.
-            Self::Auto if terminal && env::var("TERM").is_ok_and(|kind| !["", "dumb"].contains(&kind.as_str())) => {
-                View::Live(Screen::new())
-            }
-            Self::Auto | Self::Plain => View::Plain,
-        })
+            Self::Auto => Ok(terminal && env::var("TERM").is_ok_and(|kind| !["", "dumb"].contains(&kind.as_str()))),
+            Self::Plain | Self::Quiet => Ok(false),
+        }
     }
 }
 
@@ -143,7 +139,7 @@ impl Build {
     pub(super) fn run(self, engine: &Engine) -> Outcome {
         self.accepted.check()?;
         self.platform.iter().flat_map(|list| list.split(',')).try_for_each(check_platform)?;
-        let outputs: Vec<_> = self.output.iter().map(|text| Output::parse(text)).collect::<Result<_, _>>()?;
+        let outputs = self.publish.outputs()?;
         let scratch = engine.scratch()?;
         let source = self.source(&scratch.path)?;
         if self.check {
@@ -151,38 +147,49 @@ impl Build {
         }
         let name = source.name.clone();
         let quiet = self.quiet || self.progress == Style::Quiet;
-        let view = if quiet { View::Quiet } else { self.progress.view()? };
-        let live = matches!(view, View::Live(_));
+        let live = !quiet && self.progress.is_live()?;
         let mut request = self.request(engine, source, &outputs, quiet || live)?;
         request.ticks = live;
         let caches: Vec<_> = self.cache_to.iter().map(|text| Cache::to(text)).collect::<Result<_, _>>()?;
-        request.inline_cache |= !caches.is_empty();
-        request.record |= request.inline_cache;
+        request.inline_cache |= caches.iter().any(Cache::is_inline);
+        request.keep_steps = !caches.is_empty();
+        let mut passing = Vec::new();
         for text in &self.cache_from {
-            // A build is right without it.
-            if let Err(e) = Cache::from(text)?.import(engine, &*request.pull.get) {
-                eprintln!("mini-docker: nothing is taken from the cache {text}: {e}");
+            match Cache::from(text)?.import(engine, &*request.pull.get) {
+                Ok(images) => passing.extend(images),
+                // A build is right without it.
+                Err(e) => eprintln!("mini-docker: nothing is taken from the cache {text}: {e}"),
             }
         }
-        let mut printer = Printer::new(view);
+        let mut printer = Printer::new(match (quiet, live) {
+            (true, _) => View::Quiet,
+            (_, true) => View::Live(Screen::new()),
+            _ => View::Plain,
+        });
         let built = engine.build(&request, &mut |event| printer.event(&event));
-        let image = built.map_err(|failure| {
+        for image in passing {
+            // Where somebody uses it by now, it stays.
+            let _ = engine.remove_image(&image, false, false);
+        }
+        let (image, steps) = built.map_err(|failure| {
             printer.failure(&failure, &name, &request.dockerfile);
             if let Some(Err(e)) = failure.before.as_ref().map(|state| debug::shell(engine, state)) {
                 super::complain(&e);
             }
             Error::new(failure.error.kind, format!("failed to build: failed to solve: {}", failure.error))
         })?;
-        outputs.iter().try_for_each(|output| output.write(engine, &image))?;
-        caches.iter().try_for_each(|cache| cache.export(engine, &image))?;
-        if let Some(path) = &self.iidfile {
-            fs::write(path, image.digest()).doing("write", path)?;
-        }
         let digest = image.digest();
+        printer.finish(request.record.then_some((digest.as_str(), &request.tags[..])));
+        let tell = |text: &str| {
+            if !quiet {
+                eprintln!("{text}");
+            }
+        };
+        self.publish.publish(engine, &request, &outputs, &image, tell)?;
+        caches.iter().try_for_each(|cache| cache.export(engine, &image, &steps))?;
         if quiet && !outputs.iter().any(Output::is_stdout) {
             print(format_args!("{digest}\n"));
         }
-        printer.finish(request.record.then_some((digest.as_str(), &request.tags[..])));
         Ok(0)
     }
 
@@ -197,7 +204,7 @@ impl Build {
         outputs: &[Output],
         quiet: bool,
     ) -> Result<Request, Error> {
-        let files_only = |output: &Output| matches!(output, Output::Local(_) | Output::Tar(_));
+        let names = self.tag.iter().map(String::as_str).chain(outputs.iter().filter_map(Output::name));
         let always = self.pull == Some(true);
         let when = if always { When::Always } else { When::Missing };
         let same = engine.clone();
@@ -208,6 +215,8 @@ impl Build {
         }
         Ok(Request {
             ticks: false,
+            keep_steps: false,
+            no_cache_of: self.no_cache_filter.clone(),
             inline_cache: args.get("BUILDKIT_INLINE_CACHE").is_some_and(|value| value == "1"),
             debug: self.debug_shell,
             dockerfile: source.dockerfile,
@@ -215,10 +224,10 @@ impl Build {
             target: self.target.clone(),
             args,
             labels: pairs(&self.label),
-            tags: self.tag.iter().map(|tag| Reference::parse(tag)).collect::<Result<_, _>>()?,
+            tags: names.map(Reference::parse).collect::<Result<_, _>>()?,
             no_cache: self.no_cache,
             environs: self.environs.environs()?,
-            record: outputs.is_empty() || !outputs.iter().all(files_only),
+            record: outputs.is_empty() || !outputs.iter().all(Output::is_files),
             pull: Pull { get: Box::new(get), always },
             contexts: self.places.iter().map(|text| place(text)).collect::<Result<_, _>>()?,
             agents: self.ssh.iter().map(|text| ssh(text)).collect::<Result<_, _>>()?,

@@ -15,7 +15,7 @@ use crate::{
     engine::{Engine, Error, container::Container, error::Kind, exec},
 };
 
-/// Signals that this command gets are passed on to the process, which ends with the container at the latest.
+// Signals that this command gets are passed on to the process, which ends with the container at the latest.
 #[derive(Debug, Args)]
 pub(crate) struct Exec {
     /// Detached mode: run the command in the background, where the container's first process inherits it

@@ -16,7 +16,7 @@ pub(crate) struct Stop {
     manner: Manner,
 }
 
-/// How containers are asked to end.
+// How containers are asked to end.
 #[derive(Debug, Args)]
 pub(super) struct Manner {
     /// Signal to send first

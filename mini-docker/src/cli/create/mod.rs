@@ -28,7 +28,7 @@ use crate::engine::{Engine, Error, Request, Result, container::Container, error:
 pub(super) use run::Run;
 pub(super) use storage::absolute;
 
-/// What `run` and `create` have in common.
+// What `run` and `create` have in common.
 #[derive(Debug, Args)]
 struct Flags {
     /// Assign a name to the container

@@ -2,10 +2,10 @@
 
 use clap::Args;
 
-use super::progress::{Direction, shown};
+use super::progress::{Direction, Quiet, shown};
 use crate::{
     cli::{Outcome, print},
-    engine::{Engine, Error, error::Result, reference::Reference},
+    engine::{Engine, Error, error::Result, image::Image, reference::Reference, registry::Pushed},
 };
 
 #[derive(Debug, Args)]
@@ -59,4 +59,14 @@ pub(crate) fn push(engine: &Engine, reference: &Reference, quiet: bool) -> Resul
         print(format_args!("{}: digest: {} size: {}\n", reference.tag(), pushed.digest, pushed.size));
     }
     Ok(())
+}
+
+/// Pushes an image of one name, and shows nothing.
+pub(crate) fn push_quietly(engine: &Engine, reference: &Reference) -> Result<Pushed> {
+    engine.push(reference, &Quiet)
+}
+
+/// Pushes an image under a name that it does not have here, and shows nothing.
+pub(crate) fn push_as(engine: &Engine, image: &Image, reference: &Reference) -> Result<Pushed> {
+    engine.push_as(image, reference, &Quiet)
 }

@@ -45,6 +45,7 @@ pub use change::change;
 use context::Context;
 use dockerfile::{Dockerfile, Expander, Lines};
 pub use images::{Get, Place, Pull};
+pub use inline::{Steps, Whose};
 use plan::Plan;
 pub use prune::Entry;
 pub use scope::check_platform;
@@ -68,12 +69,16 @@ pub struct Request {
     pub tags: Vec<Reference>,
     /// Whether everything is built anew.
     pub no_cache: bool,
+    /// Stages that are built anew, by name or number.
+    pub no_cache_of: Vec<String>,
     /// What RUN may use.
     pub environs: Environs,
     /// Whether it becomes an image of the store; its files are there in any case.
     pub record: bool,
     /// Whether the image tells others what its steps made: see [`Engine::import_cache`].
     pub inline_cache: bool,
+    /// Whether the caller asks what the steps made.
+    pub keep_steps: bool,
     /// Whether it tells that time passes while steps run, several times a second.
     pub ticks: bool,
     /// Whether a failure tells what there was before it.
@@ -175,7 +180,11 @@ struct Builder<'a> {
 
 impl Engine {
     /// Builds an image.
-    pub fn build<'a>(&'a self, request: &'a Request, progress: &'a mut Progress<'a>) -> Result<Image, Failure> {
+    pub fn build<'a>(
+        &'a self,
+        request: &'a Request,
+        progress: &'a mut Progress<'a>,
+    ) -> Result<(Image, Steps), Failure> {
         let file = Dockerfile::parse(&request.dockerfile).map_err(|e| {
             let lines = e.line.map(|line| Lines { start: line, end: line });
             Failure { lines, ..Error::invalid(e.to_string()).into() }
@@ -211,7 +220,8 @@ impl Engine {
             let step = failure.step.or(Some(builder.steps).filter(|number| *number > 0));
             Failure { step, ..failure }
         })?;
-        Ok(builder.finish(stage)?)
+        let steps = Steps(builder.kept.clone());
+        Ok((builder.finish(stage)?, steps))
     }
 }
 

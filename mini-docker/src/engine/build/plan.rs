@@ -67,6 +67,11 @@ impl Plan {
         find(&self.stages[..before], name)
     }
 
+    /// Whether a stage has this name or number.
+    pub(super) fn is_called(&self, index: usize, name: &str) -> bool {
+        find(&self.stages, name) == Some(index)
+    }
+
     /// How a stage is called in messages.
     pub(super) fn name(&self, index: usize) -> String {
         match &self.stages[index].0.name {

@@ -182,7 +182,8 @@ impl Builder<'_> {
 
     /// Takes what the cache has for a step; whether it has anything.
     pub(super) fn reuse(&mut self, stage: &mut Stage, step: &Step) -> Result<bool> {
-        if self.request.no_cache {
+        let anew = &self.request.no_cache_of;
+        if self.request.no_cache || !anew.is_empty() && anew.iter().any(|name| self.plan.is_called(stage.index, name)) {
             return Ok(false);
         }
         let Some(record) = self.engine.cached(&step.key)? else { return Ok(false) };

@@ -73,16 +73,29 @@ impl Engine {
             || Error::not_found(format!("An image does not exist locally with the tag: {}", reference.repository()));
         let id = self.read_name(reference).ok_or_else(missing)?;
         let image = self.read_image(&id)?.ok_or_else(missing)?;
+        let (bytes, pushed) = self.send(&image, reference, progress)?;
+        self.note_pushed(&image, reference, &bytes, &pushed.digest)?;
+        self.emit_transfer("push", reference);
+        Ok(pushed)
+    }
+
+    /// Sends an image under a name that it does not have here, and nobody is told of.
+    pub fn push_as(&self, image: &Image, reference: &Reference, progress: &dyn Progress) -> Result<Pushed> {
+        self.send(image, reference, progress).map(|(_, pushed)| pushed)
+    }
+
+    /// Sends an image, and returns the manifest that names it there.
+    fn send(&self, image: &Image, reference: &Reference, progress: &dyn Progress) -> Result<(Vec<u8>, Pushed)> {
         let config = Config::read()?;
         let endpoints = config.endpoints(reference.domain());
         let endpoint = endpoints.last().ok_or_else(|| Error::invalid("no registry is known"))?;
         let scratch = self.store.scratch()?;
-        let neighbours = self.neighbours(reference, &image)?;
+        let neighbours = self.neighbours(reference, image)?;
         let client = Client::connect(&config, endpoint, reference.domain(), reference.path(), "pull,push")?;
         let client = client.and_pull(&neighbours);
         let push = Push { engine: self, client, neighbours, progress, scratch: scratch.path.clone() };
         progress.begin(reference);
-        let (bytes, content_type) = push.everything(&image)?;
+        let (bytes, content_type) = push.everything(image)?;
         let digest = Digest::of(&bytes);
         let path = push.client.path(&format!("manifests/{}", reference.tag()));
         let headers = [("Content-Type", content_type.as_str())];
@@ -94,9 +107,8 @@ impl Engine {
             is_long: false,
         };
         push.client.expect(&call)?;
-        self.note_pushed(&image, reference, &bytes, &digest)?;
-        self.emit_transfer("push", reference);
-        Ok(Pushed { digest, size: bytes.len() as u64 })
+        let size = bytes.len() as u64;
+        Ok((bytes, Pushed { digest, size }))
     }
 
     /// Repositories of the same registry from which images with some of the same layers came, or to which they went.

@@ -79,6 +79,8 @@ fn ps_filters_containers() {
         (&["-a", "-f", "ancestor=bb", "-f", "name=zero"], "zero"),
         (&["-a", "-f", "ancestor=nosuch"], ""),
         (&["-a", "-f", "health=healthy"], ""),
+        (&["-a", "-f", "is-task=true"], ""),
+        (&["-f", "is-task=false", "-f", "isolation=default", "-f", "status=exited"], "three zero"),
         (&["-n", "1", "-f", "label=k=b"], "made"),
     ] {
         assert_eq!(ps(arguments), names, "{arguments:?}");

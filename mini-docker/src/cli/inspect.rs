@@ -45,7 +45,7 @@ impl Inspect {
     }
 }
 
-/// `container inspect`.
+// `container inspect`.
 #[derive(Debug, Args)]
 pub(super) struct InspectContainer {
     /// Containers, by name, id, or the beginning of an id

@@ -61,7 +61,7 @@ struct Arguments {
 }
 
 // A group of commands. Clap describes arguments only where they are asked for, but nested commands at once, unless they
-// are arguments.
+// are arguments. No words for users: a command's own come from where it is named.
 #[derive(Debug, Args)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
 struct Group<T: Subcommand> {
@@ -357,6 +357,31 @@ mod tests {
         assert_eq!(at_once, [""; 0], "`defer` keeps a start from paying for all of them");
         all.build();
         assert!(all.find_subcommand("run").as_ref().is_some_and(described));
+    }
+
+    /// A doc comment on what is flattened into a command would be the command's description.
+    #[test]
+    fn commands_say_what_their_list_says_of_them() {
+        fn check(listed: &clap::Command, wrong: &mut Vec<String>) {
+            for inner in listed.get_subcommands() {
+                let about = inner.get_about().map(ToString::to_string).unwrap_or_default();
+                if about.is_empty() || about.ends_with('.') {
+                    wrong.push(format!("{} {}: {about:?}", listed.get_name(), inner.get_name()));
+                }
+                check(inner, wrong);
+            }
+        }
+        let mut all = super::Arguments::command();
+        let listed: Vec<_> =
+            all.get_subcommands().map(|one| (one.get_name().to_owned(), one.get_about().cloned())).collect();
+        all.build();
+        for (name, about) in listed {
+            let built = all.find_subcommand(&name).and_then(|one| one.get_about().cloned());
+            assert_eq!(built.map(|about| about.to_string()), about.map(|about| about.to_string()), "{name} --help");
+        }
+        let mut wrong = Vec::new();
+        check(&all, &mut wrong);
+        assert!(wrong.is_empty(), "{wrong:#?}");
     }
 
     #[test]

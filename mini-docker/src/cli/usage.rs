@@ -7,11 +7,21 @@ use clap::{Command, CommandFactory, error::ErrorKind};
 /// Help and version go to standard output; a mistake is one line, and the exit code is Docker's: 125 for flags, and 1 for
 /// words that are missing, too many or unknown.
 pub(super) fn complain(error: &clap::Error) -> ExitCode {
-    if !error.use_stderr() || error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        let _ = error.print();
-        return ExitCode::from(u8::from(error.use_stderr()));
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    match error.kind() {
+        // A group without a command is a question, as for Docker.
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
+            let mut all = super::Arguments::command();
+            eprintln!("{}", path(&mut all, &arguments).1.clone().render_help());
+            return ExitCode::SUCCESS;
+        }
+        _ if !error.use_stderr() => {
+            let _ = error.print();
+            return ExitCode::SUCCESS;
+        }
+        _ => {}
     }
-    let (line, code) = explain(error, &std::env::args().skip(1).collect::<Vec<_>>());
+    let (line, code) = explain(error, &arguments);
     eprintln!("mini-docker: {line}");
     ExitCode::from(code)
 }

@@ -14,9 +14,23 @@ use super::{
 };
 
 /// The keys of `ps --filter`.
-pub const KEYS: [&str; 14] = [
-    "ancestor", "before", "exited", "expose", "health", "id", "label", "label!", "name", "network", "publish", "since",
-    "status", "volume",
+pub const KEYS: [&str; 16] = [
+    "ancestor",
+    "before",
+    "exited",
+    "expose",
+    "health",
+    "id",
+    "is-task",
+    "isolation",
+    "label",
+    "label!",
+    "name",
+    "network",
+    "publish",
+    "since",
+    "status",
+    "volume",
 ];
 
 /// The keys of `container prune --filter`, and of `system prune`.
@@ -49,7 +63,10 @@ impl Engine {
         let (before, since) = (self.bound(filters, "before")?, self.bound(filters, "since")?);
         for container in between(&containers, before.as_ref(), since.as_ref()) {
             let (config, status) = (&container.config, &container.status);
-            let wanted = (all || status.state.is_active())
+            // None is a task of Swarm's, and Linux has one kind of isolation.
+            let wanted = filters.switch("is-task")? != Some(true)
+                && filters.exact("isolation", "default")
+                && (all || status.state.is_active())
                 && filters.exact("status", status.state.name())
                 && (!filters.has("exited") || (status.state == State::Exited && exited.contains(&status.exit_code)))
                 && filters.found_in("id", &config.id)

@@ -4,6 +4,7 @@
 #   make test     formatting, lints, all tests; installs what they need
 #   make bench    start-up time beside bubblewrap and crun; writes benches/README.md's table
 #   make bench-setup   installs the peers: runc, podman, docker, QEMU
+#   make bench-all     every report, and then the tables and pages that show them: an hour or two; REPORT=--quick tries them
 #   make bench-report  process, containers and machines beside each other: REPORT=--quick ends in two minutes
 #   make test-vm  (or test-vm-short, a selection)  stages, cgroups, networks and the engine on Debian's kernel with cgroup v2 alone: QEMU without acceleration, long
 #   make fuzz     each fuzz target for TIME=60 seconds, or one: make fuzz TIME=3600 TARGET=dockerfile
@@ -25,7 +26,7 @@ APT := DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommend
 # A C compiler links; a static busybox is the tests' root filesystem.
 BUILD_PACKAGES := gcc libc6-dev
 DEMO_PACKAGES := $(BUILD_PACKAGES) busybox-static
-TEST_PACKAGES := $(DEMO_PACKAGES) shellcheck binutils xz-utils util-linux e2fsprogs uidmap strace docker-registry skopeo umoci jq iproute2 nftables mount passt slirp4netns
+TEST_PACKAGES := $(DEMO_PACKAGES) shellcheck binutils xz-utils util-linux e2fsprogs uidmap strace valgrind docker-registry skopeo umoci jq iproute2 nftables mount passt slirp4netns
 PROGRAMS_PACKAGES := $(DEMO_PACKAGES) mmdebstrap
 BUILDS_PACKAGES := $(DEMO_PACKAGES) mmdebstrap ca-certificates docker-registry docker.io
 EXAMPLES_PACKAGES := $(DEMO_PACKAGES) mmdebstrap
@@ -34,7 +35,7 @@ PEERS_PACKAGES := runc podman docker.io docker-compose docker-registry curl ipta
 FUZZ_PACKAGES := $(DEMO_PACKAGES) g++
 BENCH_PACKAGES := $(DEMO_PACKAGES) bubblewrap crun hyperfine jq
 
-.PHONY: attacks bench-setup bench-report packages-peers book check demo test test-programs test-book-begin test-book-browser test-builds test-examples test-vm test-vm-short fuzz fuzz-program packages-fuzz packages-browser build lint bench faults soak packages-demo packages-test packages-programs packages-builds packages-examples packages-bench
+.PHONY: attacks bench-all bench-setup bench-report packages-peers book check demo test test-programs test-book-begin test-book-browser test-builds test-examples test-vm test-vm-short fuzz fuzz-program packages-fuzz packages-browser build lint bench faults soak packages-demo packages-test packages-programs packages-builds packages-examples packages-bench
 
 demo: packages-demo
 	@$(MAKE) --no-print-directory build
@@ -143,6 +144,9 @@ bench-setup: packages-bench packages-peers
 bench-report:
 	$(CARGO) build --release --locked --workspace
 	$(CARGO) run --release --locked -q -p benches -- startup $(REPORT)
+
+bench-all:
+	$(CARGO) run --release --locked -q -p benches -- all $(REPORT)
 
 EVERY := 1
 

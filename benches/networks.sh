@@ -1,131 +1,105 @@
 #!/bin/bash
-# Networks beside docker, in one run: starts, throughput, names, and what many containers cost. Needs root, a dockerd that
-# DOCKER_HOST names, hyperfine, nsenter, jq, and release builds of the engine and of benches/src/bin/traffic.rs.
+# Networks beside docker and podman, in one run: starts, throughput, names, and what the kernel does with nothing in between. Needs
+# root, nsenter, jq, release builds of the engine and of benches/src/bin/traffic.rs, and for the peers podman and a dockerd that runs.
 #
-#   benches/networks.sh [RUNS [MANY]]      writes the table between the marks of benches/README.md
+#   benches/networks.sh [RUNS [SECONDS]]      writes the table between the marks of benches/README.md
 set -eu
 cd "$(dirname "$0")/.."
-. benches/record.sh
-runs=${1:-20} many=${2:-500}
-mini=${MINI_DOCKER:-$PWD/target/release/mini-docker}
+. benches/common.sh
+same_view "$@"
+runs=${1:-20} long=${2:-3}
 traffic=${TRAFFIC:-$PWD/target/release/traffic}
-work=$(mktemp -d)
-export MINI_DOCKER_ROOT=$work/store
 pids=()
+read -ra all <<<"$(contestants)"
 clean() {
     kill "${pids[@]}" 2>/dev/null || true
-    for engine in "$mini" docker; do
+    for one in "${all[@]}"; do
         # shellcheck disable=SC2046 # one word an id
-        "$engine" rm -f $("$engine" ps -aq --filter label=networks-bench) >/dev/null 2>&1 || true
-        "$engine" network rm bench >/dev/null 2>&1 || true
+        engine "$one" rm -f $(engine "$one" ps -aq --filter label=networks-bench) >/dev/null 2>&1 || true
+        engine "$one" network rm bench >/dev/null 2>&1 || true
     done
+    docker rmi -f networks-bench >/dev/null 2>&1 || true
     "$mini" network prune -f >/dev/null 2>&1 || true
     rm -rf "$work"
 }
 trap clean EXIT
 
-mkdir -p "$work/root/bin" "$work/root/tmp"
-cp "$(command -v busybox)" "$work/root/bin/busybox"
-ln -s busybox "$work/root/bin/sleep"
-ln -s busybox "$work/root/bin/true"
-tar -C "$work/root" -cf "$work/image.tar" .
-for engine in "$mini" docker; do
-    "$engine" import "$work/image.tar" networks-bench >/dev/null
+make_root sleep true
+for one in "${all[@]}"; do
+    engine "$one" import "$work/root.tar" networks-bench >/dev/null 2>&1
+    engine "$one" network create bench >/dev/null
 done
-# Room for all of them.
-"$mini" network create --subnet 10.96.0.0/16 bench >/dev/null
-docker network create bench >/dev/null
 
-up() { # ENGINE NAME ARGUMENTS...: prints the process
-    local engine=$1 name=$2
-    shift 2
-    "$engine" run -d --label networks-bench --name "$name" "$@" networks-bench sleep 1000 >/dev/null
-    "$engine" inspect -f '{{.State.Pid}}' "$name"
+run() { # NAME OPTIONS... [COMMAND]
+    # shellcheck disable=SC2046 # one word an option
+    engine "$1" run --label networks-bench --network bench $(limits "$1") "${@:2}"
 }
+up() { # NAME CONTAINER OPTIONS...: prints the process
+    run "$1" -d --name "$2" "${@:3}" networks-bench sleep 1000 >/dev/null
+    engine "$1" inspect -f '{{.State.Pid}}' "$2"
+}
+note() { cat >"$work/$1"; } # FIGURE
 inside() { nsenter -t "$1" -n "${@:2}"; }
+# Nobody else may have the port.
+wait_for() { until "$@" 1 >/dev/null 2>&1; do sleep 0.05; done; }
 
-# Whole starts of both in turns, in ms.
-starts() {
-    local engine from
-    for _ in $(seq "$((runs + 2))"); do
-        for engine in "$mini" docker; do
-            from=$(date +%s%N)
-            "$engine" run --rm --network bench -p 0:80 networks-bench true >/dev/null </dev/null
-            echo "$((($(date +%s%N) - from) / 1000))" >>"$work/starts-${engine##*/}"
-        done
+# Whole starts of all in turns. The first ones warm up.
+for turn in $(seq "$((runs + 2))"); do
+    for one in "${all[@]}"; do
+        took=$(seconds run "$one" --rm -p 80 networks-bench true)
+        [ "$turn" -le 2 ] || jq -n "$took * 1000" >>"$work/$one.starts"
     done
-}
-# Without those that warm up.
-middle() { tail -n "$runs" "$work/starts-${1##*/}" | sort -n | awk '{ a[NR] = $1 } END { printf "%.1f\n", a[int((NR + 1) / 2)] / 1000 }'; }
+done
 
-# What one engine does, a figure a line.
-measure() {
-    local engine=$1 server client address port host echo
-    middle "$engine"
-    server=$(up "$engine" bench-server --network bench -p 0:80)
-    client=$(up "$engine" bench-client --network bench)
-    address=$("$engine" inspect -f '{{.NetworkSettings.Networks.bench.IPAddress}}' bench-server)
-    port=$("$engine" port bench-server 80 | head -n 1 | sed 's/.*://')
-    host=$("$engine" inspect -f '{{.NetworkSettings.Networks.bench.Gateway}}' bench-server)
+for one in "${all[@]}"; do
+    median "$one.starts" | jq '. * 10 | round / 10' | note "$one.start"
+    server=$(up "$one" bench-server -p 80)
+    client=$(up "$one" bench-client)
+    address=$(engine "$one" inspect -f '{{.NetworkSettings.Networks.bench.IPAddress}}' bench-server)
+    host=$(engine "$one" inspect -f '{{.NetworkSettings.Networks.bench.Gateway}}' bench-server)
+    port=$(engine "$one" port bench-server 80 | head -n 1 | sed 's/.*://')
     nsenter -t "$server" -n "$traffic" sink 0.0.0.0:80 >/dev/null 2>&1 &
     pids+=($!)
-    until inside "$client" "$traffic" connect "$address:80" 1 >/dev/null 2>&1; do sleep 0.05; done
-    inside "$client" "$traffic" pour "$address:80" 3
-    "$traffic" pour "$host:$port" 3
-    "$traffic" pour "127.0.0.1:$port" 3
-    inside "$client" "$traffic" ask bench-server 3
-    inside "$client" "$traffic" wait bench-server 3000
-    # In the place of the resolver a program that does nothing else.
-    nsenter -t "$client" -n "$traffic" echo 127.0.0.12:53 >/dev/null 2>&1 &
-    echo=$!
-    sleep 0.2
-    inside "$client" "$traffic" bounce 127.0.0.12:53 3000
-    kill "$echo"
+    wait_for inside "$client" "$traffic" connect "$address:80"
+    inside "$client" "$traffic" pour "$address:80" "$long" | note "$one.between"
+    "$traffic" pour "$host:$port" "$long" | note "$one.host"
+    "$traffic" pour "127.0.0.1:$port" "$long" | note "$one.localhost"
+    # podman's resolver is an installation of its own.
+    if [ "$one" != podman ]; then
+        inside "$client" "$traffic" ask bench-server "$long" | note "$one.answers"
+        inside "$client" "$traffic" wait bench-server 3000 | note "$one.answer"
+    fi
+    if [ "$one" = mini-docker ]; then
+        # In the place of the resolver a program that does nothing else.
+        nsenter -t "$client" -n "$traffic" echo 127.0.0.12:53 >/dev/null 2>&1 &
+        pids+=($!)
+        wait_for inside "$client" "$traffic" bounce 127.0.0.12:53
+        inside "$client" "$traffic" bounce 127.0.0.12:53 3000 | note kernel.answer
+    fi
+done
+"$traffic" sink 127.0.0.1:47801 >/dev/null 2>&1 &
+pids+=($!)
+wait_for "$traffic" connect 127.0.0.1:47801
+"$traffic" pour 127.0.0.1:47801 "$long" | note kernel.between
+
+figure() { [ ! -s "$work/$1" ] || cat "$work/$1"; }
+ratio() { # FIGURE PEER
+    [ ! -s "$work/$2.$1" ] || jq -n "$(figure "mini-docker.$1") / $(figure "$2.$1")"
 }
-
-# The start of one more, and a new connection to a published port, in ms and µs, with so many up.
-crowd() {
-    local port
-    for number in $(seq "$(("$("$mini" ps -q | wc -l)" + 1))" "$1"); do
-        "$mini" run -d --label networks-bench --name "crowd-$number" --network bench -p 0:80 networks-bench sleep 1000 >/dev/null
-    done
-    port=$("$mini" port bench-server 80 | head -n 1 | sed 's/.*://')
-    hyperfine -N --warmup 2 --runs "$runs" --export-json "$work/start.json" \
-        "$mini run --rm --network bench -p 0:80 networks-bench true" >/dev/null 2>&1 </dev/null
-    jq '.results[0].median * 10000 | round / 10' "$work/start.json"
-    "$traffic" connect "$("$mini" inspect -f '{{.NetworkSettings.Networks.bench.Gateway}}' bench-server):$port" 1000
+line() { # TEXT FIGURE
+    echo "| $1 | $(figure "mini-docker.$2") | $(figure "docker.$2") | $(figure "podman.$2") | $(figure "kernel.$2") | $(ratio "$2" docker | jq '. * 100 | round / 100') |"
 }
-
-starts
-measure "$mini" >"$work/ours"
-crowd 5 >"$work/few"
-crowd "$many" >"$work/many"
-measure docker >"$work/theirs"
-
 {
-    echo "| | mini-docker | docker | ratio |"
-    echo "|---|---|---|---|"
-    names='start with a bridge and a published port, ms
-container to container, Gbit/s
-to a published port by the host'"'"'s address, Gbit/s
-to a published port by localhost, Gbit/s
-answers of the resolver per second
-one answer, µs
-one answer of a program that only sends back, µs'
-    paste -d'|' <(echo "$names") "$work/ours" "$work/theirs" |
-        awk -F'|' '{ printf "| %s | %s | %s | %.2f |\n", $1, $2, $3, $2 / $3 }'
+    echo "| | mini-docker | docker | podman | the kernel alone | mini-docker : docker |"
+    echo "|---|---|---|---|---|---|"
+    line 'start with a bridge and a published port, ms' start
+    line 'container to container, Gbit/s' between
+    line "to a published port by the host's address, Gbit/s" host
+    line 'to a published port by localhost, Gbit/s' localhost
+    line 'answers of the resolver per second' answers
+    line 'one answer, µs' answer
     echo
-    echo "| | with 5 containers up | with $many | ratio |"
-    echo "|---|---|---|---|"
-    printf 'one more start, ms\na new connection to a published port, µs\n' | paste -d'|' - "$work/few" "$work/many" |
-        awk -F'|' '{ printf "| %s | %s | %s | %.2f |\n", $1, $2, $3, $3 / $2 }'
-    echo
-    echo "Medians of $runs starts on $(date -u +%F); Linux $(uname -r), $(nproc) processors, docker $(docker version --format "{{.Server.Version}}")."
-} >"$work/table"
-cat "$work/table"
-sed -i -e "/<!-- networks -->/,/<!-- end -->/{//!d}" -e "/<!-- networks -->/r $work/table" benches/README.md
-ratios=$(paste -d' ' "$work/ours" "$work/theirs" | awk '{ print $1 / $2 }' | jq -s .)
-crowds=$(paste -d' ' "$work/many" "$work/few" | awk '{ print $1 / $2 }' | jq -s .)
-record networks "$(jq -n --argjson r "$ratios" --argjson c "$crowds" '
-    {start_by_docker: $r[0], between_by_docker: $r[1], host_by_docker: $r[2], localhost_by_docker: $r[3],
-     answers_by_docker: $r[4], answer_by_docker: $r[5], start_many_by_few: $c[0], connection_many_by_few: $c[1]}')"
+    echo "Medians of $runs starts on $(machine)$(docker version --format ', docker {{.Server.Version}}' 2>/dev/null || true)."
+} | publish networks
+record networks "start_by_docker=$(ratio start docker)" "between_by_docker=$(ratio between docker)" "host_by_docker=$(ratio host docker)" \
+    "localhost_by_docker=$(ratio localhost docker)" "answers_by_docker=$(ratio answers docker)" "answer_by_docker=$(ratio answer docker)"

@@ -5,36 +5,29 @@
 #   benches/startup.sh [RUNS]      writes the table between the marks of benches/README.md
 set -eu
 cd "$(dirname "$0")/.."
-. benches/record.sh
-# All contestants get the same view of the machine, in a mount namespace: without the v2 part of a hybrid layout of
-# cgroups, which crun refuses; with a tmpfs at /run, as systemd has it; and files on a new ext4. An ext4 without a
-# journal steps around the inodes that were deleted in the last minutes: there each run would slow the next.
-if [ -z "${STARTUP_VIEW-}" ]; then
-    exec env STARTUP_VIEW=1 unshare -m bash "$0" "$@"
-fi
-mountpoint -q /sys/fs/cgroup/unified && umount /sys/fs/cgroup/unified
+. benches/common.sh
+same_view "$@"
+# A tmpfs at /run, as systemd has it; and files on a new ext4. An ext4 without a journal steps around the inodes that were deleted in
+# the last minutes: there each run would slow the next.
 [ "$(stat -f -c %T /run)" = tmpfs ] || mount -t tmpfs -o mode=755 run /run
 
 runs=${1:-200}
-work=$(mktemp -d)
 trap 'umount "$work"; rm -rf "$work" "$work.ext4"' EXIT
 truncate -s 1G "$work.ext4"
 mkfs.ext4 -q "$work.ext4"
 mount -o loop "$work.ext4" "$work"
-export MINI_DOCKER_ROOT=$work/store
-engine=$PWD/target/release/mini-docker
 
 ./rootfs-fetch.sh busybox "$work/root.tar" >/dev/null 2>&1
 mkdir "$work/bundle" "$work/bundle/rootfs"
 tar -C "$work/bundle/rootfs" -xf "$work/root.tar"
-"$engine" import "$work/root.tar" busybox >/dev/null
+"$mini" import "$work/root.tar" busybox >/dev/null
 (cd "$work/bundle" && crun spec && jq '.process.terminal = false | .process.args = ["true"] | .root.readonly = false' \
     config.json >config.new && mv config.new config.json)
 
-ours="$engine run --rm --network none busybox true"
+ours="$mini run --rm --network none busybox true"
 # --unshare-all has a user namespace among them, as our containers have.
 bwrap="bwrap --unshare-all --bind $work/bundle/rootfs / --proc /proc --dev /dev true"
-ours_of_host="$engine run --rm --userns host --network none busybox true"
+ours_of_host="$mini run --rm --userns host --network none busybox true"
 bwrap_of_host="bwrap --unshare-ipc --unshare-pid --unshare-net --unshare-uts --unshare-cgroup-try --bind $work/bundle/rootfs / --proc /proc --dev /dev true"
 crun="crun run --bundle $work/bundle bench-$$"
 
@@ -61,9 +54,8 @@ table() {
     echo
     echo "$runs runs each on $(date -u +%F); Linux $(uname -r), $(nproc) processors, $(bwrap --version), $(crun --version | head -n 1)."
 }
-table >"$work/table"
-record start "$(jq -n --slurpfile a "$work/close.json" --slurpfile b "$work/apart.json" '
-    def of($r; $i): $r.results[0].median / $r.results[$i].median;
-    {close_by_bubblewrap: of($a[0]; 1), apart_by_bubblewrap: of($b[0]; 1), close_by_crun: of($a[0]; 2), apart_by_crun: of($b[0]; 2)}')"
-sed -i -e '/^<!-- startup -->$/,/^<!-- end -->$/{//!d}' -e "/^<!-- startup -->$/r $work/table" benches/README.md
-cat "$work/table"
+table | publish start
+of() { # FILE NUMBER: mini-docker's median over that of another
+    jq ".results[0].median / .results[$2].median" "$work/$1.json"
+}
+record start "close_by_bubblewrap=$(of close 1)" "apart_by_bubblewrap=$(of apart 1)" "close_by_crun=$(of close 2)" "apart_by_crun=$(of apart 2)"

@@ -136,7 +136,7 @@ fn languages(c: &mut Criterion) {
     let service = |number: usize| {
         format!(
             "  web-{number}:\n    image: \"nginx:${{TAG:-1.25}}\"\n    ports: [\"{}:80\"]\n    \
-             environment: {{LEVEL: info, NAME: web}}\n    healthcheck: {{test: [CMD, true], interval: 5s}}\n    \
+             environment: {{LEVEL: info, NAME: web}}\n    healthcheck: {{test: [CMD, \"true\"], interval: 5s}}\n    \
              deploy: {{resources: {{limits: {{memory: 64M, cpus: '0.5'}}}}}}\n",
             8000 + number
         )

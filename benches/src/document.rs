@@ -4,6 +4,9 @@ use std::fs;
 
 type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 
+/// Set where reports are printed and not written down.
+pub(crate) const DRY: &str = "BENCHES_DRY";
+
 pub(crate) fn today() -> String {
     jiff::Timestamp::now().strftime("%F").to_string()
 }

@@ -3,6 +3,7 @@
 // Figures are rounded for people.
 #![allow(clippy::cast_precision_loss)]
 
+pub mod all;
 pub mod budgets;
 mod document;
 pub mod growth;

@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-use benches::{budgets, growth, startup};
+use benches::{all, budgets, growth, startup};
 use clap::{Parser, Subcommand};
 
 /// Measures what a reader can measure again
@@ -21,6 +21,8 @@ enum Report {
     Growth(growth::Options),
     /// What was promised, what was measured last, and whether that is enough
     Budgets,
+    /// All of them and the scripts beside, one after the other, and then the pages that show them
+    All(all::Options),
 }
 
 fn main() -> ExitCode {
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
         Report::Startup(options) => startup::run(&options),
         Report::Growth(options) => growth::run(&options),
         Report::Budgets => budgets::run(),
+        Report::All(options) => all::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

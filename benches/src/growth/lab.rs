@@ -80,16 +80,23 @@ impl Lab {
         let mut all = (0..times).map(|_| Ok(self.time(arguments)?.1)).collect::<Result<Vec<_>>>()?;
         Ok(median(&mut all))
     }
+
+    /// Removes all that runs; then nothing may be left of it in the kernel.
+    pub(crate) fn finish(&self) -> Result<()> {
+        let ids = self.run(&["ps", "-aq"])?;
+        let ids: Vec<&str> = ids.lines().collect();
+        for some in ids.chunks(200) {
+            self.run(&[&["rm", "-f"], some].concat())?;
+        }
+        self.run(&["network", "prune", "-f"])?;
+        let left = self.run(&["leaks"])?;
+        if left.starts_with("nothing stands") { Ok(()) } else { Err(format!("leaks: {left}").into()) }
+    }
 }
 
 impl Drop for Lab {
     fn drop(&mut self) {
-        if let Ok(ids) = self.run(&["ps", "-aq"]) {
-            let ids: Vec<&str> = ids.lines().collect();
-            for some in ids.chunks(200) {
-                let _ = self.run(&[&["rm", "-f"], some].concat());
-            }
-        }
-        let _ = self.run(&["network", "prune", "-f"]);
+        // Of a measurement that failed, whose error has been said.
+        let _ = self.finish();
     }
 }

@@ -40,8 +40,9 @@ pub(crate) struct Place {
 }
 
 const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-/// The image, and the beginning of containers' names.
+/// The image, the label of containers, and the beginning of their names.
 const NAME: &str = "bench-startup";
+const RUNTIMES: [&str; 2] = ["crun", "runc"];
 
 impl Place {
     pub(crate) fn new() -> Result<Self> {
@@ -69,6 +70,10 @@ impl Place {
         self.path(name).display().to_string()
     }
 
+    fn podman(&self) -> Vec<String> {
+        ["podman", "--root", &self.text("podman"), "--runroot", &self.text("podman-run")].map(str::to_owned).to_vec()
+    }
+
     fn engine(&self, arguments: &[&str]) -> Vec<String> {
         let program = [self.engine.display().to_string(), "--root".to_owned(), self.text("store")];
         program.into_iter().chain(arguments.iter().map(|&word| word.to_owned())).collect()
@@ -77,9 +82,19 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let _ = said_all(&self.engine(&["rm", "-f", &format!("{NAME}-exec")]));
+        // Of a client that was killed the containers stay.
+        for engine in [self.engine(&[]), self.podman(), vec!["docker".to_owned()]] {
+            let with = |words: &[&str]| [engine.clone(), words.iter().map(|&word| word.to_owned()).collect()].concat();
+            let ids = said_all(&with(&["ps", "-aq", "--filter", &format!("label={NAME}")])).unwrap_or_default();
+            if !ids.is_empty() {
+                Run::of(&with(&[&["rm", "-f"], &ids.lines().collect::<Vec<_>>()[..]].concat())).finish();
+            }
+        }
+        for runtime in RUNTIMES {
+            Run::of(&[runtime, "delete", "-f", &format!("{NAME}-word")]).finish();
+        }
         // The default bridge, which only this store knows of.
-        let _ = said_all(&self.engine(&["network", "prune", "-f"]));
+        Run::of(&self.engine(&["network", "prune", "-f"])).finish();
     }
 }
 
@@ -115,7 +130,7 @@ pub(crate) fn all(place: &Place) -> (Vec<Contestant>, Vec<String>) {
     add("stages", stages(place));
     add("mini-docker", ours(place));
     add("bubblewrap", bubblewrap(place));
-    for runtime in ["crun", "runc"] {
+    for runtime in RUNTIMES {
         add(runtime, bundle(place, runtime));
     }
     for engine in ["podman", "docker"] {
@@ -169,8 +184,9 @@ fn ours(place: &Place) -> Result<Vec<Contestant>> {
     said_all(&place.engine(&["import", &place.text("root.tar"), NAME]))?;
     let version = said_all(&place.engine(&["--version"]))?;
     let named = |what: &str| format!("{NAME}-{what}");
-    let word =
-        |options: &[&str]| Some(Run::of(&place.engine(&[&["run", "--rm"], options, &[NAME, "echo", WORD]].concat())));
+    let word = |options: &[&str]| {
+        Some(Run::of(&place.engine(&[&["run", "--rm", "--label", NAME], options, &[NAME, "echo", WORD]].concat())))
+    };
     let one = |name: &str, word| Contestant {
         name: format!("mini-docker{name}"),
         version: version.clone(),
@@ -183,6 +199,8 @@ fn ours(place: &Place) -> Result<Vec<Contestant>> {
         address: format!("127.0.0.1:{port}"),
         ..Run::of(&place.engine(&[
             "run",
+            "--label",
+            NAME,
             "--name",
             &named("http"),
             "-p",
@@ -196,9 +214,9 @@ fn ours(place: &Place) -> Result<Vec<Contestant>> {
     };
     let idle = Run {
         cleanup: place.engine(&["rm", "-f", &named("idle")]),
-        ..Run::of(&place.engine(&["run", "-d", "--name", &named("idle"), NAME, IDLE[0], IDLE[1]]))
+        ..Run::of(&place.engine(&["run", "-d", "--label", NAME, "--name", &named("idle"), NAME, IDLE[0], IDLE[1]]))
     };
-    said_all(&place.engine(&["run", "-d", "--name", &named("exec"), NAME, "sleep", "100000"]))?;
+    said_all(&place.engine(&["run", "-d", "--label", NAME, "--name", &named("exec"), NAME, "sleep", "100000"]))?;
     let pid = said_all(&place.engine(&["inspect", "-f", "{{.State.Pid}}", &named("exec")]))?;
     Ok(vec![
         one("", word(&["--network", "none"])),
@@ -274,9 +292,8 @@ fn bundle(place: &Place, runtime: &str) -> Result<Vec<Contestant>> {
 }
 
 fn peer(place: &Place, engine: &str) -> Result<Vec<Contestant>> {
-    let (store, run) = (place.text("podman"), place.text("podman-run"));
-    let base: Vec<&str> =
-        if engine == "podman" { vec![engine, "--root", &store, "--runroot", &run] } else { vec![engine] };
+    let base = if engine == "podman" { place.podman() } else { vec![engine.to_owned()] };
+    let base: Vec<&str> = base.iter().map(String::as_str).collect();
     let with = |words: &[&str]| Run::of(&[&base[..], words].concat());
     // Its own are higher than some machines let anybody raise them.
     let limits: &[&str] =
@@ -292,12 +309,17 @@ fn peer(place: &Place, engine: &str) -> Result<Vec<Contestant>> {
     let at = format!("127.0.0.1:{port}");
     let (http, idle) = (format!("{NAME}-http"), format!("{NAME}-idle"));
     let server = with(
-        &[&["run", "--name", &http, "-p", &format!("{at}:80")], limits, &[NAME, "httpd", "-f", "-h", "/www"]].concat(),
+        &[
+            &["run", "--label", NAME, "--name", &http, "-p", &format!("{at}:80")],
+            limits,
+            &[NAME, "httpd", "-f", "-h", "/www"],
+        ]
+        .concat(),
     );
     let one = |name: &str, options: &[&str]| Contestant {
         name: format!("{engine}{name}"),
         version: version.clone(),
-        word: Some(with(&[&["run", "--rm"], limits, options, &[NAME, "echo", WORD]].concat())),
+        word: Some(with(&[&["run", "--rm", "--label", NAME], limits, options, &[NAME, "echo", WORD]].concat())),
         ..Contestant::default()
     };
     Ok(vec![
@@ -306,7 +328,7 @@ fn peer(place: &Place, engine: &str) -> Result<Vec<Contestant>> {
             http: Some(Run { cleanup: with(&["rm", "-f", &http]).command, address: at, ..server }),
             idle: Some(Run {
                 cleanup: with(&["rm", "-f", &idle]).command,
-                ..with(&[&["run", "-d", "--name", &idle], limits, &[NAME, IDLE[0], IDLE[1]]].concat())
+                ..with(&[&["run", "-d", "--label", NAME, "--name", &idle], limits, &[NAME, IDLE[0], IDLE[1]]].concat())
             }),
             ..one(", bridge and port", &["-p", "127.0.0.1::80"])
         },

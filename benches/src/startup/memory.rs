@@ -8,7 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{PATIENCE, Result, Run};
+use super::{
+    Result,
+    run::{PATIENCE, Run},
+};
 
 /// The program that does nothing in the container: as its first argument and name, so that it is told from its helpers.
 pub(crate) const IDLE: [&str; 2] = ["sleep", "98765"];

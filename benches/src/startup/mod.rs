@@ -7,29 +7,24 @@ mod chart;
 mod contestant;
 mod memory;
 mod report;
+mod run;
 mod sample;
 mod vm;
 
-use std::{
-    io::{BufRead, BufReader, Read, Write},
-    net::TcpStream,
-    os::unix::process::CommandExt,
-    process::{Child, Command, Stdio},
-    thread::sleep,
-    time::{Duration, Instant},
-};
+use std::{os::unix::process::CommandExt, process::Command, thread::sleep, time::Duration};
 
 use clap::Args;
 use contestant::{Contestant, Place};
 use indicatif::{ProgressBar, ProgressStyle};
+use run::{Run, first_answer, first_word};
+
+use crate::document::DRY;
 
 /// What any of this may end with.
 pub type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
 
 /// What the program says first.
 pub(crate) const WORD: &str = "first-word";
-/// Nothing that is measured takes longer, but a virtual machine without an accelerator.
-const PATIENCE: Duration = Duration::from_secs(120);
 /// Between spaced runs: long enough for what the kernel puts off.
 const SPACE: Duration = Duration::from_millis(100);
 
@@ -49,7 +44,7 @@ pub struct Options {
     #[arg(long, value_name = "NAME")]
     pub only: Option<String>,
     /// Print the report, and write no file
-    #[arg(long)]
+    #[arg(long, env = DRY)]
     pub dry: bool,
 }
 
@@ -66,6 +61,8 @@ pub(crate) struct Measured {
     pub(crate) http: Vec<f64>,
     /// Bytes that only this container's helpers have.
     pub(crate) memory: Option<u64>,
+    /// It has failed, and is not asked again: each time might take as long as anything may.
+    pub(crate) is_out: bool,
 }
 
 /// Measures, prints, and writes the report.
@@ -101,6 +98,10 @@ pub fn run(options: &Options) -> Result<()> {
         for turn in 0..runs {
             for (one, measured) in &mut all {
                 let Some(word) = one.word.as_ref().filter(|_| !one.slow || turn < slow_runs) else { continue };
+                bar.inc(1);
+                if measured.is_out {
+                    continue;
+                }
                 bar.set_message(one.name.clone());
                 if spaced {
                     sleep(SPACE);
@@ -111,9 +112,11 @@ pub fn run(options: &Options) -> Result<()> {
                         measured.close.push(first);
                         measured.end.push(end);
                     }
-                    Err(e) => failed.push(format!("{}: {e}", one.name)),
+                    Err(e) => {
+                        failed.push(format!("{}: {e}", one.name));
+                        measured.is_out = true;
+                    }
                 }
-                bar.inc(1);
             }
         }
     }
@@ -121,15 +124,18 @@ pub fn run(options: &Options) -> Result<()> {
         for (one, measured) in &mut all {
             bar.set_message(format!("{}, HTTP", one.name));
             bar.inc(1);
-            let Some(server) = &one.http else { continue };
+            let Some(server) = one.http.as_ref().filter(|_| !measured.is_out) else { continue };
             match first_answer(server) {
                 Ok(took) => measured.http.push(took),
-                Err(e) => failed.push(format!("{}, HTTP: {e}", one.name)),
+                Err(e) => {
+                    failed.push(format!("{}, HTTP: {e}", one.name));
+                    measured.is_out = true;
+                }
             }
         }
     }
     for (one, measured) in &mut all {
-        let Some(idle) = &one.idle else { continue };
+        let Some(idle) = one.idle.as_ref().filter(|_| !measured.is_out) else { continue };
         let boot = measured.close.iter().copied().fold(0.0, f64::max) * 2.0;
         let took =
             if one.machine { memory::machine(idle, Duration::from_secs_f64(boot / 1e3)) } else { memory::beside(idle) };
@@ -155,91 +161,4 @@ fn same_view() -> Result<()> {
     let mut command = Command::new("unshare");
     command.args(["-m", "sh", "-c", script, "sh"]).arg(own).args(std::env::args_os().skip(1)).env(DONE, "1");
     Err(format!("unshare: {}", command.exec()).into())
-}
-
-/// A command, what ends what it started, and what it needs around it.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Run {
-    pub(crate) command: Vec<String>,
-    /// Run afterwards, without a look at how it ends.
-    pub(crate) cleanup: Vec<String>,
-    /// Where its server answers.
-    pub(crate) address: String,
-}
-
-impl Run {
-    pub(crate) fn of<S: AsRef<str>>(command: &[S]) -> Self {
-        Self { command: command.iter().map(|word| word.as_ref().to_owned()).collect(), ..Self::default() }
-    }
-
-    pub(crate) fn start(&self, output: Stdio) -> Result<Child> {
-        let (program, arguments) = self.command.split_first().ok_or("no command")?;
-        let child =
-            Command::new(program).args(arguments).stdin(Stdio::null()).stdout(output).stderr(Stdio::null()).spawn();
-        child.map_err(|e| format!("{program}: {e}").into())
-    }
-
-    pub(crate) fn clean(&self) {
-        if let Some((program, arguments)) = self.cleanup.split_first() {
-            let quiet = || Stdio::null();
-            let _ = Command::new(program).args(arguments).stdin(quiet()).stdout(quiet()).stderr(quiet()).status();
-        }
-    }
-}
-
-fn ms(since: Instant) -> f64 {
-    since.elapsed().as_secs_f64() * 1e3
-}
-
-/// Milliseconds until the first word, and until the end.
-fn first_word(run: &Run) -> Result<(f64, f64)> {
-    let start = Instant::now();
-    let mut child = run.start(Stdio::piped())?;
-    let mut output = BufReader::new(child.stdout.take().ok_or("no output")?);
-    let mut first = None;
-    let mut line = Vec::new();
-    // A console says more than the word.
-    while output.read_until(b'\n', &mut line)? > 0 {
-        if first.is_none() && String::from_utf8_lossy(&line).contains(WORD) {
-            first = Some(ms(start));
-        }
-        line.clear();
-    }
-    let status = child.wait()?;
-    let end = ms(start);
-    run.clean();
-    first.map(|first| (first, end)).ok_or_else(|| format!("it said nothing ({status})").into())
-}
-
-/// Milliseconds until a server of the command's answers.
-fn first_answer(run: &Run) -> Result<f64> {
-    let start = Instant::now();
-    let mut child = run.start(Stdio::null())?;
-    let answered = loop {
-        if let Ok(answer) = ask(&run.address)
-            && answer.starts_with("HTTP/1.")
-        {
-            break Ok(ms(start));
-        }
-        if start.elapsed() > PATIENCE {
-            break Err("no answer".into());
-        }
-        sleep(Duration::from_micros(200));
-    };
-    // Foreground commands end with what they started; others have ended.
-    if run.cleanup.is_empty() {
-        let _ = child.kill();
-    }
-    run.clean();
-    let _ = child.wait();
-    answered
-}
-
-fn ask(address: &str) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_millis(250)))?;
-    stream.write_all(b"GET / HTTP/1.0\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    Ok(answer)
 }

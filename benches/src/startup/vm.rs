@@ -10,8 +10,8 @@ use std::{
 use super::{
     Result, Run, WORD,
     contestant::{Contestant, Place, free_port, said},
-    first_word,
     memory::IDLE,
+    run::{PATIENCE, first_word},
 };
 
 /// What the card of the machine takes, in the order of loading.
@@ -63,7 +63,7 @@ pub(crate) fn machine(place: &Place, kind: &str) -> Result<Contestant> {
             &["-initrd", &initramfs, "-append", &line],
             options,
         ];
-        Run::of(&all.concat())
+        Run { patience: PATIENCE, ..Run::of(&all.concat()) }
     };
     let say = format!("/bin/echo -- {WORD}");
     // Whether the kernel's accelerator works shows when it is used.

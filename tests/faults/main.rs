@@ -4,6 +4,7 @@
 //! Each test tries a sample that is the same each time and says how large it is. `make faults` tries everything, by
 //! `MINI_DOCKER_FAULTS=1`: hours; `MINI_DOCKER_FAULTS=10` each tenth of it.
 
+mod build;
 mod cases;
 mod damage;
 mod disk;

@@ -245,6 +245,49 @@ fn misbehaves(engine: &Engine, what: &str, trick: Trick, at: Part) {
     assert_eq!(again.code, 0, "{what} at {at:?}, and is good again: {again:?}");
 }
 
+/// A registry that is gone when a stage wants its base: what other stages made stays, and is found by the next build.
+#[test]
+fn a_build_whose_registry_vanishes_goes_on_from_the_cache() {
+    let engine = Engine::new(env!("CARGO_BIN_EXE_mini-docker"));
+    let context = engine.path("context");
+    fs::create_dir(&context).unwrap();
+    for at in PARTS {
+        let image = Image::new();
+        let back = Arc::new(AtomicUsize::new(0));
+        let is_back = back.clone();
+        let address = serve(move |path, connection| {
+            let part = image.part(path);
+            let answer = image.answer(part);
+            // In the middle of its answer.
+            let gone = part == at && is_back.load(Ordering::Relaxed) == 0;
+            connection.write_all(if gone { &answer[..answer.len() / 2] } else { &answer })
+        });
+        let steps = format!(
+            "FROM bb AS one\nRUN echo {at:?} > /one\nFROM {address}/x:1\nCOPY --from=one /one /one\nCOPY --from={address}/x:1 /word /two\n"
+        );
+        fs::write(context.join("Dockerfile"), steps).unwrap();
+        let build = || {
+            let mut command = engine.command(&["build", "-t", "t", context.to_str().unwrap()]);
+            command.env("MINI_DOCKER_CONFIG", engine.path("config.json"));
+            said(&output(command, b""))
+        };
+        fs::write(engine.path("config.json"), r#"{"timeout": 1}"#).unwrap();
+        let bad = build();
+        // A ping need not be good.
+        if at != Part::Ping {
+            let why = format!("no image {address}/x:1: the pull has failed");
+            assert!(bad.code == 1 && bad.err.contains(&why) && bad.err.contains("   3 | >>> FROM"), "{at:?}: {bad:?}");
+            engine.run(&["check"]).ok();
+            assert_eq!(engine.leaks(), Vec::<String>::new(), "{at:?}");
+        }
+        back.store(1, Ordering::Relaxed);
+        let good = build();
+        assert!(good.code == 0 && good.err.contains("#1 CACHED\n"), "{at:?}: {good:?}");
+        engine.run(&["check"]).ok();
+    }
+    report("registry that vanishes from a build", PARTS.len(), PARTS.len(), PARTS.len());
+}
+
 /// The first answer to each question ends somewhere; what follows is good.
 #[test]
 fn a_registry_that_dies_anywhere_is_taken_up_again() {

@@ -11,7 +11,7 @@ use std::{
     },
     path::Path,
     process::{Command, Output, Stdio},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use nix::{
@@ -22,8 +22,7 @@ use nix::{
 use process::{Child, Container, Host, Journal, Primitive, Process, Program, spawn, sys};
 use tempfile::TempDir;
 
-/// A container that has not said all by then has hung.
-const LIMIT: Duration = Duration::from_secs(20);
+use crate::patience;
 
 /// Primitives in their order.
 pub type List = Vec<Box<dyn Primitive>>;
@@ -93,7 +92,7 @@ pub fn start_on(mut host: Host, container: List, process: Process) -> process::R
 impl Running {
     /// Reads until the output holds `text`.
     pub fn wait_for(&mut self, text: &str) {
-        let end = Instant::now() + LIMIT;
+        let end = Instant::now() + patience(20);
         while !self.said.contains(text) {
             assert!(self.read(end), "it ended without {text:?}: {:?}", self.said);
         }
@@ -118,7 +117,7 @@ impl Running {
 
     /// Waits for the end of the output and of the process.
     pub fn finish(mut self) -> Ran {
-        let end = Instant::now() + LIMIT;
+        let end = Instant::now() + patience(20);
         while self.read(end) {}
         let mut ready = [PollFd::new(self.child.pidfd.as_fd(), PollFlags::POLLIN)];
         let left = end.saturating_duration_since(Instant::now());
@@ -168,6 +167,11 @@ fn result(output: &Output) -> Ran {
     Ran { code: output.status.code().unwrap_or(-1), out: text(&output.stdout) + &text(&output.stderr) }
 }
 
+/// As timeout(1) takes it.
+fn seconds() -> String {
+    patience(20).as_secs().to_string()
+}
+
 /// Runs a stage's binary as a user without any rights. A copy of it: the build may be where only its owner can go.
 pub fn as_nobody(binary: &str, arguments: &[&OsStr]) -> Ran {
     let place = TempDir::new().unwrap();
@@ -177,7 +181,7 @@ pub fn as_nobody(binary: &str, arguments: &[&OsStr]) -> Ran {
         fs::set_permissions(path, Permissions::from_mode(0o755)).unwrap();
     }
     let output = Command::new("timeout")
-        .args(["--foreground", "20", "setpriv"])
+        .args(["--foreground", &seconds(), "setpriv"])
         .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"])
         .arg(&copy)
         .args(arguments)
@@ -196,7 +200,7 @@ pub fn script_as_nobody(binary: &str, root: &Path, script: &str) -> Ran {
 /// The same as the user of the test, root.
 pub fn script_as_root(binary: &str, root: &Path, script: &str) -> Ran {
     let output = Command::new("timeout")
-        .args(["--foreground", "20", binary])
+        .args(["--foreground", &seconds(), binary])
         .arg(root)
         .args(["sh", "-c", script])
         .stdin(Stdio::null())

@@ -6,13 +6,10 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use crate::{leaks, rootfs};
-
-/// A command that takes longer hangs.
-const LIMIT: Duration = Duration::from_secs(60);
+use crate::{leaks, patience, rootfs};
 
 /// A `mini-docker` with a store of its own. Dropped, it removes its containers and looks for leaks.
 #[derive(Debug)]
@@ -204,8 +201,9 @@ impl Guard {
         let (sender, receiver) = std::sync::mpsc::channel();
         let pid = nix::unistd::Pid::from_raw(child.id().cast_signed());
         thread::spawn(move || {
-            if receiver.recv_timeout(LIMIT) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
-                eprintln!("killed after {LIMIT:?}: {what}");
+            let limit = patience(60);
+            if receiver.recv_timeout(limit) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+                eprintln!("killed after {limit:?}: {what}");
                 let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
             }
         });
@@ -224,7 +222,8 @@ impl Guard {
 /// After ten seconds without.
 #[track_caller]
 pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
-    for _ in 0..2000 {
+    let end = Instant::now() + patience(20);
+    while Instant::now() < end {
         if condition() {
             return;
         }

@@ -7,19 +7,18 @@ use std::{
     fs,
     os::fd::AsFd,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-/// How long a process that is on its way out may take.
-const GRACE: Duration = Duration::from_secs(5);
+use crate::patience;
 
 /// What is left of the store at `root`, a line each; empty is good. Images and layers are no leak.
 ///
 /// Waits for processes that are ending.
 pub fn of(root: &Path) -> Vec<String> {
-    let deadline = Instant::now() + GRACE;
+    let deadline = Instant::now() + patience(5);
     for pid in processes(root) {
         await_end(pid, deadline);
     }

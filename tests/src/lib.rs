@@ -16,8 +16,11 @@ pub mod kubernetes;
 pub mod leaks;
 pub mod machine;
 pub mod ordinary_user;
+mod patience;
 pub mod registry;
 pub mod rootfs;
 pub mod table;
 pub mod tracer;
 pub mod transcript;
+
+pub use patience::patience;

@@ -1,6 +1,7 @@
 #!/bin/bash
 # The workspace's tests on machines of their own: Debian's kernel for clouds, with cgroup v2 alone, and with v1 alone, in
-# software emulation. `tests/vm/run.sh short|long [CACHE]`; tests/vm/tests says which tests. Nothing is installed: packages
+# software emulation. `tests/vm/run.sh short|long [CACHE]`; tests/vm/tests says which tests, and CHOICE, a regular
+# expression for its lines (such as '^long v2 mini-docker'), which of them. Nothing is installed: packages
 # are unpacked in CACHE (default target/vm) and kept there. Needs apt with a network the first time, e2fsprogs, jq,
 # busybox-static, and root.
 set -euo pipefail
@@ -22,7 +23,7 @@ fi
 # Copies a program to where it is on this machine, with the libraries that it loads.
 copy() {
     mkdir -p "$root/$(dirname "$1")"
-    cp -L --remove-destination "$1" "$root/$1"
+    cp -L --preserve=mode --remove-destination "$1" "$root/$1"
     { ldd "$1" 2>/dev/null || true; } | { grep -o '/[^ ]*' || true; } | while read -r library; do
         mkdir -p "$root/$(dirname "$library")"
         cp -Ln "$library" "$root/$library"
@@ -63,6 +64,7 @@ done <"$cache/built"
 # FORM HIERARCHIES PACKAGE TARGET [ARGUMENTS]: what the guest runs, a line each.
 while read -r when where package target arguments; do
     [ "$when" = both ] || [ "$when" = "$form" ] || continue
+    [[ "$when $where $package $target $arguments" =~ ${CHOICE:-.} ]] || continue
     program=$(awk -F'\t' -v p="$package" -v t="$target" '$1 == p && $3 == t && $2 == (t == "lib" ? "lib" : "test") { print $4 }' "$cache/built" | tail -1)
     [ -n "$program" ] || { echo "tests/vm/tests: there is no test $target of $package"; exit 1; }
     if [ ! -e "$root/t/$package-$target" ]; then
@@ -76,11 +78,14 @@ install -m 755 tests/vm/init "$root/init"
 rm -f "$cache/disk"
 truncate -s "$(($(du -sm "$root" | cut -f1) + 2048))M" "$cache/disk"
 mkfs.ext4 -q -F -O ^has_journal -d "$root" "$cache/disk"
+cp "$root/t/list" "$cache/list"
 rm -rf "$root"
 
 data=$cache/host/usr/share
 failed=0
 for only in v2 v1; do
+    # Nothing for it in the list.
+    grep -Eq "^(both|$only) " "$cache/list" || continue
     log=$cache/$form-$only.log
     LD_LIBRARY_PATH=$cache/host/usr/lib/x86_64-linux-gnu:$cache/host/lib/x86_64-linux-gnu timeout "${LIMIT:-3600}" \
         "$cache/host/usr/bin/qemu-system-x86_64" -accel tcg -cpu max -smp 2 -m 2048 -nodefaults -no-reboot \

@@ -5,7 +5,7 @@ use std::{
     io::{ErrorKind, Read, Write},
     os::fd::{AsFd, OwnedFd},
     path::Path,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use mount::{Mounts, default_table};
@@ -62,7 +62,7 @@ impl OnTerminal {
     }
 
     fn wait_for(&mut self, text: &str) {
-        let end = Instant::now() + Duration::from_secs(20);
+        let end = Instant::now() + tests::patience(20);
         while !self.said.contains(text) {
             assert!(self.read(end), "it ended without {text:?}: {:?}", self.said);
         }
@@ -70,7 +70,7 @@ impl OnTerminal {
 
     /// What it said, with the terminal's line ends as newlines, and its exit code.
     fn finish(mut self) -> (String, i32) {
-        let end = Instant::now() + Duration::from_secs(20);
+        let end = Instant::now() + tests::patience(20);
         while self.read(end) {}
         let code = sys::wait_exit(self.child.pidfd.as_fd()).unwrap();
         (self.said.replace("\r\n", "\n"), code)

@@ -35,7 +35,7 @@ fn used(handle: &Handle) -> Duration {
 
 /// Waits until it has used more processor time than `before`.
 fn await_progress(handle: &Handle, before: Duration) {
-    let end = Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + tests::patience(20);
     while used(handle) <= before {
         assert!(Instant::now() < end, "it stands still");
         std::thread::yield_now();
@@ -75,7 +75,7 @@ fn a_frozen_container_can_be_killed() {
 
 #[test]
 fn kill_ends_all_processes_and_their_children() {
-    let script = "for i in 1 2 3 4 5; do sleep 20 & done; echo ready; wait";
+    let script = "for i in 1 2 3 4 5; do sleep 100 & done; echo ready; wait";
     let (running, handle, _) = run(Limits::default(), script);
     assert_eq!(handle.processes().unwrap().len(), 6);
     handle.kill().unwrap();
@@ -106,7 +106,7 @@ fn limits_change_while_it_runs() {
 
 #[test]
 fn a_controller_that_it_lacks_is_given_to_it() {
-    let (running, mut handle, path) = run(Limits::default(), "sleep 20 & echo ready; wait");
+    let (running, mut handle, path) = run(Limits::default(), "sleep 100 & echo ready; wait");
     let mut host = Host::new(Journal::in_memory());
     // In v2 the controller may be there for the sake of others.
     assert_eq!(handle.stats().memory.and_then(|memory| memory.limit), None);
@@ -143,7 +143,7 @@ fn running_out_of_memory_wakes_who_waits_for_it() {
 #[test]
 fn what_it_uses_is_counted() {
     let limits = Limits { pids: Some(30), memory: Some(64 * MB), ..Limits::default() };
-    let (_running, handle, _) = run(limits, "sleep 20 & echo ready; while :; do :; done");
+    let (_running, handle, _) = run(limits, "sleep 100 & echo ready; while :; do :; done");
     await_progress(&handle, Duration::ZERO);
     let stats = handle.stats();
     let (memory, cpu, pids) = (stats.memory.unwrap(), stats.cpu.unwrap(), stats.pids.unwrap());
@@ -165,7 +165,7 @@ fn devices_are_limited() {
         return;
     };
     let limit = DeviceLimit::new(&disk, Rate::ReadBytes, 1_000_000).unwrap();
-    let (_running, _handle, path) = run(Limits { devices: vec![limit], ..Limits::default() }, "echo ready; sleep 20");
+    let (_running, _handle, path) = run(Limits { devices: vec![limit], ..Limits::default() }, "echo ready; sleep 100");
     let files = ["blkio.throttle.read_bps_device", "io.max"];
     let said: String = cgroups::directories(&path)
         .into_iter()
@@ -180,7 +180,7 @@ fn devices_are_limited() {
 
 #[test]
 fn a_cgroup_that_the_container_made_below_its_own_goes_with_it() {
-    let (running, _, path) = run(Limits::default(), "echo ready; sleep 20");
+    let (running, _, path) = run(Limits::default(), "echo ready; sleep 100");
     for directory in cgroups::directories(&path) {
         fs::create_dir_all(directory.join("a/b")).unwrap();
     }

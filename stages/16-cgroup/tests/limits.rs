@@ -1,10 +1,6 @@
 //! What a limit does, and that the same succeeds without it.
 
-use std::{
-    fs,
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{fs, path::Path, time::Instant};
 
 use cgroup::{Cgroup, Controller, DEFAULT_DEVICES, DeviceRule, Handle, Limits};
 use pid::PidNamespace;
@@ -35,15 +31,15 @@ fn memory(megabytes: u64) -> Limits {
     Limits { memory: Some(megabytes * MB), memory_swap: Some((megabytes * MB).cast_signed()), ..Limits::default() }
 }
 
-/// Makes 200 sleepers, or as many as it may. Not endless, for the one without a limit.
-const FORKS: &str = "for i in $(seq 200); do sleep 20 > /dev/null 2>&1 & done; echo ready; exec sleep 20";
+/// Makes 60 sleepers, or as many as it may. Not endless, for the one without a limit.
+const FORKS: &str = "for i in $(seq 60); do sleep 100 > /dev/null 2>&1 & done; echo ready; exec sleep 100";
 
 #[test]
 fn a_fork_bomb_ends_at_the_limit() {
     let (_running, handle) = limited(Limits::default(), FORKS);
-    assert!(handle.stats().pids.unwrap().current > 200, "without a limit all are there");
+    assert!(handle.stats().pids.unwrap().current > 60, "without a limit all are there");
     let path = cgroups::name();
-    let limits = Limits { pids: Some(50), ..Limits::default() };
+    let limits = Limits { pids: Some(20), ..Limits::default() };
     let ran = run(list(&path, limits, &[]), shell(FORKS));
     assert!(ran.code != 0 && ran.out.to_lowercase().contains("fork"), "{ran:?}");
     assert!(cgroups::directories(&path).is_empty(), "the sleepers are gone, and their cgroup");
@@ -56,7 +52,7 @@ const HOG: &str = "dd if=/dev/zero of=/dev/null bs=64M count=1 2> /dev/null";
 fn a_memory_hog_is_killed_at_the_limit() {
     assert_eq!(run(list(&cgroups::name(), Limits::default(), &[Controller::Memory]), shell(HOG)).code, 0);
     assert_eq!(run(list(&cgroups::name(), memory(128), &[]), shell(HOG)).code, 0);
-    let (mut running, handle) = limited(memory(16), &format!("echo ready; {HOG}; echo code $?; sleep 20"));
+    let (mut running, handle) = limited(memory(16), &format!("echo ready; {HOG}; echo code $?; sleep 100"));
     running.wait_for("code 137\n");
     assert_eq!(handle.oom_kills(), Some(1));
     let stats = handle.stats().memory.unwrap();
@@ -67,7 +63,7 @@ fn a_memory_hog_is_killed_at_the_limit() {
 fn a_quota_slows_a_busy_loop_down() {
     let limits = Limits { nano_cpus: Some(100_000_000), ..Limits::default() };
     let (_running, handle) = limited(limits, "echo ready; while :; do :; done");
-    let end = Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + tests::patience(20);
     while handle.stats().cpu.unwrap_or_default().throttled_periods == 0 {
         assert!(Instant::now() < end, "nothing slows it down");
         std::thread::yield_now();
@@ -114,7 +110,7 @@ fn only_devices_that_a_rule_names_are_opened_and_made() {
     assert!(read.starts_with("1\n") && read.matches("not permitted").count() == 2, "{read}");
     let path = cgroups::name();
     let limits = Limits { access: Some(DEFAULT_DEVICES.to_vec()), ..Limits::default() };
-    let first = start(list(&path, limits, &[]), shell("echo ready; sleep 20")).unwrap();
+    let first = start(list(&path, limits, &[]), shell("echo ready; sleep 100")).unwrap();
     let again: List = vec![Box::new(Cgroup::existing(&path).unwrap())];
     let joined = run(again, shell("file=$(mktemp -u); mknod $file c 240 77; (: < $file); rm $file")).out;
     assert_eq!(joined.matches("not permitted").count(), 1, "it makes the file, and cannot open it: {joined}");
@@ -133,7 +129,7 @@ fn a_process_is_in_the_hierarchies_that_were_asked_for() {
     let path = cgroups::name();
     let all = Cgroup::new(&path, memory(64), &[Controller::Pids]).unwrap();
     let expected = all.hierarchies().count();
-    let mut running = start(vec![Box::new(all)], shell("echo ready; sleep 20")).unwrap();
+    let mut running = start(vec![Box::new(all)], shell("echo ready; sleep 100")).unwrap();
     running.wait_for("ready");
     let joined = joined(&running, &path);
     assert_eq!(joined.len(), expected);
@@ -153,7 +149,7 @@ fn a_user_namespace_and_an_init_are_no_obstacle() {
             list.insert(0, Box::new(User::single()));
         }
         list.push(Box::new(PidNamespace));
-        let mut running = start(list, with_init(shell("sleep 20 & echo ready; wait"))).unwrap();
+        let mut running = start(list, with_init(shell("sleep 100 & echo ready; wait"))).unwrap();
         running.wait_for("ready");
         let handle = Handle::open(&path).unwrap();
         assert!(handle.stats().pids.unwrap().current >= 3, "init, shell and sleep are counted");
@@ -166,7 +162,7 @@ fn a_parent_is_made_and_stays_for_others() {
     let parent = cgroups::name();
     let paths = [parent.join("a/one"), parent.join("a/two")];
     let limits = || Limits { pids: Some(10), cpuset_mems: Some("0".into()), ..Limits::default() };
-    let mut first = start(list(&paths[0], limits(), &[]), shell("echo ready; sleep 20")).unwrap();
+    let mut first = start(list(&paths[0], limits(), &[]), shell("echo ready; sleep 100")).unwrap();
     first.wait_for("ready");
     assert_eq!(run(list(&paths[1], limits(), &[]), shell("exit 5")).code, 5);
     assert!(cgroups::directories(&paths[1]).is_empty());
@@ -180,7 +176,7 @@ fn a_parent_is_made_and_stays_for_others() {
 #[test]
 fn another_container_s_cgroup_is_neither_used_nor_removed() {
     let path = cgroups::name();
-    let mut first = start(list(&path, Limits::default(), &[Controller::Pids]), shell("echo ready; sleep 20")).unwrap();
+    let mut first = start(list(&path, Limits::default(), &[Controller::Pids]), shell("echo ready; sleep 100")).unwrap();
     first.wait_for("ready");
     let error = start(list(&path, Limits::default(), &[Controller::Pids]), shell("true")).err().unwrap();
     assert!(error.errno == process::Errno::EEXIST && error.hint.is_some(), "{error}");
@@ -190,10 +186,10 @@ fn another_container_s_cgroup_is_neither_used_nor_removed() {
 #[test]
 fn a_second_process_joins_the_container_s_cgroup() {
     let path = cgroups::name();
-    let mut first = start(list(&path, memory(64), &[]), shell("echo ready; sleep 20")).unwrap();
+    let mut first = start(list(&path, memory(64), &[]), shell("echo ready; sleep 100")).unwrap();
     first.wait_for("ready");
     let again: List = vec![Box::new(Cgroup::existing(&path).unwrap())];
-    let mut second = start(again, shell("echo ready; sleep 20")).unwrap();
+    let mut second = start(again, shell("echo ready; sleep 100")).unwrap();
     second.wait_for("ready");
     assert_eq!(joined(&second, &path), joined(&first, &path));
     drop(second);

@@ -81,13 +81,13 @@ fn limits_cannot_be_written_from_inside() {
 fn the_namespace_is_another_one() {
     let path = cgroups::name();
     let cgroup = Cgroup::new(&path, Limits::default(), &ACCOUNTING).unwrap();
-    let mut own = start(vec![Box::new(cgroup), Box::new(CgroupNamespace)], shell("echo ready; sleep 20")).unwrap();
+    let mut own = start(vec![Box::new(cgroup), Box::new(CgroupNamespace)], shell("echo ready; sleep 100")).unwrap();
     own.wait_for("ready");
     assert_ne!(namespace(own.child.pid, "cgroup"), own_namespace("cgroup"));
     // From outside its place has its full name.
     let seen = fs::read_to_string(format!("/proc/{}/cgroup", own.child.pid)).unwrap();
     assert!(seen.contains(&*path.to_string_lossy()), "{seen}");
-    let mut shared = start(vec![], shell("echo ready; sleep 20")).unwrap();
+    let mut shared = start(vec![], shell("echo ready; sleep 100")).unwrap();
     shared.wait_for("ready");
     assert_eq!(namespace(shared.child.pid, "cgroup"), own_namespace("cgroup"));
 }

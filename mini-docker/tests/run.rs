@@ -41,6 +41,14 @@ fn exit_codes_are_dockers() {
 }
 
 #[test]
+fn an_init_shows_nothing_of_the_host_s_command_line() {
+    let engine = engine();
+    let script = "tr '\\0' ' ' < /proc/1/cmdline; echo; cat /proc/1/comm";
+    let run = ["run", "--rm", "--init", "-e", "SECRET=of-the-caller", "bb", "sh", "-c", script];
+    assert_eq!(engine.run(&run).ok(), format!("/sbin/docker-init -- sh -c {script} \ndocker-init\n"));
+}
+
+#[test]
 fn the_container_has_namespaces_of_its_own() {
     let engine = engine();
     let inside = engine

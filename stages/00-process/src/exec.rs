@@ -74,6 +74,11 @@ impl Program {
         self.arguments.strings().first().map_or(b"", |a| a.as_bytes())
     }
 
+    /// Its arguments, the name first.
+    pub(crate) fn arguments(&self) -> &[CString] {
+        self.arguments.strings()
+    }
+
     pub(crate) fn step(&self, step: u16) -> String {
         match step as usize {
             STDIO => "dup2 standard input, output and errors".to_owned(),

@@ -21,7 +21,7 @@ use nix::{
 use crate::{
     error::{EXEC, Error, Result},
     exec::Program,
-    init,
+    init::{self, Title},
     namespace::in_initial_user_namespace,
     primitive::{Child, CloneArgs, Host, Inside, Primitive},
     report::{Channel, Record, now},
@@ -88,6 +88,8 @@ fn make(container: &mut Container, process: &mut Process, host: &mut Host) -> Re
         }
     }
     host.primitive = PROCESS;
+    let title = process.init.then(|| Title::before(&process.program)).transpose();
+    let title = title.map_err(|errno| Error::new(PROCESS, "read /proc/self/stat", errno))?;
     let (ours, theirs) = Channel::pair().map_err(|errno| Error::new(PROCESS, "socketpair()", errno))?;
     let cgroup = args.cgroup.as_ref().map(AsFd::as_fd);
     let (root, traced) = (host.root.take(), host.trace.enabled());
@@ -96,7 +98,7 @@ fn make(container: &mut Container, process: &mut Process, host: &mut Host) -> Re
         || match clone(&args, cgroup)? {
             Cloned::Child => {
                 drop(ours);
-                child(container, process, &theirs, root.as_ref().map(AsFd::as_fd), traced)
+                child(container, process, title.as_ref(), &theirs, root.as_ref().map(AsFd::as_fd), traced)
             }
             Cloned::Parent(pid, Some(pidfd)) => Ok((ours, pid, pidfd)),
             Cloned::Parent(_, None) => Err(Errno::EBADF),
@@ -225,14 +227,21 @@ fn start(
 }
 
 /// In the child, from clone to exec. Memory is a copy of the parent's: nothing is allocated, freed or locked here.
-fn child(container: &Container, process: &Process, channel: &Channel, root: Option<BorrowedFd>, traced: bool) -> ! {
+fn child(
+    container: &Container,
+    process: &Process,
+    init: Option<&Title>,
+    channel: &Channel,
+    root: Option<BorrowedFd>,
+    traced: bool,
+) -> ! {
     let inside = Inside::new(channel, traced, root);
     if let Err(errno) = enter(container, process, channel, &inside) {
         inside.fail(errno);
         sys::exit_now(127);
     }
-    if process.init {
-        init::run(&process.program, &inside);
+    if let Some(title) = init {
+        init::run(&process.program, title, &inside);
     }
     let errno = process.program.become_it(&inside);
     inside.fail(errno);

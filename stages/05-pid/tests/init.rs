@@ -1,9 +1,6 @@
 //! What process 1 owes to a container: reaping, signals, exit codes.
 
-use std::{
-    fs,
-    time::{Duration, Instant},
-};
+use std::{fs, time::Instant};
 
 use nix::{libc, unistd::Pid};
 use pid::PidNamespace;
@@ -26,7 +23,7 @@ fn children(pid: Pid) -> String {
 
 /// Looks at them until they are as expected.
 fn wait_for_children(pid: Pid, expected: &str) {
-    let end = Instant::now() + Duration::from_secs(10);
+    let end = Instant::now() + tests::patience(10);
     while children(pid) != expected {
         assert!(Instant::now() < end, "{:?} instead of {expected:?}", children(pid));
         std::thread::yield_now();
@@ -48,6 +45,29 @@ fn without_an_init_they_stay_zombies() {
     let mut running = start(list(), shell(ORPHANS)).unwrap();
     running.wait_for("ready");
     wait_for_children(running.child.pid, "ZZZ");
+}
+
+#[test]
+fn it_does_not_show_the_host_s_command_line() {
+    // This one's: the test's path, and whatever it was called with.
+    let host = fs::read("/proc/self/cmdline").unwrap();
+    // The second is longer than that, and goes on where the environment was.
+    for padding in [0, host.len() + 10] {
+        let script = format!("echo ready; : {}; exec sleep 20", "x".repeat(padding));
+        let mut running = start(list(), with_init(shell(&script))).unwrap();
+        running.wait_for("ready");
+        let file = |name: &str| {
+            let bytes = fs::read(format!("/proc/{}/{name}", running.child.pid)).unwrap();
+            String::from_utf8_lossy(&bytes).into_owned()
+        };
+        let seen = file("cmdline");
+        let seen = seen.strip_suffix('\0').unwrap_or(&seen);
+        assert!(seen.starts_with("/sbin/docker-init -- ") && seen.ends_with(&script), "{seen:?}");
+        assert_eq!(file("comm"), "docker-init\n");
+        // There is the rest of a long title, and nothing of the host's.
+        let environment = file("environ");
+        assert!(script.contains(environment.trim_matches('\0')), "{environment:?}");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
-//! Memory that processes share (mmap(2)), and what this one does not need any more.
+//! Memory that processes share (mmap(2)), what this one does not need any more, and what others see of it.
 
 use std::{
+    fs,
     os::fd::{AsRawFd, BorrowedFd},
     ptr::{self, NonNull},
     sync::atomic::{AtomicU64, Ordering},
@@ -55,6 +56,58 @@ pub fn trim_memory() {
     };
 }
 
+/// Where the kernel has this process's arguments, and behind them its environment, for all who look into
+/// /proc/PID/cmdline and /proc/PID/environ (proc(5)). A fork has them at the same place.
+#[derive(Debug, Clone, Copy)]
+pub struct CommandLine {
+    start: usize,
+    /// Bytes of the arguments, the last one's null byte among them.
+    arguments: usize,
+    /// Bytes of both.
+    all: usize,
+}
+
+impl CommandLine {
+    /// That of this process. Allocates.
+    ///
+    /// # Errors
+    /// What reading /proc/self/stat brings; ENODATA where that does not say.
+    pub fn find() -> Result<Self, Errno> {
+        let text = fs::read("/proc/self/stat").map_err(|e| Errno::from_raw(e.raw_os_error().unwrap_or(libc::EIO)))?;
+        let text = String::from_utf8_lossy(&text);
+        // The second field is the program's name, in brackets, with anything in it.
+        let (_, fields) = text.rsplit_once(')').ok_or(Errno::ENODATA)?;
+        let field = |number: usize| fields.split_whitespace().nth(number - 3)?.parse::<usize>().ok();
+        let (Some(start), Some(end), Some(next), Some(last)) = (field(48), field(49), field(50), field(51)) else {
+            return Err(Errno::ENODATA);
+        };
+        if start == 0 || end <= start {
+            return Err(Errno::ENODATA);
+        }
+        // What is not right behind belongs to somebody else.
+        let all = if next == end && last >= end { last - start } else { end - start };
+        Ok(Self { start, arguments: end - start, all })
+    }
+
+    /// Puts `text`, as much of it as there is room for, in the place of both: for a fork that goes on without exec and
+    /// reads neither again.
+    pub fn replace(self, text: &[u8]) {
+        let length = text.len().min(self.all - 1);
+        let place = self.start as *mut u8;
+        // SAFETY: the kernel keeps `all` bytes there on the first stack, which stays mapped and writable as long as the
+        // process lives; one thread is left after a fork, and by the caller's word it has no reference into them.
+        unsafe {
+            ptr::write_bytes(place, 0, self.all);
+            ptr::copy_nonoverlapping(text.as_ptr(), place, length);
+            if length + 1 < self.arguments {
+                // By a last byte that is not null the kernel knows that the text is one string, and ends it at its null
+                // byte (fs/proc/base.c, get_mm_cmdline).
+                ptr::write(place.add(self.arguments - 1), b' ');
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::{fs::File, io::Write, os::fd::AsFd, os::unix::fs::FileExt};
@@ -71,7 +124,7 @@ mod tests {
         assert_eq!(word.load(), 7);
         file.write_at(&8_u64.to_ne_bytes(), 0).unwrap();
         assert_eq!(word.load(), 8);
-        std::fs::remove_file(&path).unwrap();
+        fs::remove_file(&path).unwrap();
         assert_eq!(word.load(), 8);
     }
 }

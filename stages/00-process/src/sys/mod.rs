@@ -1,6 +1,6 @@
 //! Every `unsafe` block of the workspace: system calls that nix does not wrap, or wraps with an allocation.
 //!
-//! All functions here but `receive_fd`, `trim_memory` and those of `xattr` may be called between `clone` and `exec`: they make system calls on
+//! All functions here but `receive_fd`, `trim_memory`, `CommandLine::find` and those of `xattr` may be called between `clone` and `exec`: they make system calls on
 //! memory that exists already and do nothing else.
 #![allow(unsafe_code)]
 
@@ -23,7 +23,7 @@ use nix::errno::Errno;
 pub use bpf::{Instruction, attach_device_program, load_device_program};
 pub use datagram::{BATCH, receive_many, send_many};
 pub use descriptor::{read_link, receive_fd, send_fd};
-pub use memory::{SharedWord, trim_memory};
+pub use memory::{CommandLine, SharedWord, trim_memory};
 pub use mount::{
     MountAttr, OpenTree, Propagation, fsconfig_create, fsconfig_fd, fsconfig_flag, fsconfig_string, fsmount, fsopen,
     mount_id, mount_idmapped, mount_propagation, mount_setattr, move_mount, open_tree,

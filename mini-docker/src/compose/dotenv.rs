@@ -1,10 +1,50 @@
 //! Files of environment variables, in compose's format: quotes, `export`, comments at the end of a line, variables in
 //! values (<https://github.com/compose-spec/compose-spec/blob/main/05-services.md#env_file-format>).
 
+use std::collections::HashMap;
+
 use super::template::substitute;
 
 /// What looks a variable up that the file itself has not set.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Variables, in the order in which they were set first.
+#[derive(Debug, Default)]
+pub struct Variables {
+    all: Vec<(String, String)>,
+    /// Where each stands: files may have a million.
+    places: HashMap<String, usize>,
+}
+
+impl Variables {
+    /// A variable's value.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.places.get(name).map(|&place| self.all[place].1.as_str())
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    fn set(&mut self, key: String, value: String) {
+        if let Some(&place) = self.places.get(&key) {
+            self.all[place].1 = value;
+        } else {
+            self.places.insert(key.clone(), self.all.len());
+            self.all.push((key, value));
+        }
+    }
+}
+
+impl IntoIterator for Variables {
+    type Item = (String, String);
+    type IntoIter = std::vec::IntoIter<(String, String)>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.all.into_iter()
+    }
+}
 
 /// Bytes that all variables may have: lines of `A=$A$A` would fill any memory.
 const MOST: usize = 64 << 20;
@@ -13,7 +53,7 @@ const MOST: usize = 64 << 20;
 ///
 /// # Errors
 /// The line and what is wrong with it.
-pub fn parse(text: &str, variables: &mut Vec<(String, String)>, lookup: Lookup) -> Result<(), String> {
+pub fn parse(text: &str, variables: &mut Variables, lookup: Lookup) -> Result<(), String> {
     let mut reader = Reader { rest: text.strip_prefix('\u{feff}').unwrap_or(text), line: 1 };
     let mut bytes = 0;
     while reader.next_statement() {
@@ -27,14 +67,14 @@ pub fn parse(text: &str, variables: &mut Vec<(String, String)>, lookup: Lookup) 
             if bytes > MOST {
                 return Err(reader.wrong(&format!("all values come to more than {} MiB", MOST >> 20)));
             }
-            set(variables, key, value);
+            variables.set(key, value);
         }
     }
     Ok(())
 }
 
 /// The raw format, docker run's: no quotes, no variables, everything after `=` is the value.
-pub fn parse_raw(text: &str, variables: &mut Vec<(String, String)>, lookup: Lookup) -> Result<(), String> {
+pub fn parse_raw(text: &str, variables: &mut Variables, lookup: Lookup) -> Result<(), String> {
     for (number, line) in text.lines().enumerate() {
         let line = line.trim_start();
         if line.is_empty() || line.starts_with('#') {
@@ -48,17 +88,10 @@ pub fn parse_raw(text: &str, variables: &mut Vec<(String, String)>, lookup: Look
             return Err(format!("line {}: invalid variable name {key:?}", number + 1));
         }
         if let Some(value) = value {
-            set(variables, key.to_owned(), value);
+            variables.set(key.to_owned(), value);
         }
     }
     Ok(())
-}
-
-fn set(variables: &mut Vec<(String, String)>, key: String, value: String) {
-    match variables.iter_mut().find(|(other, _)| *other == key) {
-        Some((_, old)) => *old = value,
-        None => variables.push((key, value)),
-    }
 }
 
 struct Reader<'a> {
@@ -125,12 +158,9 @@ impl<'a> Reader<'a> {
         Ok((key, is_set))
     }
 
-    fn value(&mut self, variables: &[(String, String)], lookup: Lookup) -> Result<String, String> {
+    fn value(&mut self, variables: &Variables, lookup: Lookup) -> Result<String, String> {
         let expand = |text: &str, line: usize| {
-            let find = |name: &str| {
-                let own = || variables.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
-                lookup(name).or_else(own)
-            };
+            let find = |name: &str| lookup(name).or_else(|| variables.get(name).map(str::to_owned));
             substitute(text, &find).map_err(|e| format!("line {line}: {e}"))
         };
         let Some(quote) = self.rest.chars().next().filter(|c| matches!(c, '"' | '\'')) else {
@@ -221,9 +251,9 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Vec<(String, String)>, String> {
-        let mut variables = Vec::new();
+        let mut variables = Variables::default();
         let outside = |name: &str| (name == "OUT").then(|| "side".to_owned());
-        parse(text, &mut variables, &outside).map(|()| variables)
+        parse(text, &mut variables, &outside).map(|()| variables.into_iter().collect())
     }
 
     #[test]
@@ -245,7 +275,8 @@ mod tests {
             assert_eq!(read(text).unwrap(), [("K".to_owned(), value.to_owned())], "{text:?}");
         }
         assert_eq!(read("OUT\nNO\n").unwrap(), [("OUT".to_owned(), "side".to_owned())]);
-        assert_eq!(read("A=1\nB=$A$OUT\nA=2").unwrap()[1].1, "1side");
+        let all = read("A=1\nB=$A$OUT\nA=2").unwrap();
+        assert_eq!(all, [("A", "2"), ("B", "1side")].map(|(key, value)| (key.to_owned(), value.to_owned())));
     }
 
     #[test]

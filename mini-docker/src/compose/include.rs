@@ -76,7 +76,7 @@ fn load_entry(entry: &Mapping, context: &Context, trail: &[PathBuf], place: &Pat
 
 /// The environment, with variables from files that it does not have.
 pub(super) fn with_files(environment: &Environment, files: &[PathBuf]) -> Result<Environment> {
-    let mut variables = Vec::new();
+    let mut variables = dotenv::Variables::default();
     for file in files {
         let missing = |e: std::io::Error| match e.kind() {
             std::io::ErrorKind::NotFound => Error::not_found(format!("couldn't find env file: {}", file.display())),

@@ -307,7 +307,7 @@ fn env_files(service: &mut Mapping, environment: &Environment) -> Result<()> {
         _ => Mapping::new(),
     };
     let own_value = |name: &str| own.get(name).filter(|value| !value.is_null()).map(text_of);
-    let mut variables = Vec::new();
+    let mut variables = dotenv::Variables::default();
     for file in list(service.remove("env_file")) {
         let path = PathBuf::from(file.get("path").map(text_of).unwrap_or_default());
         let required = file.get("required").map(text_of).is_none_or(|text| interpolate::boolean(&text) != Some(false));
@@ -335,7 +335,7 @@ fn env_files(service: &mut Mapping, environment: &Environment) -> Result<()> {
 }
 
 fn label_files(service: &mut Mapping) -> Result<()> {
-    let mut labels = Vec::new();
+    let mut labels = dotenv::Variables::default();
     for file in list(service.remove("label_file")) {
         let path = PathBuf::from(text_of(&file));
         let text = std::fs::read_to_string(&path).doing("read the labels in", &path)?;

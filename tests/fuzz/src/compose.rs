@@ -44,10 +44,10 @@ pub(crate) fn dotenv(data: &[u8]) {
     let Some(source) = text(data) else { return };
     let lookup = |name: &str| (name == "OUT").then(|| "side".to_owned());
     for parse in [dotenv::parse, dotenv::parse_raw] {
-        let mut variables = Vec::new();
+        let mut variables = dotenv::Variables::default();
         match parse(source, &mut variables, &lookup) {
             Ok(()) => {
-                let bytes: usize = variables.iter().map(|(_, value)| value.len()).sum();
+                let bytes: usize = variables.into_iter().map(|(_, value)| value.len()).sum();
                 assert!(bytes <= MOST + source.len(), "variables of {bytes} bytes");
             }
             Err(error) => one_line(&error),

@@ -10,7 +10,8 @@ use std::{
 
 use super::{Entry, older};
 
-/// Bytes read at once from the end.
+/// Bytes read at once from the end; as many again as are there already where a line is longer, so that looking at one
+/// without an end takes time in proportion to it.
 const BLOCK: usize = 64 << 10;
 /// More files than any policy keeps.
 const MOST_FILES: u32 = 1000;
@@ -152,7 +153,7 @@ impl Tail {
                 buffer.truncate(line);
                 end = start + line as u64;
             } else {
-                let mut block = vec![0; (BLOCK as u64).min(start) as usize];
+                let mut block = vec![0; (BLOCK.max(buffer.len()) as u64).min(start) as usize];
                 start -= block.len() as u64;
                 file.read_exact_at(&mut block, start)?;
                 block.append(&mut buffer);

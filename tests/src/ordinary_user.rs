@@ -17,9 +17,10 @@ use std::{
 use nix::sys::stat::{Mode, SFlag, makedev, mknod};
 
 use crate::{
+    cgroups,
     engine::{Said, output, said},
     machine::Machine,
-    rootfs,
+    patience, rootfs,
 };
 
 /// An ordinary user. Dropped, he removes his containers and looks for leaks.
@@ -36,6 +37,10 @@ pub struct OrdinaryUser {
     pub has_runtime: bool,
     /// Programs that are not installed for him.
     pub hidden: Vec<PathBuf>,
+    /// A directory of v2's that was given to him, with one below it for his commands: [`OrdinaryUser::delegate`].
+    delegated: Option<PathBuf>,
+    /// Whether his commands are in it, as those of a session that it was given to; otherwise they are elsewhere.
+    pub is_in_delegated: bool,
     binary: PathBuf,
 }
 
@@ -58,6 +63,8 @@ impl OrdinaryUser {
             has_ids: true,
             has_runtime: true,
             hidden: Vec::new(),
+            delegated: None,
+            is_in_delegated: false,
             binary: binary.into(),
             directory,
         };
@@ -82,6 +89,35 @@ impl OrdinaryUser {
         rootfs::busybox_tar(&archive);
         user.run(&["import", archive.to_str().expect("a UTF-8 path"), "bb:latest"]).ok();
         user
+    }
+
+    /// Gives him a cgroup with these controllers, as systemd does for a unit with `Delegate=`, and returns its directory.
+    /// `None` where v2 does not have them, on a machine with v1.
+    pub fn delegate(&mut self, controllers: &[&str]) -> Option<PathBuf> {
+        let mount = cgroups::mounts().into_iter().find(|mount| mount.join("cgroup.controllers").exists())?;
+        let text = fs::read_to_string(mount.join("cgroup.controllers")).expect("read");
+        if !controllers.iter().all(|name| text.split_whitespace().any(|has| has == *name)) {
+            return None;
+        }
+        // A slice, which gives what it has; what is below it is his.
+        let slice = mount.join(cgroups::name().strip_prefix("/").expect("below the root"));
+        let directory = slice.join("session");
+        fs::create_dir(&slice).expect("mkdir");
+        for giver in [&mount, &slice] {
+            for name in controllers {
+                fs::write(giver.join("cgroup.subtree_control"), format!("+{name}")).expect("enable a controller");
+            }
+        }
+        let own = directory.join("commands");
+        fs::create_dir_all(&own).expect("mkdir");
+        for given in [&directory, &own] {
+            for file in ["", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads"] {
+                chown(given.join(file), Some(self.uid), Some(self.uid)).expect("chown");
+            }
+        }
+        self.delegated = Some(directory.clone());
+        self.is_in_delegated = true;
+        Some(directory)
     }
 
     /// A file beside his home.
@@ -133,6 +169,9 @@ impl OrdinaryUser {
         ];
         let hidden = self.hidden.iter().filter_map(|program| program.canonicalize().ok());
         script.extend(hidden.map(|program| bind(Path::new("/dev/null"), &program.display().to_string())));
+        if let Some(directory) = self.delegated.as_ref().filter(|_| self.is_in_delegated) {
+            script.push(format!("echo $$ > {}/commands/cgroup.procs", directory.display()));
+        }
         script.push("cd \"$HOME\"".to_owned());
         script.push("exec setpriv --reuid \"$USER_ID\" --regid \"$USER_ID\" --clear-groups -- \"$@\"".to_owned());
         let script = script.join(" && ");
@@ -185,7 +224,7 @@ impl OrdinaryUser {
 
     /// What he left behind.
     fn leaks(&self) -> Vec<String> {
-        let deadline = Instant::now() + Duration::from_secs(5);
+        let deadline = Instant::now() + patience(5);
         while !self.processes().is_empty() && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(10));
         }
@@ -206,6 +245,11 @@ impl OrdinaryUser {
     }
 }
 
+fn cgroups_of(parent: &Path) -> Vec<String> {
+    let entries = fs::read_dir(parent).into_iter().flatten().flatten().map(|entry| entry.path());
+    entries.filter(|path| path.is_dir()).map(|path| format!("cgroup {}", path.display())).collect()
+}
+
 impl Drop for OrdinaryUser {
     fn drop(&mut self) {
         if self.store().exists() && self.has_ids {
@@ -215,7 +259,12 @@ impl Drop for OrdinaryUser {
                 self.run(&[&["rm", "-f"], &ids[..]].concat());
             }
         }
-        let leaks = self.leaks();
+        let mut leaks = self.leaks();
+        if let Some(directory) = &self.delegated {
+            leaks.extend(cgroups_of(&directory.join("mini-docker")));
+            let slice = directory.parent().expect("a slice");
+            process::cgroupfs::remove(slice).expect("remove his cgroups");
+        }
         if !self.has_runtime && self.volatile().metadata().is_ok_and(|found| found.uid() == self.uid) {
             let _ = fs::remove_dir_all(self.volatile());
         }

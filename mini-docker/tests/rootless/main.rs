@@ -1,6 +1,7 @@
 //! The engine as an ordinary user.
 
 mod life;
+mod limits;
 mod network;
 mod refused;
 mod walls;

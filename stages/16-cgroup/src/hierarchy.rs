@@ -120,6 +120,15 @@ impl Hierarchy {
         all.take_while(is_given).last().map(Path::to_owned)
     }
 
+    /// The kernel's names of the controllers that cgroups below what was delegated can have.
+    pub fn delegated_controllers(&self, delegated: &Path) -> Vec<String> {
+        let text = |file| fs::read_to_string(self.directory(delegated).join(file)).unwrap_or_default();
+        // One with processes of its own gives no more away.
+        let is_full = !text("cgroup.procs").is_empty();
+        let names = text(if is_full { "cgroup.subtree_control" } else { "cgroup.controllers" });
+        names.split_whitespace().map(str::to_owned).collect()
+    }
+
     /// The directory of the cgroup `path`.
     pub fn directory(&self, path: &Path) -> PathBuf {
         self.mount.join(path.strip_prefix("/").unwrap_or(path))
@@ -150,11 +159,7 @@ impl Hierarchies {
                 return true;
             }
             let Some(delegated) = hierarchy.delegated() else { return false };
-            let text = |file| fs::read_to_string(hierarchy.directory(&delegated).join(file)).unwrap_or_default();
-            // One with processes of its own gives no more away.
-            let is_full = !text("cgroup.procs").is_empty();
-            let names = text(if is_full { "cgroup.subtree_control" } else { "cgroup.controllers" });
-            hierarchy.controllers = names.split_whitespace().map(str::to_owned).collect();
+            hierarchy.controllers = hierarchy.delegated_controllers(&delegated);
             true
         });
         Ok(all)

@@ -112,6 +112,8 @@ fn absent(controller: Controller, hierarchies: &Hierarchies) -> Error {
         .is_ok_and(|text| text.lines().any(|line| line.split('\t').next() == Some(controller.v1())));
     let hint = if !in_kernel {
         format!("this kernel has no {name} controller: boot one that has, or leave the limit out")
+    } else if !in_initial_user_namespace() && hierarchies.v2().is_some() {
+        format!("{name} is not among what was delegated to you: {}", settings::DELEGATE_MORE)
     } else if !in_initial_user_namespace() {
         settings::DELEGATE.to_owned()
     } else if hierarchies.0.is_empty() {

@@ -241,6 +241,10 @@ pub(crate) fn advise(error: Error, path: &Path) -> Error {
     error.hint(hint)
 }
 
+/// For whom something was delegated already.
+pub(crate) const DELEGATE_MORE: &str = "with systemd, have root add `Delegate=yes` to [Service] of the unit user@.service \
+    (systemctl edit user@.service), and log in anew";
+
 pub(crate) const DELEGATE: &str = "cgroups are root's unless one is delegated: with v2 and systemd, \
     run it by `systemd-run --user --scope -p Delegate=yes`; v1 has no delegation";
 

@@ -1,7 +1,8 @@
 //! What an ordinary user lacks.
 
-use std::{fs::OpenOptions, os::unix::fs::MetadataExt, path::PathBuf};
+use std::{fmt::Write, fs::OpenOptions, os::unix::fs::MetadataExt, path::PathBuf};
 
+use cgroup::{Controller, Hierarchies};
 use process::{NamespaceHolder, in_initial_user_namespace};
 use subids::{Owner, SubIds};
 
@@ -56,18 +57,29 @@ fn map_writer(program: &'static str) -> Finding {
 }
 
 fn cgroup() -> Finding {
-    let delegated = cgroup::delegated().filter(|_| in_initial_user_namespace());
-    let found = delegated.as_ref().map_or_else(
-        || "none is delegated to this process: containers cannot be limited or paused".to_owned(),
-        |path| format!("{} is delegated", path.display()),
-    );
-    Finding::new(
-        "cgroup",
-        delegated.is_some(),
-        Verdict::Warning,
-        found,
-        "with cgroup v2 and systemd, run mini-docker by `systemd-run --user --scope -p Delegate=yes`",
-    )
+    let all = Hierarchies::find().ok().filter(|_| in_initial_user_namespace());
+    let v2 = all.as_ref().and_then(Hierarchies::v2);
+    let Some((v2, path)) = v2.and_then(|v2| Some((v2, v2.delegated()?))) else {
+        let found = "none is delegated to this process: containers cannot be limited or paused";
+        let fix = "with cgroup v2 and systemd, run mini-docker by `systemd-run --user --scope -p Delegate=yes`";
+        return Finding::new("cgroup", false, Verdict::Warning, found, fix);
+    };
+    let given = v2.delegated_controllers(&path);
+    let limits = [Controller::Memory, Controller::Pids, Controller::Cpu, Controller::Cpuset, Controller::Io];
+    let limits = limits.into_iter().filter_map(Controller::v2);
+    let (with, without): (Vec<_>, Vec<_>) = limits.partition(|name| given.iter().any(|given| given == name));
+    let mut found = format!("{} is delegated, with {}", path.display(), or_none(&with));
+    if !without.is_empty() {
+        let _ = write!(found, "; limits of {} are refused", without.join(", "));
+    }
+    // Debian's systemd gives users memory and pids.
+    let fix = "as root, add `Delegate=yes` to [Service] of the unit user@.service (systemctl edit user@.service)";
+    let is_enough = ["memory", "pids"].iter().all(|name| with.contains(name));
+    Finding::new("cgroup", is_enough, Verdict::Warning, found, fix)
+}
+
+fn or_none(names: &[&str]) -> String {
+    if names.is_empty() { "no controller".to_owned() } else { names.join(", ") }
 }
 
 fn network() -> Finding {

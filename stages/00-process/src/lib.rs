@@ -14,6 +14,7 @@
 //! | [`IdMaps`], [`Aside`] | the ids of a user namespace, and acts as its root |
 //! | [`NamespaceHolder`] | how an ordinary user gets one |
 //! | [`Undo`], [`Journal`] | how to take it all back, later, in another process |
+//! | [`kernel_file()`] | the kernel's own files |
 //! | [`cgroupfs`] | the end of a cgroup, which one of these steps is |
 //! | [`explain`] | what was done and how long it took |
 //! | [`netlink`] | links, addresses, routes and nftables |
@@ -29,6 +30,7 @@ pub mod explain;
 pub mod foreground;
 mod init;
 mod join;
+mod kernel_file;
 mod maps;
 mod namespace;
 pub mod netlink;
@@ -46,6 +48,7 @@ pub use directory::WorkingDirectory;
 pub use error::{EXEC, Error, Result};
 pub use exec::{DEFAULT_PATH, Program};
 pub use join::{Join, JoinUser};
+pub use kernel_file::kernel_file;
 pub use maps::{IdMaps, IdRange, may_map_any_id};
 pub use namespace::{NamespaceHolder, enter_namespaces, enter_user_namespace, in_initial_user_namespace, owns_network};
 pub use nix::errno::Errno;

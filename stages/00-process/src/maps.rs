@@ -130,9 +130,7 @@ pub(crate) fn as_root_of(maps: &IdMaps, act: impl FnOnce() -> io::Result<()>) ->
 /// Whether this process may map any id: `CAP_SETUID` and `CAP_SETGID` (capabilities(7)) are effective.
 pub fn may_map_any_id() -> bool {
     const BOTH: u64 = 1 << 6 | 1 << 7;
-    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    effective.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).is_some_and(|set| set & BOTH == BOTH)
+    sys::capabilities().is_ok_and(|sets| sets.effective & BOTH == BOTH)
 }
 
 fn outside(ranges: &[IdRange], id: u32) -> Option<u32> {

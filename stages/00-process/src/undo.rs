@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     cgroupfs,
+    kernel_file::kernel_file,
     maps::{IdMaps, as_root_of},
     netlink, sys,
 };
@@ -158,7 +159,8 @@ fn kill(pid: Pid, since: u64) -> Result<(), Errno> {
 
 /// When the process started, in clock ticks since boot (proc_pid_stat(5), field 22); `None` if there is none.
 pub fn start_time(pid: Pid) -> Option<u64> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let stat = kernel_file(format!("/proc/{pid}/stat")).ok()?;
+    let stat = String::from_utf8_lossy(&stat);
     // The second field is the program's name in parentheses, and may hold spaces and parentheses itself.
     let (_, fields) = stat.rsplit_once(')')?;
     fields.split_ascii_whitespace().nth(19)?.parse().ok()

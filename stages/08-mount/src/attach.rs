@@ -95,12 +95,17 @@ fn make_target(entry: &Mount) -> Result<(), Errno> {
     if entry.target == Target::Present {
         return Err(Errno::ENOENT);
     }
-    make_parents(entry)?;
-    if entry.target == Target::Directory {
-        return mkdir(entry.path.as_c_str(), Mode::from_bits_truncate(DIRECTORY));
+    let make = || {
+        if entry.target == Target::Directory {
+            return mkdir(entry.path.as_c_str(), Mode::from_bits_truncate(DIRECTORY));
+        }
+        let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        open(entry.path.as_c_str(), flags, Mode::from_bits_truncate(0o644)).map(drop)
+    };
+    match make() {
+        Err(Errno::ENOENT) => make_parents(entry).and_then(|()| make()),
+        done => done,
     }
-    let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    open(entry.path.as_c_str(), flags, Mode::from_bits_truncate(0o644)).map(drop)
 }
 
 /// In the place of what the image has there: a path whose last part is no link, in directories that lead nowhere else.

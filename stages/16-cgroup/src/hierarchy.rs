@@ -12,7 +12,7 @@ use std::{
 };
 
 use nix::unistd::{AccessFlags, access};
-use process::in_initial_user_namespace;
+use process::{in_initial_user_namespace, kernel_file};
 
 /// A resource that the kernel counts and limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -142,7 +142,7 @@ pub struct Hierarchies(pub Vec<Hierarchy>);
 impl Hierarchies {
     /// Those of this machine.
     pub fn find() -> io::Result<Self> {
-        let read = |path| fs::read(path).map_err(|e| io::Error::new(e.kind(), format!("{path}: {e}")));
+        let read = |path| kernel_file(path).map_err(|e| io::Error::new(e.kind(), format!("{path}: {e}")));
         let controllers = |mount: &Path| fs::read_to_string(mount.join("cgroup.controllers")).unwrap_or_default();
         Ok(Self::parse(&read("/proc/self/mountinfo")?, &read("/proc/self/cgroup")?, controllers))
     }

@@ -6,19 +6,10 @@
 //! namespace. It takes that namespace as a descriptor, before the container has one: so one is made for it.
 #![forbid(unsafe_code)]
 
-use std::{
-    fs::File,
-    io::{self, Read},
-    os::{
-        fd::{AsFd, OwnedFd},
-        unix::net::UnixStream,
-    },
-};
+use std::{fs::File, os::fd::OwnedFd};
 
-use process::{
-    Errno, Error, Host, IdMaps, Primitive, Result,
-    sys::{self, Cloned},
-};
+use nix::libc::CLONE_NEWUSER;
+use process::{Errno, Error, Host, IdMaps, Primitive, Result, sys::Ended};
 
 // ANCHOR: idmap
 /// Has the layers idmapped by the maps of the user namespace that stands before it in the list.
@@ -49,27 +40,10 @@ impl Primitive for Idmap {
 
 /// A user namespace with `maps` and without a process, as a descriptor.
 fn namespace(host: &mut Host, maps: &IdMaps) -> Result<OwnedFd> {
-    let failed = |doing: &'static str| move |e: io::Error| Error::from_io("idmap", doing, &e);
-    let (ours, theirs) = UnixStream::pair().map_err(failed("socketpair()"))?;
-    let cloned = host.act(
-        || "clone3(CLONE_NEWUSER)".to_owned(),
-        || match sys::clone3(nix::libc::CLONE_NEWUSER as u64, None)? {
-            Cloned::Child => {
-                // Or its own copy would keep it waiting for ever, if the parent is killed.
-                drop(ours);
-                let _ = (&theirs).read(&mut [0]);
-                sys::exit_now(0)
-            }
-            Cloned::Parent(pid, pidfd) => Ok((ours, pid, pidfd.ok_or(Errno::EBADF)?)),
-        },
-    );
-    let (ours, pid, pidfd) = cloned?;
-    let path = format!("/proc/{pid}/ns/user");
-    let written = maps.write(host, pid);
-    let opened = File::open(path).map_err(failed("open the user namespace"));
-    // Its end of the line closes: it leaves.
-    drop(ours);
-    sys::wait_exit(pidfd.as_fd()).map_err(|errno| Error::new("idmap", "waitid()", errno))?;
-    written.and_then(|()| opened.map(OwnedFd::from))
+    // As long as nobody has waited for a process that has ended, it has its namespace.
+    let ended = host.act(|| "clone(CLONE_NEWUSER)".to_owned(), || Ended::with(CLONE_NEWUSER))?;
+    maps.write(host, ended.pid())?;
+    let opened = File::open(format!("/proc/{}/ns/user", ended.pid()));
+    opened.map(OwnedFd::from).map_err(|e| Error::from_io("idmap", "open the user namespace", &e))
 }
 // ANCHOR_END: idmap

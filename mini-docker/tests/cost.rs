@@ -10,7 +10,7 @@ use std::{
 };
 
 use nix::{sys::signal::Signal, unistd::Pid};
-use tests::{compose::Shop, engine::Engine, machine::Machine};
+use tests::{archive::Maker, compose::Shop, engine::Engine, machine::Machine};
 
 /// Calls of command, monitor, the container's first process and its program together, from start to end. There were 784
 /// when this was written, and a user namespace with idmapped layers takes some 100; what comes on top of each start has to be
@@ -105,6 +105,21 @@ fn a_start_executes_no_more_instructions_than_it_did() {
     }
     let ids = engine.run(&["ps", "-aq"]).ok();
     engine.run(&[&["rm"], &ids.lines().collect::<Vec<_>>()[..]].concat()).ok();
+}
+
+/// The disk has its part to do while there is still something to unpack, and the wait at the end is for the rest.
+#[test]
+fn the_disk_begins_on_large_files_before_the_last_one_is_unpacked() {
+    const LARGE: usize = 100 << 10;
+    let engine = engine();
+    let (file, random) = (engine.path("layer.tar"), vec![b'x'; LARGE]);
+    let archive = Maker::default().file("one", &random).file("small", b"x").file("two", &random);
+    fs::write(&file, archive.end()).unwrap();
+    let import = ["import", file.to_str().unwrap(), "layer"];
+    let trace = traced(&engine, &["-e", "trace=sync_file_range,syncfs"], &import);
+    let names: Vec<_> = trace.lines().filter_map(|line| line.split_once(' ')?.1.trim().split_once('(')).collect();
+    let names: Vec<_> = names.into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["sync_file_range", "sync_file_range", "syncfs"], "{trace}");
 }
 
 /// The neighbours' addresses, names and ports are nothing that a start reads or writes.

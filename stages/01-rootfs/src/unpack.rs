@@ -11,6 +11,7 @@ use nix::{
     errno::Errno,
     sys::stat::{Mode, SFlag, mknodat},
 };
+use process::sys;
 
 use crate::{
     archive::{Archive, Entry},
@@ -24,13 +25,15 @@ use crate::{
     options::{AbsoluteNames, Devices, Options, Summary, Whiteouts},
 };
 
+/// Files of so many bytes go to the disk while the next ones are unpacked; smaller ones would cost more calls than they gain.
+const LARGE: u64 = 32 << 10;
 /// Bytes that are read and written at once.
 pub(crate) const CHUNK: usize = 128 << 10;
 
 /// Unpacks an archive, compressed or not, into the directory `target`.
 ///
 /// `target` exists and is empty. It may be an `O_PATH` descriptor. On failure it holds what was unpacked so far. Nothing
-/// is synchronised to disk: a caller that needs it calls syncfs(2) once, at the end.
+/// is known to be on the disk: a caller that needs it calls syncfs(2) once, at the end.
 ///
 /// The archive is read to its last byte. Later entries replace earlier ones; a directory in the place of a directory
 /// leaves what is in it.
@@ -109,6 +112,10 @@ impl<R: Read> Unpacker<'_, R> {
         node::write_contents(&file, entry, &mut self.archive, &mut self.buffer)?;
         attributes::apply(file.as_fd(), entry, self.options, &mut self.summary)?;
         attributes::set_time(file.as_fd(), entry)?;
+        if entry.contents.size >= LARGE {
+            // What goes wrong there the caller's syncfs says.
+            let _ = sys::begin_to_write(file.as_fd(), 0, 0);
+        }
         self.summary.bytes += entry.contents.size;
         self.note(made);
         Ok(())

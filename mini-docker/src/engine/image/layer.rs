@@ -9,8 +9,8 @@
 //! ```
 //!
 //! The blob lies with the layer: both come by one rename, and go together. A layer is there for all as soon as it is whole
-//! in memory; that it is on disk is waited for once, when an image that has it is recorded ([`Engine::settle_layers`]). If
-//! the machine dies before, what is left of it bears the mark of another boot, and is verified before anybody trusts it.
+//! in memory; that it is on disk is waited for once, when an image that has it is recorded ([`Engine::settle_layers`]). The disk
+//! begins while layers are still unpacked ([`sys::begin_to_write`]), so that the wait is short. If the machine dies before, what is left of it bears the mark of another boot, and is verified before anybody trusts it.
 
 use std::{
     collections::BTreeSet,
@@ -26,6 +26,7 @@ use nix::{
     sys::stat::Mode,
     unistd::syncfs,
 };
+use process::sys;
 use serde::{Deserialize, Serialize};
 
 use super::{Image, ahead::read_ahead, manifest::Descriptor};
@@ -214,7 +215,7 @@ pub(in crate::engine) fn unpack(archive: impl Read + Send, directory: &Path, exp
     let kept = directory.join("blob");
     let file = File::create(&kept).doing("create", &kept)?;
     let left = expected.blob.map_or(u64::MAX, |blob| blob.size);
-    let mut blob = Hashing::new(Keeping { archive, file, left });
+    let mut blob = Hashing::new(Keeping { archive, file, left, kept: 0, begun: 0 });
     let mut plain = rootfs::decompress(&mut blob).map_err(unpacked)?;
     let compressed = plain.is_compressed();
     let mut diff = None;
@@ -304,7 +305,13 @@ struct Keeping<R> {
     archive: R,
     file: File,
     left: u64,
+    /// Bytes written, and how many of them the disk has begun on.
+    kept: u64,
+    begun: u64,
 }
+
+/// Bytes that are worth to begin on.
+const PART: u64 = 4 << 20;
 
 impl<R: Read> Read for Keeping<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -312,6 +319,12 @@ impl<R: Read> Read for Keeping<R> {
         let left = self.left.checked_sub(length as u64);
         self.left = left.ok_or_else(|| io::Error::other("it is longer than was announced"))?;
         self.file.write_all(&buffer[..length])?;
+        self.kept += length as u64;
+        if self.kept - self.begun >= PART {
+            // Whether it comes to the disk says the syncfs at the end, which waits less long for it.
+            let _ = sys::begin_to_write(self.file.as_fd(), self.begun, self.kept - self.begun);
+            self.begun = self.kept;
+        }
         Ok(length)
     }
 }

@@ -153,10 +153,16 @@ impl Engine {
 
     /// Locks a container against other changes, and reads it: settled, so that what is active has a monitor.
     pub(super) fn hold(&self, id: &str) -> Result<(Lock, Container)> {
+        let locked = || -> Result<_> { Ok((self.lock_container(id)?, self.read(id)?)) };
+        let (lock, container) = locked()?;
+        // One that rests has nothing to settle.
+        if !container.status.state.is_active() && !self.store.run(id).exists() {
+            return Ok((lock, container));
+        }
+        drop(lock);
         loop {
             self.load(id)?;
-            let lock = self.lock_container(id)?;
-            let container = self.read(id)?;
+            let (lock, container) = locked()?;
             if !container.status.state.is_active() || self.is_monitored(id)? {
                 return Ok((lock, container));
             }

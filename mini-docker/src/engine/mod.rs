@@ -46,7 +46,7 @@ pub mod usage;
 mod user_namespace;
 pub mod volume;
 
-use std::path::Path;
+use std::{path::Path, sync::OnceLock};
 
 pub use create::{OwnFile, Request};
 pub use error::{Error, Result};
@@ -59,13 +59,15 @@ pub use update::Changes;
 #[derive(Debug, Clone)]
 pub struct Engine {
     store: Store,
+    /// What [`Engine::why_no_user_namespace`] has found.
+    no_user_namespace: OnceLock<Option<String>>,
 }
 
 impl Engine {
     /// Opens the store at `root`, and makes it where it is missing; what goes with a restart of the machine is in
     /// `volatile`.
     pub fn open(root: &Path, volatile: &Path) -> Result<Self> {
-        Ok(Self { store: Store::open(root, volatile)? })
+        Ok(Self { store: Store::open(root, volatile)?, no_user_namespace: OnceLock::new() })
     }
 
     /// Whether it is an ordinary user's, in whose namespaces this process is.

@@ -76,22 +76,25 @@ impl Engine {
     /// Why no container gets a user namespace of its own here; `None` where they do. Tried once in each boot of the machine,
     /// unless it fails for what may change in it, such as a limit.
     pub fn why_no_user_namespace(&self) -> Result<Option<String>> {
+        if let Some(known) = self.no_user_namespace.get() {
+            return Ok(known.clone());
+        }
         let path = self.store.run(VERDICT);
         let said = match fs::read_to_string(&path) {
             Err(e) if e.kind() == ErrorKind::NotFound => {
-                let tried = self.try_user_namespace()?;
-                let stays = tried.as_ref().is_none_or(|e| e.errno == Errno::EINVAL);
-                let said = tried.map(|e| e.to_string()).unwrap_or_default();
-                if stays {
-                    self.store.make_run("")?;
-                    // Whoever comes at the same time finds the same.
-                    fs::write(&path, &said).doing("write", &path)?;
-                }
+                let said = match self.try_user_namespace()? {
+                    Some(passing) if passing.errno != Errno::EINVAL => return Ok(Some(passing.to_string())),
+                    tried => tried.map(|e| e.to_string()).unwrap_or_default(),
+                };
+                self.store.make_run("")?;
+                // Whoever comes at the same time finds the same.
+                fs::write(&path, &said).doing("write", &path)?;
                 said
             }
             read => read.doing("read", &path)?,
         };
-        Ok(Some(said).filter(|why| !why.is_empty()))
+        let why = Some(said).filter(|why| !why.is_empty());
+        Ok(self.no_user_namespace.get_or_init(|| why).clone())
     }
 
     fn try_user_namespace(&self) -> Result<Option<process::Error>> {

@@ -88,6 +88,24 @@ fn the_cache_counts_content_and_not_times() {
     assert_ne!(engine.run(&["build", "-q", "--no-cache", &directory]).ok(), same);
 }
 
+/// What the user keeps from others on his machine, nobody keeps in an image.
+#[test]
+fn modes_are_the_files_and_not_the_users_mask() {
+    let engine = engine();
+    let steps = "FROM bb AS one\nRUN mkdir /d && mkfifo -m 666 /d/p && echo > /d/s && chmod 6757 /d/s && mkdir -m 3777 /d/t\nFROM bb\nWORKDIR /w/x\nCOPY a /new/a\nCOPY --chmod=6775 --chown=3:4 a /suid\nCOPY <<END /inline\nx\nEND\nCOPY --from=one /d /d\nCOPY --link a /linked/a\n";
+    let directory = context(&engine, steps, &[("a", "a")]);
+    fs::set_permissions(engine.path("context/a"), fs::Permissions::from_mode(0o666)).unwrap();
+    let build = engine.command(&["build", "-q", "-t", "t", &directory]);
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "umask 077; exec \"$@\"", "sh"]).arg(build.get_program()).args(build.get_args());
+    command.envs(build.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    assert!(command.stdout(Stdio::null()).status().unwrap().success());
+    let places = "/w /w/x /new /new/a /suid /inline /d /d/p /d/s /d/t /linked /linked/a";
+    let look = [&["run", "--rm", "t", "stat", "-c", "%n %a %u"][..], &places.split(' ').collect::<Vec<_>>()].concat();
+    let modes = "/w 755 0\n/w/x 755 0\n/new 755 0\n/new/a 666 0\n/suid 6775 3\n/inline 644 0\n/d 755 0\n/d/p 666 0\n/d/s 6757 0\n/d/t 3777 0\n/linked 755 0\n/linked/a 666 0\n";
+    assert_eq!(engine.run(&look).ok(), modes);
+}
+
 /// A layer of its own: from the cache over other layers too, and what is below it decides nothing.
 #[test]
 fn a_linked_copy_stands_on_any_layers() {

@@ -7,7 +7,7 @@
 //!
 //! The tree may be a container's, and the container may run: nothing of it is trusted. Each name is opened as it is
 //! (`O_PATH`, `O_NOFOLLOW`), looked at, and only a regular file is opened again, by the descriptor: no link leads out, no
-//! device or FIFO is opened, whatever takes the name's place meanwhile.
+//! device or FIFO is opened, whatever takes the name's place meanwhile. With [`Options::still`] nothing does.
 
 use std::{
     collections::HashMap,
@@ -19,8 +19,8 @@ use std::{
 use nix::{
     dir::Dir,
     errno::Errno,
-    fcntl::{OFlag, open, openat, readlinkat},
-    sys::stat::{FileStat, Mode, SFlag, fstat},
+    fcntl::{AtFlags, OFlag, open, openat, readlinkat},
+    sys::stat::{FileStat, Mode, SFlag, fstat, fstatat},
 };
 
 use crate::{
@@ -108,8 +108,13 @@ impl<'a, W: Write> Packer<'a, W> {
     /// added as a link.
     pub fn add(&mut self, parent: BorrowedFd, name: &[u8], path: &[u8]) -> Result<(), Error> {
         let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let node = openat(parent, name, flags, Mode::empty()).map_err(Error::system("open", path))?;
-        let stat = fstat(&node).map_err(Error::system("stat", path))?;
+        let open = || openat(parent, name, flags, Mode::empty()).map_err(Error::system("open", path));
+        let node = if self.options.still { None } else { Some(open()?) };
+        let stat = match &node {
+            Some(node) => fstat(node),
+            None => fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW),
+        };
+        let stat = stat.map_err(Error::system("stat", path))?;
         let translates = self.options.whiteouts != Whiteouts::Literal;
         let kind = SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits());
         if translates && kind == SFlag::S_IFCHR && stat.st_rdev == 0 {
@@ -126,16 +131,17 @@ impl<'a, W: Write> Packer<'a, W> {
             }
             self.first.insert(number, path.to_vec());
         }
-        match kind {
-            SFlag::S_IFREG => return self.file(&node, path, &stat),
-            SFlag::S_IFDIR => {
-                let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-                let directory = openat(&node, c".", flags, Mode::empty()).map_err(Error::system("open", path))?;
-                let xattrs = attributes::xattrs(directory.as_fd(), path, self.options)?;
-                self.entry(path, &stat, Kind::Directory, xattrs)?;
-                return self.below(directory, path);
-            }
-            _ => {}
+        if kind == SFlag::S_IFREG {
+            let file = node.map_or_else(|| by_name(parent, name), |node| by_descriptor(&node));
+            return self.file(File::from(file.map_err(Error::system("open for reading", path))?), path, &stat);
+        }
+        let node = node.map_or_else(open, Ok)?;
+        if kind == SFlag::S_IFDIR {
+            let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+            let directory = openat(&node, c".", flags, Mode::empty()).map_err(Error::system("open", path))?;
+            let xattrs = attributes::xattrs(directory.as_fd(), path, self.options)?;
+            self.entry(path, &stat, Kind::Directory, xattrs)?;
+            return self.below(directory, path);
         }
         let xattrs = attributes::xattrs(node.as_fd(), path, self.options)?;
         let kind = match kind {
@@ -210,10 +216,7 @@ impl<'a, W: Write> Packer<'a, W> {
         self.writer.header(&Node { path: &path, meta: Meta::MARK, kind: Kind::File(0), xattrs: Vec::new() })
     }
 
-    fn file(&mut self, node: &OwnedFd, path: &[u8], stat: &FileStat) -> Result<(), Error> {
-        let by_descriptor = format!("/proc/self/fd/{}", node.as_raw_fd());
-        let file = open(by_descriptor.as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty());
-        let mut file = File::from(file.map_err(Error::system("open for reading", path))?);
+    fn file(&mut self, mut file: File, path: &[u8], stat: &FileStat) -> Result<(), Error> {
         let xattrs = attributes::xattrs(file.as_fd(), path, self.options)?;
         let size = stat.st_size as u64;
         let limits = &self.options.limits;
@@ -239,6 +242,22 @@ impl<'a, W: Write> Packer<'a, W> {
     fn entry(&mut self, path: &[u8], stat: &FileStat, kind: Kind, xattrs: Xattrs) -> Result<(), Error> {
         self.packed.entries += 1;
         self.writer.header(&Node { path, meta: Meta::of(stat), kind, xattrs })
+    }
+}
+
+/// Opens a regular file again, to be read.
+fn by_descriptor(node: &OwnedFd) -> Result<OwnedFd, Errno> {
+    let path = format!("/proc/self/fd/{}", node.as_raw_fd());
+    open(path.as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())
+}
+
+/// Opens what was a regular file a moment ago.
+fn by_name(parent: BorrowedFd, name: &[u8]) -> Result<OwnedFd, Errno> {
+    let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    match openat(parent, name, flags | OFlag::O_NOATIME, Mode::empty()) {
+        // Whoever does not own a file marks it as read.
+        Err(Errno::EPERM) => openat(parent, name, flags, Mode::empty()),
+        opened => opened,
     }
 }
 

@@ -92,6 +92,20 @@ fn a_tree_comes_out_as_it_went_in_and_packs_to_the_same_bytes() {
 }
 
 #[test]
+fn a_still_tree_is_packed_to_the_same_bytes() {
+    let tree = tree();
+    let still = Options { still: true, ..options() };
+    let other = packed(tree.path(), &options()).expect("pack");
+    let old = std::time::SystemTime::UNIX_EPOCH;
+    let large = File::open(tree.path().join("large")).expect("open");
+    large
+        .set_times(fs::FileTimes::new().set_accessed(old).set_modified(large.metadata().unwrap().modified().unwrap()))
+        .expect("utimens");
+    assert!(packed(tree.path(), &still).expect("pack") == other, "the same archive");
+    assert_eq!(large.metadata().expect("stat").accessed().expect("a time"), old, "nobody has read it");
+}
+
+#[test]
 fn gnu_tar_reads_it() {
     let tree = tree();
     let (archive, _) = packed(tree.path(), &options()).expect("pack");

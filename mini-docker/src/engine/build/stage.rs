@@ -10,7 +10,7 @@ use super::{
     expand::expand,
     plan::Base,
     scope,
-    workspace::Workspace,
+    workspace::{Unmasked, Workspace},
 };
 use crate::engine::{
     digest::Digest,
@@ -209,7 +209,9 @@ impl Builder<'_> {
         let base = self.intake.directory()?;
         let workspace =
             if step.alone { Workspace::alone(&base)? } else { Workspace::new(self.engine, &stage.image, &base)? };
+        let unmasked = Unmasked::new();
         act(&workspace)?;
+        drop(unmasked);
         let upper = workspace.into_upper()?;
         self.take(stage, step, upper.as_deref())
     }

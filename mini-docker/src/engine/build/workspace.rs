@@ -7,7 +7,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use nix::{fcntl::open, sys::stat::Mode};
+use nix::{
+    fcntl::open,
+    sys::stat::{Mode, umask},
+};
 use overlay::Overlay;
 use process::{Host, Journal};
 
@@ -73,4 +76,19 @@ impl Workspace {
 
 pub(super) fn is_empty(directory: &Path) -> bool {
     fs::read_dir(directory).is_ok_and(|mut entries| entries.next().is_none())
+}
+
+/// The user's mask of modes, which says nothing of what is in images; it counts again when this value goes.
+pub(super) struct Unmasked(Mode);
+
+impl Unmasked {
+    pub(super) fn new() -> Self {
+        Self(umask(Mode::empty()))
+    }
+}
+
+impl Drop for Unmasked {
+    fn drop(&mut self) {
+        umask(self.0);
+    }
 }

@@ -67,6 +67,11 @@ pub fn options() -> rootfs::Options {
     }
 }
 
+/// How its files are packed: they are nobody's but the store's.
+fn packing() -> rootfs::Options {
+    rootfs::Options { still: true, ..options() }
+}
+
 /// The file that describes a layer, and the one that marks it.
 const INFO: &str = "layer.json";
 const UNSYNCED: &str = "unsynced";
@@ -251,7 +256,7 @@ pub(in crate::engine) fn unpack(archive: impl Read + Send, directory: &Path, exp
 pub(super) fn adopt(directory: &Path) -> Result<NewLayer> {
     let fs = directory.join("fs");
     let mut hashing = Hashing::new(io::sink());
-    let packed = rootfs::pack(open_directory(&fs)?.as_fd(), &mut hashing, &options()).map_err(|e| cannot_pack(&e))?;
+    let packed = rootfs::pack(open_directory(&fs)?.as_fd(), &mut hashing, &packing()).map_err(|e| cannot_pack(&e))?;
     write_json(&directory.join(INFO), &LayerInfo { size: packed.bytes, blob: None }, Durability::Process)?;
     Ok(NewLayer { id: hashing.digest() })
 }
@@ -268,7 +273,7 @@ pub(in crate::engine) fn describe(directory: &Path, id: &Digest) -> Result<()> {
 
 pub(in crate::engine) fn packed_digest(fs: &Path) -> Result<Digest> {
     let mut hashing = Hashing::new(io::sink());
-    rootfs::pack(open_directory(fs)?.as_fd(), &mut hashing, &options()).map_err(|e| cannot_pack(&e))?;
+    rootfs::pack(open_directory(fs)?.as_fd(), &mut hashing, &packing()).map_err(|e| cannot_pack(&e))?;
     Ok(hashing.digest())
 }
 

@@ -18,7 +18,7 @@ use super::{
     onto::{self, Owner},
     remote,
     stage::{Stage, Step},
-    workspace::Workspace,
+    workspace::{Unmasked, Workspace},
 };
 use crate::engine::{
     error::{Error, Result},
@@ -179,7 +179,9 @@ impl<'a> Builder<'a> {
         let content = digest::digest(&mut selected, &arrival)?;
         let base = self.intake.directory()?;
         let workspace = Workspace::new(self.engine, &ImageConfig::new(), &base)?;
+        let unmasked = Unmasked::new();
         write::write(&workspace, &selected, &arrival)?;
+        drop(unmasked);
         let directory = workspace.into_upper()?.unwrap_or(base);
         Ok((directory, content, selected.iter().any(Selected::is_directory)))
     }

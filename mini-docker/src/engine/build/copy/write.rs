@@ -163,7 +163,7 @@ impl Writer<'_> {
         let parent = self.parent_of(place)?;
         let name = base_name(place);
         if onto::kind(stat) == SFlag::S_IFREG && first.is_none() {
-            let mut file = create(parent, name, place)?;
+            let mut file = create(parent, name, mode, place)?;
             let read;
             let attributes = if let Some(small) = small {
                 file.write_all(&small.bytes).doing("copy", place)?;
@@ -204,9 +204,10 @@ impl Writer<'_> {
         let owner = self.default_owner();
         let mode = self.arrival.mode.as_ref().map_or(0o644, |change| change.of(0o644, false));
         let parent = self.parent_of(place)?;
-        let mut file = create(parent, base_name(place), place)?;
+        let mode = Mode::from_bits_truncate(mode);
+        let mut file = create(parent, base_name(place), mode, place)?;
         file.write_all(content).doing("write", place)?;
-        finish(&file, owner, Mode::from_bits_truncate(mode), place)
+        finish(&file, owner, mode, place)
     }
 
     /// Unpacks a source that is an archive; whether it is one.
@@ -249,9 +250,9 @@ fn clear(parent: BorrowedFd, name: &Path, place: &Path) -> Result<()> {
 }
 
 /// A new file, in the place of what was there.
-fn create(parent: BorrowedFd, name: &Path, place: &Path) -> Result<File> {
+fn create(parent: BorrowedFd, name: &Path, mode: Mode, place: &Path) -> Result<File> {
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let create = || openat(parent, name, flags, Mode::from_bits_truncate(0o600)).map(File::from);
+    let create = || openat(parent, name, flags, mode).map(File::from);
     match create() {
         Err(Errno::EEXIST) => {
             clear(parent, name, place)?;
@@ -264,10 +265,15 @@ fn create(parent: BorrowedFd, name: &Path, place: &Path) -> Result<File> {
 fn finish(file: &File, (uid, gid): Owner, mode: Mode, place: &Path) -> Result<()> {
     let now = fstat(file).doing("look at", place)?;
     // Before the mode: a change of owner takes set-user-id bits away.
-    if (now.st_uid, now.st_gid) != (uid, gid) {
+    let moves = (now.st_uid, now.st_gid) != (uid, gid);
+    if moves {
         nix::unistd::fchown(file, Some(uid.into()), Some(gid.into())).doing("give away", place)?;
     }
-    fchmod(file, mode).doing("chmod", place)
+    // A directory's own list of rights may have changed it.
+    if moves || now.st_mode & 0o7777 != mode.bits() {
+        fchmod(file, mode).doing("chmod", place)?;
+    }
+    Ok(())
 }
 
 fn modified(stat: &FileStat) -> TimeSpec {

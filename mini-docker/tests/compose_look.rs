@@ -6,7 +6,7 @@ fn shop(name: &str, file: &str) -> Shop {
     Shop::new(env!("CARGO_BIN_EXE_mini-docker"), name, file)
 }
 
-const FILE: &str = "services:\n  a:\n    image: bb\n    command: sh -c 'echo out; exec sleep 1000'\n    init: true\n    ports: ['127.0.0.1::80']\n    volumes: ['v:/v']\n  b:\n    image: bb\n    command: sh -c 'exit 3'\nvolumes:\n  v:\n";
+const FILE: &str = "services:\n  a:\n    image: bb\n    command: sh -c 'echo out; exec sleep 1000'\n    init: true\n    ports: ['127.0.0.1::80', '90']\n    volumes: ['v:/v']\n  b:\n    image: bb\n    command: sh -c 'exit 3'\nvolumes:\n  v:\n";
 
 #[test]
 fn containers_images_and_projects_are_listed() {
@@ -43,6 +43,9 @@ fn a_service_stands_for_its_container() {
     shop.compose(&["up", "-d", "a"]).ok();
     let port = shop.compose(&["port", "a", "80"]).ok();
     assert!(port.starts_with("127.0.0.1:"), "{port}");
+    // One address, where both families have it.
+    let port = shop.compose(&["port", "a", "90"]).ok();
+    assert!(port.starts_with("0.0.0.0:") && port.lines().count() == 1, "{port}");
     assert_ne!(shop.compose(&["port", "a", "81"]).code, 0);
     let top = shop.compose(&["top"]).ok();
     assert!(top.starts_with(&shop.container("a")) && top.contains("sleep 1000"), "{top}");

@@ -41,6 +41,7 @@ pub mod template;
 mod tree;
 mod unique;
 pub mod watch;
+pub mod yaml;
 
 pub use encode::words;
 pub use project::{Options, Project};

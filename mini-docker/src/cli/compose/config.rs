@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{load, print_lines};
 use crate::{
     cli::{Outcome, print, table::align},
-    compose::{Options, Project, kubernetes::Manifests, service::Service, template::Variable},
+    compose::{Options, Project, kubernetes::Manifests, service::Service, template::Variable, yaml},
     engine::error::{Context, Error, Result},
 };
 
@@ -150,10 +150,9 @@ fn manifests(project: &Project) -> Result<String> {
 }
 
 fn render(model: &Value, format: &str) -> Result<String> {
-    let failed = |e: std::io::Error| Error::system("print the model", &e);
     if format == "json" {
-        let text = serde_json::to_string_pretty(model).map_err(|e| failed(e.into()))?;
-        return Ok(format!("{text}\n"));
+        let failed = |e: serde_json::Error| Error::system("print the model", &e.into());
+        return Ok(format!("{}\n", serde_json::to_string_pretty(model).map_err(failed)?));
     }
-    serde_yaml::to_string(model).map_err(|e| failed(std::io::Error::other(e)))
+    Ok(yaml::to_string(model))
 }

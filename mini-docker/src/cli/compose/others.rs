@@ -3,7 +3,7 @@
 use clap::{Args, Parser};
 
 use crate::{
-    cli::{Outcome, container, image, print},
+    cli::{Outcome, compose::print_lines, container, image, print},
     compose::execute::{Running, number},
     engine::{
         container::Container,
@@ -138,7 +138,10 @@ impl Port {
     pub(super) fn run(self, running: Running) -> Outcome {
         let container = running.nth(&self.service, self.index)?;
         let port = format!("{}/{}", self.number, self.protocol);
-        parse::<container::Port>([name(&container), port])?.run(running.engine)
+        // One, for `curl $(... port web 80)`: a port without an address is on IPv6 as well.
+        let addresses = container::addresses(running.engine, &container, &port)?;
+        print_lines(addresses.first());
+        Ok(0)
     }
 }
 

@@ -38,7 +38,7 @@ pub(super) use cp::Cp;
 pub(super) use exec::{Exec, execute};
 pub(super) use logs::Logs;
 pub(super) use pause::{Pause, Unpause};
-pub(super) use port::Port;
+pub(super) use port::{Port, addresses};
 pub(super) use prune::{Prune, print_deleted};
 pub(super) use ps::{Ps, print_usage, row as ps_row};
 pub(super) use rename::Rename;

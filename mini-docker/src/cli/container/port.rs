@@ -1,10 +1,12 @@
 //! `port`.
 
+use std::net::SocketAddr;
+
 use clap::Args;
 
 use crate::{
     cli::{Outcome, print},
-    engine::{Engine, Error, network::Published},
+    engine::{Engine, Error, Result, container::Container, network::Published},
 };
 
 #[derive(Debug, Args)]
@@ -20,7 +22,7 @@ impl Port {
     pub(crate) fn run(self, engine: &Engine) -> Outcome {
         let container = engine.container(&self.container)?;
         let published = engine.published_ports(&container)?;
-        let host = |port: &Published| std::net::SocketAddr::new(port.address, port.host);
+        let host = |port: &Published| SocketAddr::new(port.address, port.host);
         let Some(wanted) = self.port else {
             for port in &published {
                 print(format_args!("{} -> {}\n", port.name(), host(port)));
@@ -31,17 +33,25 @@ impl Port {
         if number.parse::<u16>().is_err() {
             return Err(Error::invalid(format!("invalid port {wanted:?}: write it as PORT or PORT/PROTOCOL")));
         }
-        let name = format!("{number}/{protocol}");
-        let mut found = published.iter().filter(|port| port.name() == name).peekable();
-        if found.peek().is_none() {
-            return Err(Error::not_found(format!(
-                "no public port '{name}' published for {}; see `mini-docker port {0}`",
-                self.container
-            )));
-        }
-        for port in found {
-            print(format_args!("{}\n", host(port)));
+        for address in addresses(engine, &container, &format!("{number}/{protocol}"))? {
+            print(format_args!("{address}\n"));
         }
         Ok(0)
     }
+}
+
+/// Where the host serves that port of the container's (`80/tcp`): IPv4 first, and at least one address.
+///
+/// # Errors
+/// It is not published.
+pub(in crate::cli) fn addresses(engine: &Engine, container: &Container, port: &str) -> Result<Vec<SocketAddr>> {
+    let mut found = engine.published_ports(container)?;
+    found.retain(|published| published.name() == port);
+    if found.is_empty() {
+        let name = &container.config.name;
+        return Err(Error::not_found(format!(
+            "no public port '{port}' published for {name}; see `mini-docker port {name}`"
+        )));
+    }
+    Ok(found.iter().map(|port| SocketAddr::new(port.address, port.host)).collect())
 }

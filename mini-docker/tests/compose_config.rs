@@ -142,3 +142,29 @@ fn every_mistake_is_said_with_its_file_line_column_and_key() {
     let said = compose(&files, &["config", "-q"]).refused(1);
     assert!(said.contains("services.a.mem_limit"), "{said}");
 }
+
+#[test]
+fn what_is_not_set_and_what_is_of_no_use_is_said_with_its_place() {
+    let file = "version: '3'\nservices:\n  a:\n    image: i\n    command: [\"$NOPE_A\", \"${NOPE_A}\", \"${NOPE_B:-x}\", \"${NOPE_C:-$NOPE_D}\"]\n";
+    let said = compose(&[("compose.yaml", file)], &["config"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    let lines: Vec<_> = said.err.lines().filter_map(|line| line.split_once("/compose.yaml:")).map(|(_, l)| l).collect();
+    let unset = |name: &str| format!("the {name:?} variable is not set. Defaulting to a blank string.");
+    assert_eq!(
+        lines,
+        [
+            format!("5:15: services.a.command[0]: {}", unset("NOPE_A")),
+            format!("5:55: services.a.command[3]: {}", unset("NOPE_D")),
+            "1:1: version: the attribute is obsolete and ignored: remove it".to_owned(),
+        ]
+    );
+}
+
+#[test]
+fn yaml_is_read_by_older_readers_too() {
+    let file = "services:\n  a:\n    image: i\n    restart: 'no'\n    environment: {A: 'yes', B: '010', C: '1:30'}\n";
+    let said = compose(&[("compose.yaml", file)], &["config"]).ok();
+    for line in ["    restart: \"no\"\n", "      A: \"yes\"\n", "      B: \"010\"\n", "      C: \"1:30\"\n"] {
+        assert!(said.contains(line), "{said}");
+    }
+}

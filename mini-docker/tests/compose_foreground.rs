@@ -47,7 +47,7 @@ fn what_they_write_is_shown_with_their_names_until_all_have_ended() {
     assert!(!out.contains("unseen"), "{out}");
     // Once more: what they wrote before is not shown again.
     let out = shop.compose(&["up", "--no-log-prefix", "a"]).ok();
-    assert!(out.starts_with("one\n") && out.contains("two\n") && out.contains("rest\n"), "{out:?}");
+    assert!(out.starts_with("Attaching to a-1\none\n") && out.contains("two\n") && out.contains("rest\n"), "{out:?}");
     let logs = shop.compose(&["logs", "--no-log-prefix", "-n", "1", "a"]).ok();
     // The two streams are read in any order.
     assert!(["rest\n", "two\n"].contains(&logs.as_str()), "{logs}");

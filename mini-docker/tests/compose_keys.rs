@@ -33,7 +33,7 @@ fn secrets_and_configurations_come_from_files_variables_and_text() {
     assert_ne!(id(), before);
     assert_eq!(read("/run/secrets/var"), "two 7 8 400\n");
     shop.describe("services:\n  a: {image: bb, secrets: [gone]}\nsecrets:\n  gone: {environment: NOT_SET}\n");
-    let error = shop.compose(&["up", "-d", "-t", "0"]).refused(1);
+    let error = shop.refused(&["up", "-d", "-t", "0"]);
     assert!(error.contains("secrets.gone: environment variable \"NOT_SET\""), "{error}");
 }
 
@@ -50,7 +50,7 @@ fn hooks_run_after_the_start_and_before_the_end() {
     shop.compose(&["down"]).ok();
     assert_eq!(wrote(), "start x\n/tmp\nstart x\n/tmp\n");
     shop.describe("services:\n  a: {image: bb, command: sleep 1000, post_start: [{command: 'false'}]}\n");
-    let error = shop.compose(&["up", "-d"]).refused(1);
+    let error = shop.refused(&["up", "-d"]);
     assert!(
         error.contains("compose.yaml:2:") && error.contains("services.a.post_start: false exited with code 1"),
         "{error}"
@@ -95,7 +95,7 @@ fn what_is_not_done_is_refused_or_warned_of_with_its_place() {
         ("mem_swappiness: 200", "services.a.mem_swappiness: the range is 0 to 100"),
     ] {
         let shop = shop("no", &format!("services:\n  a:\n    image: bb\n    {key}\n"));
-        let error = shop.compose(&["up", "-d"]).refused(1);
+        let error = shop.refused(&["up", "-d"]);
         let place = if words.starts_with("compose.yaml") { "" } else { "compose.yaml:4:5: " };
         assert!(error.contains(&format!("{place}{words}")), "{error}");
     }
@@ -124,5 +124,5 @@ fn variables_and_hashes_are_listed() {
     shop.compose(&["up", "-d", "b"]).ok();
     let label = shop.engine.inspect(&shop.container("b"))["Config"]["Labels"]["com.docker.compose.config-hash"].clone();
     assert_eq!(one, format!("b {}\n", label.as_str().unwrap()));
-    assert!(shop.compose(&["config", "--hash", "c"]).refused(1).contains("no such service: c"));
+    assert!(shop.refused(&["config", "--hash", "c"]).contains("no such service: c"));
 }

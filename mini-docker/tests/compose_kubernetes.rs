@@ -141,7 +141,7 @@ fn what_is_lost_is_named_with_its_place() {
     }
     assert_eq!(notes.len(), 14, "{notes:#?}");
     shop.describe("services: {a_b: {image: i}, a-b: {image: i}}\n");
-    let error = shop.compose(&["config", "--format", "kubernetes"]).refused(1);
+    let error = shop.refused(&["config", "--format", "kubernetes"]);
     assert!(error.contains("would both be called \"a-b\""), "{error}");
 }
 

@@ -47,7 +47,7 @@ fn the_first_check_of_health_comes_after_the_start_interval() {
         ),
     );
     shop.compose(&["up", "-d", "--wait", "a"]).ok();
-    let error = shop.compose(&["up", "-d", "--wait", "--wait-timeout", "0"]).refused(1);
+    let error = shop.refused(&["up", "-d", "--wait", "--wait-timeout", "0"]);
     assert!(error.contains(&format!("timeout: not ready yet: {}", shop.container("never"))), "{error}");
 }
 
@@ -59,7 +59,7 @@ fn to_wait_is_for_the_end_of_those_whose_end_is_needed() {
     let shop = shop("done", &file);
     shop.compose(&["up", "-d", "--wait"]).ok();
     shop.describe("services:\n  a: {image: bb, command: sh -c 'exit 3', healthcheck: {test: 'true', interval: 1h}}\n");
-    let error = shop.compose(&["up", "-d", "--wait", "--remove-orphans"]).refused(1);
+    let error = shop.refused(&["up", "-d", "--wait", "--remove-orphans"]);
     assert!(error.contains(&format!("container {} exited (3)", shop.container("a"))), "{error}");
 }
 

@@ -73,6 +73,28 @@ fn data_without_a_name_goes_on_unless_it_is_to_begin_anew() {
 }
 
 #[test]
+fn who_is_not_named_is_made_anew_on_demand_alone() {
+    let shop =
+        shop("named", &file("  b: {image: bb, command: sleep 1000, stop_signal: KILL, depends_on: [a]}\n", VOLUMES));
+    let ids = |arguments: &[&str]| {
+        shop.compose(&[&["up", "-d"], arguments].concat()).ok();
+        ["a", "b"].map(|service| shop.compose(&["ps", "-q", service]).ok())
+    };
+    let first = ids(&[]);
+    let second = ids(&["--force-recreate", "b"]);
+    assert!(second[0] == first[0] && second[1] != first[1]);
+    let third = ids(&["--always-recreate-deps", "b"]);
+    assert!(third[0] != second[0] && third[1] == second[1]);
+}
+
+#[test]
+fn a_name_is_for_one_container() {
+    let shop = shop("single", &file("    container_name: one\n", VOLUMES));
+    let error = shop.refused(&["up", "-d", "--scale", "a=2"]);
+    assert!(error.contains("compose.yaml:7:5: services.a.container_name: \"one\" is one container's name"), "{error}");
+}
+
+#[test]
 fn a_volume_that_is_described_otherwise_is_named_and_kept() {
     let shop = shop("kept", &file("", VOLUMES));
     shop.compose(&["up", "-d"]).ok();
@@ -95,7 +117,7 @@ fn containers_that_nothing_describes_are_named_and_removed_when_asked() {
     );
     shop.write(".env", "COMPOSE_IGNORE_ORPHANS=1\n");
     let said = shop.compose(&["up", "-d"]);
-    assert!(said.code == 0 && said.err.is_empty(), "{said:?}");
+    assert!(said.code == 0 && !said.err.contains("warning"), "{said:?}");
     assert_eq!(shop.engine.inspect(&shop.container("b"))["State"]["Status"], "running");
     shop.compose(&["up", "-d", "--remove-orphans"]).ok();
     assert!(!shop.engine.run(&["ps", "-a"]).ok().contains(&shop.container("b")));

@@ -63,7 +63,7 @@ fn exec_finds_the_container_of_the_service() {
     for (arguments, why) in
         [(&["--index", "3", "a"][..], "not running"), (&["b"], "not running"), (&["c"], "no such service: c")]
     {
-        let error = shop.compose(&[&["exec"], arguments, &["true"]].concat()).refused(1);
+        let error = shop.refused(&[&["exec"], arguments, &["true"]].concat());
         assert!(error.contains(why), "{error}");
     }
     // Named, a service needs no profile.

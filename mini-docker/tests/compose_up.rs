@@ -56,15 +56,52 @@ fn dependants_wait_for_health_and_for_success() {
     shop.compose(&["up", "-d", "a"]).ok();
     let slow = shop.engine.inspect(&format!("{}-slow-1", shop.name));
     assert_eq!(slow["State"]["Health"]["Status"], "healthy");
-    let error = shop.compose(&["up", "-d", "b"]).refused(1);
+    let error = shop.refused(&["up", "-d", "b"]);
     assert!(error.contains("\"job\" didn't complete successfully: exit 1"), "{error}");
     assert_eq!(shop.engine.inspect(&format!("{}-b-1", shop.name))["State"]["Status"], "created");
 }
 
 #[test]
+fn each_step_is_said_unless_nobody_wants_to_know() {
+    let shop = shop(
+        "steps",
+        "services:\n  a:\n    image: bb\n    command: sleep 1000\n    init: true\n    volumes: ['v:/v']\n  b:\n    image: bb\n    command: 'true'\n    depends_on: [a]\nvolumes:\n  v:\n",
+    );
+    let steps = |arguments: &[&str]| {
+        let said = shop.compose(arguments);
+        assert_eq!((said.code, &*said.out), (0, ""), "{said:?}");
+        said.err.replace(&shop.name, "P")
+    };
+    let both = |kind: &str, name: &str, doing: &str, done: &str| {
+        format!(" {kind} P{name}  {doing}\n {kind} P{name}  {done}\n")
+    };
+    let container = |service: &str, doing: &str, done: &str| both("Container", &format!("-{service}-1"), doing, done);
+    let up = [
+        both("Volume", "_v", "Creating", "Created"),
+        both("Network", "_default", "Creating", "Created"),
+        container("a", "Creating", "Created"),
+        container("b", "Creating", "Created"),
+        container("a", "Starting", "Started"),
+        container("b", "Starting", "Started"),
+    ];
+    assert_eq!(steps(&["up", "-d"]), up.concat());
+    assert_eq!(steps(&["up", "-d", "a"]), " Container P-a-1  Running\n");
+    assert_eq!(steps(&["--progress", "quiet", "up", "-d", "--force-recreate"]), "");
+    shop.compose(&["wait", "b"]).ok();
+    let down = [
+        container("a", "Stopping", "Stopped"),
+        container("b", "Removing", "Removed"),
+        container("a", "Removing", "Removed"),
+        both("Network", "_default", "Removing", "Removed"),
+        both("Volume", "_v", "Removing", "Removed"),
+    ];
+    assert_eq!(steps(&["down", "-v"]), down.concat());
+}
+
+#[test]
 fn what_is_not_done_is_refused_by_name() {
     let shop = shop("key", "services:\n  a:\n    image: bb\n    gpus: all\n");
-    let error = shop.compose(&["up", "-d"]).refused(1);
+    let error = shop.refused(&["up", "-d"]);
     assert!(error.contains("services.a.gpus"), "{error}");
     assert!(!shop.engine.run(&["network", "ls"]).ok().contains(&shop.name));
 }
@@ -111,6 +148,6 @@ fn a_dry_run_says_what_would_be_done_and_does_nothing() {
     assert_eq!(dry(&["create"]), "Container P-a-1  Recreated\n");
     let down = "Container P-a-1  Stopped\nContainer P-a-1  Removed\nNetwork P_default  Removed\nVolume P_v  Removed\n";
     assert_eq!(dry(&["down", "-v"]), down);
-    assert!(shop.compose(&["--dry-run", "kill"]).refused(1).contains("--dry-run is there for up, create and down"));
+    assert!(shop.refused(&["--dry-run", "kill"]).contains("--dry-run is there for up, create and down"));
     assert_eq!(shop.compose(&["ps", "-q"]).ok().lines().count(), 1);
 }

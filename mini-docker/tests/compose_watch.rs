@@ -6,6 +6,10 @@ use std::{
     process::{Child, Stdio},
 };
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use tests::{compose::Shop, engine::eventually};
 
 /// Ends it with the test, whatever becomes of that.
@@ -18,8 +22,8 @@ impl Drop for Watching {
     }
 }
 
-/// A project that is watched; its container sleeps.
-fn watched(name: &str, service: &str) -> (Shop, Watching) {
+/// A project with files to watch; its container sleeps.
+fn project(name: &str, service: &str) -> Shop {
     let file = format!("services:\n  a:\n    image: bb\n    command: sleep 1000\n    stop_signal: KILL\n{service}");
     let shop = Shop::new(env!("CARGO_BIN_EXE_mini-docker"), name, &file);
     fs::create_dir_all(shop.engine.path("shop/src/deep")).unwrap();
@@ -27,8 +31,14 @@ fn watched(name: &str, service: &str) -> (Shop, Watching) {
     shop.write("src/noise.log", "noise");
     shop.write("Dockerfile", "FROM bb\nCOPY src/page /page\n");
     for name in ["page", "conf", "told"] {
-        shop.write(&format!("src/{name}"), "one");
+        shop.write(&format!("src/{name}"), "one\n");
     }
+    shop
+}
+
+/// The same, and it is watched.
+fn watched(name: &str, service: &str) -> (Shop, Watching) {
+    let shop = project(name, service);
     let arguments = shop.arguments(&["watch"]);
     let mut command = shop.engine.command(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
     let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
@@ -75,22 +85,45 @@ fn containers_are_restarted_told_or_made_anew() {
     };
     let first = seen();
     shop.write("src/told", "two");
-    eventually("the command has run", || read(&shop, "/heard") == "two");
+    eventually("the command has run", || read(&shop, "/heard").trim() == "two");
     assert_eq!(seen(), first);
     shop.write("src/conf", "two");
-    eventually("it is started again", || seen().1 != first.1 && read(&shop, "/conf") == "two");
+    eventually("it is started again", || seen().1 != first.1 && read(&shop, "/conf").trim() == "two");
     assert_eq!(seen().0, first.0);
-    assert_eq!(read(&shop, "/page"), "one");
+    assert_eq!(read(&shop, "/page").trim(), "one");
     shop.write("src/page", "two");
-    eventually("it is made anew of another image", || read(&shop, "/page") == "two");
+    eventually("it is made anew of another image", || read(&shop, "/page").trim() == "two");
     assert_ne!(seen().0, first.0);
+}
+
+#[test]
+fn up_shows_what_those_write_that_were_made_anew() {
+    let service = "    build: .\n    pull_policy: build\n    init: true\n    entrypoint: sh -c 'cat /page; exec sleep 1000'\n    develop: {watch: [{path: src/page, action: rebuild}]}\n";
+    let shop = project("upwatch", service);
+    let arguments = shop.arguments(&["--progress", "quiet", "up", "--watch"]);
+    let mut command = shop.engine.command(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut said = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut watching = Watching(child);
+    assert!(lines.any(|line| line.is_ok_and(|line| line == "a-1  | one")));
+    assert!(said.any(|line| line.is_ok_and(|line| line == "Watch enabled")));
+    std::thread::spawn(move || said.for_each(drop));
+    shop.write("src/page", "two\n");
+    assert!(lines.any(|line| line.is_ok_and(|line| line == "a-1  | two")));
+    kill(Pid::from_raw(watching.0.id().cast_signed()), Signal::SIGINT).unwrap();
+    assert_eq!(watching.0.wait().unwrap().code(), Some(130));
+    assert_eq!(shop.compose(&["ps", "-q"]).ok(), "");
 }
 
 #[test]
 fn what_cannot_be_watched_is_refused() {
     let shop = Shop::new(env!("CARGO_BIN_EXE_mini-docker"), "blind", "services:\n  a: {image: bb, command: 'true'}\n");
-    assert!(shop.compose(&["watch"]).refused(1).contains("none of the selected services is configured for watch"));
+    for command in [&["watch"][..], &["up", "--watch"]] {
+        let error = shop.compose(command).refused(1);
+        assert!(error.contains("none of the selected services is configured for watch"), "{error}");
+    }
     shop.describe("services:\n  a:\n    image: bb\n    develop: {watch: [{path: nosuch, action: restart}]}\n");
-    let error = shop.compose(&["watch"]).refused(1);
+    let error = shop.refused(&["watch"]);
     assert!(error.contains("compose.yaml:4:15: services.a.develop.watch: ") && error.contains("nosuch"), "{error}");
 }

@@ -52,6 +52,17 @@ impl Shop {
         self.engine.run(&all.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
+    /// The one line that a command which failed said, beside the steps before.
+    ///
+    /// # Panics
+    /// Where it said anything else.
+    #[track_caller]
+    pub fn refused(&self, arguments: &[&str]) -> String {
+        let Said { code, out, err } = self.compose(arguments);
+        let lines: Vec<_> = err.lines().filter(|line| !line.starts_with(' ')).collect();
+        Said { code, out, err: lines.join("\n") }.refused(1)
+    }
+
     /// A container's name.
     pub fn container(&self, service: &str) -> String {
         format!("{}-{service}-1", self.name)

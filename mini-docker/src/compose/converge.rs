@@ -23,7 +23,7 @@ pub struct Up {
     pub services: Vec<String>,
     /// Without what they depend on.
     pub no_deps: bool,
-    /// Whether all is made anew.
+    /// Whether the named services are made anew.
     pub force_recreate: bool,
     /// Whether what the named services depend on is made anew.
     pub recreate_dependencies: bool,
@@ -39,6 +39,13 @@ pub struct Up {
     pub scale: BTreeMap<String, usize>,
     /// Seconds to wait before a container that is to go is killed; `None`: its own.
     pub timeout: Option<i64>,
+}
+
+impl Up {
+    /// How many containers the service is to have.
+    fn scale_of(&self, service: &Service) -> usize {
+        self.scale.get(service.name).copied().unwrap_or_else(|| service.scale())
+    }
 }
 
 impl<'a> Running<'a> {
@@ -59,6 +66,7 @@ impl<'a> Running<'a> {
         let services = self.ordered(&up.services, up.no_deps)?;
         for service in &services {
             service.check()?;
+            service.check_scale(up.scale_of(service))?;
         }
         let _alone = self.engine.lock_project(&self.project.name)?;
         self.make_volumes()?;
@@ -76,7 +84,7 @@ impl<'a> Running<'a> {
         let outdated = self.outdated_networks()?;
         let plans = self.plans(&services, up, &containers, &outdated)?;
         self.stop(&leaving(&plans, &containers), up.timeout)?;
-        outdated.iter().try_for_each(|network| self.engine.remove_network(network))?;
+        outdated.iter().try_for_each(|network| self.remove_network(network))?;
         self.make_networks()?;
         for (service, acts) in plans {
             for act in acts {
@@ -118,12 +126,13 @@ impl<'a> Running<'a> {
                     image: c.config.image.clone(),
                 })
                 .collect();
+            let is_named = up.services.is_empty() || up.services.iter().any(|name| name == service.name);
             let wanted = Wanted {
                 hash: service.hash(),
                 image,
-                scale: up.scale.get(service.name).copied().unwrap_or_else(|| service.scale()),
-                force: up.force_recreate
-                    || (up.recreate_dependencies && !up.services.iter().any(|name| name == service.name))
+                scale: up.scale_of(service),
+                force: (up.force_recreate && is_named)
+                    || (up.recreate_dependencies && !is_named)
                     || service.networks().any(|name| outdated.iter().any(|network| network.name == name))
                     // It lives in a container that goes.
                     || service.joined().any(|name| remade.contains(name)),
@@ -141,16 +150,26 @@ impl<'a> Running<'a> {
     fn act(&self, service: &Service, act: Act, up: &Up, containers: &[Container]) -> Result<()> {
         let find = |id: &str| containers.iter().find(|c| c.config.id == id);
         match act {
-            Act::Keep(_) => Ok(()),
-            Act::Remove(id) => find(&id).map_or(Ok(()), |old| self.engine.remove(old, true, true)),
+            Act::Keep(id) => {
+                if let Some(running) = find(&id).filter(|container| container.status.state.is_active()) {
+                    self.say_of(running, "Running");
+                }
+                Ok(())
+            }
+            Act::Remove(id) => find(&id).map_or(Ok(()), |old| self.remove(old, true)),
             Act::Make(number, old) => {
                 let mut request = service.request(number, &|name| self.first_of(name))?;
                 let old = old.and_then(|id| find(&id));
                 if !up.renew_volumes {
                     inherit(&mut request.storage.mounts, old);
                 }
+                let name = service.container_name(number);
+                let (doing, done) = if old.is_some() { ("Recreate", "Recreated") } else { ("Creating", "Created") };
+                self.say("Container", &name, doing);
                 old.map_or(Ok(()), |old| self.engine.remove(old, true, false))?;
-                self.engine.create(&request).map(drop).map_err(|e| service.in_it(&e))
+                self.engine.create(&request).map_err(|e| service.in_it(&e))?;
+                self.say("Container", &name, done);
+                Ok(())
             }
         }
     }

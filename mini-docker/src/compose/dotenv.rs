@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::template::substitute;
+use super::template::{self, substitute};
 
 /// What looks a variable up that the file itself has not set.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
@@ -161,7 +161,7 @@ impl<'a> Reader<'a> {
     fn value(&mut self, variables: &Variables, lookup: Lookup) -> Result<String, String> {
         let expand = |text: &str, line: usize| {
             let find = |name: &str| lookup(name).or_else(|| variables.get(name).map(str::to_owned));
-            substitute(text, &find).map_err(|e| format!("line {line}: {e}"))
+            substitute(text, template::Lookup::new(&find)).map_err(|e| format!("line {line}: {e}"))
         };
         let Some(quote) = self.rest.chars().next().filter(|c| matches!(c, '"' | '\'')) else {
             let line = self.line;

@@ -14,7 +14,7 @@ pub struct Manner {
     pub parallel: Option<usize>,
     /// Whether the names of containers have colours; `None`: on a terminal.
     pub colors: Option<bool>,
-    /// Whether nothing is said of pulls and builds.
+    /// Whether nothing is said of what is done.
     pub quiet: bool,
     /// Whether nothing is done, and all of it said.
     pub dry: bool,

@@ -56,6 +56,7 @@ impl Project {
             )));
         }
         Ok(Self {
+            warnings: Vec::new(),
             name: name.to_owned(),
             directory,
             files,

@@ -3,7 +3,7 @@
 use serde_json::{Number, Value};
 
 use super::{
-    template::substitute,
+    template::{Lookup, substitute},
     tree::{Mapping, Path},
 };
 use crate::engine::error::{Error, Result};
@@ -68,38 +68,50 @@ const CASTS: &[(&str, Cast)] = &[
 const MOST: usize = 64 << 20;
 
 /// Fills in the variables of all values; keys have none.
-pub(super) fn interpolate(model: &mut Mapping, lookup: &dyn Fn(&str) -> Option<String>) -> Result<()> {
-    let mut left = MOST;
-    for (key, value) in model {
-        walk(value, &Path::default().next(key), lookup, &mut left)?;
-    }
-    Ok(())
+/// `missing` is told of each that is not set, and where.
+pub(super) fn interpolate(
+    model: &mut Mapping,
+    value: &dyn Fn(&str) -> Option<String>,
+    missing: &dyn Fn(&Path, &str),
+) -> Result<()> {
+    let mut filling = Filling { value, missing, left: MOST };
+    model.iter_mut().try_for_each(|(key, value)| filling.walk(value, &Path::default().next(key)))
 }
 
-/// `left`: bytes that variables may still bring in.
-fn walk(value: &mut Value, path: &Path, lookup: &dyn Fn(&str) -> Option<String>, left: &mut usize) -> Result<()> {
-    match value {
-        Value::String(text) => {
-            let failed =
-                |why: String| Error::invalid(format!("error while interpolating {path}: {why}")).about(path.keys());
-            let filled = substitute(text, lookup).map_err(|e| failed(e.to_string()))?;
-            let brought = left.checked_sub(filled.len().saturating_sub(text.len()));
-            *left = brought.ok_or_else(|| failed(format!("all values come to more than {} MiB", MOST >> 20)))?;
-            *value = match path.find(CASTS) {
-                Some(cast) => cast_to(&filled, *cast)
-                    .ok_or_else(|| failed(format!("{filled:?} is no {}", format!("{cast:?}").to_lowercase())))?,
-                None => Value::String(filled),
-            };
+struct Filling<'a> {
+    value: &'a dyn Fn(&str) -> Option<String>,
+    missing: &'a dyn Fn(&Path, &str),
+    /// Bytes that variables may still bring in.
+    left: usize,
+}
+
+impl Filling<'_> {
+    fn walk(&mut self, value: &mut Value, path: &Path) -> Result<()> {
+        match value {
+            Value::String(text) => {
+                let failed =
+                    |why: String| Error::invalid(format!("error while interpolating {path}: {why}")).about(path.keys());
+                let lookup = Lookup { value: self.value, missing: &|name| (self.missing)(path, name) };
+                let filled = substitute(text, lookup).map_err(|e| failed(e.to_string()))?;
+                let brought = self.left.checked_sub(filled.len().saturating_sub(text.len()));
+                self.left =
+                    brought.ok_or_else(|| failed(format!("all values come to more than {} MiB", MOST >> 20)))?;
+                *value = match path.find(CASTS) {
+                    Some(cast) => cast_to(&filled, *cast)
+                        .ok_or_else(|| failed(format!("{filled:?} is no {}", format!("{cast:?}").to_lowercase())))?,
+                    None => Value::String(filled),
+                };
+            }
+            Value::Array(items) => {
+                items.iter_mut().enumerate().try_for_each(|(at, item)| self.walk(item, &path.element(at)))?;
+            }
+            Value::Object(below) => {
+                below.iter_mut().try_for_each(|(key, value)| self.walk(value, &path.next(key)))?;
+            }
+            _ => {}
         }
-        Value::Array(items) => {
-            items.iter_mut().enumerate().try_for_each(|(at, item)| walk(item, &path.element(at), lookup, left))?;
-        }
-        Value::Object(below) => {
-            below.iter_mut().try_for_each(|(key, value)| walk(value, &path.next(key), lookup, left))?;
-        }
-        _ => {}
+        Ok(())
     }
-    Ok(())
 }
 
 fn cast_to(text: &str, cast: Cast) -> Option<Value> {

@@ -1,6 +1,11 @@
 //! Files to one model: read, fill in, include, extend, merge, check, write out.
 
-use std::path::{Path as FilePath, PathBuf};
+use std::{
+    cell::RefCell,
+    collections::BTreeSet,
+    path::{Path as FilePath, PathBuf},
+    rc::Rc,
+};
 
 use serde_json::{Value, json};
 
@@ -52,6 +57,30 @@ pub(super) struct Context {
     pub(super) environment: Environment,
     /// Whether variables are filled in.
     pub(super) interpolate: bool,
+    /// For all files together.
+    pub(super) warnings: Rc<RefCell<Warnings>>,
+}
+
+/// What the user did not mean, perhaps.
+#[derive(Debug, Default)]
+pub(super) struct Warnings {
+    /// A line each.
+    pub(super) lines: Vec<String>,
+    /// Variables that were named already.
+    unset: BTreeSet<String>,
+}
+
+/// Variables whose place is looked for: it takes reading the file once more.
+const PLACED: usize = 50;
+
+impl Warnings {
+    fn unset(&mut self, name: &str, sources: &[Source], path: &Path) {
+        if self.unset.insert(name.to_owned()) {
+            let place = if self.unset.len() > PLACED { None } else { find(sources, path.keys()) };
+            let place = place.unwrap_or_default();
+            self.lines.push(format!("{place}{path}: the {name:?} variable is not set. Defaulting to a blank string."));
+        }
+    }
 }
 
 /// A model, and what its last document cleared.
@@ -79,7 +108,8 @@ fn add(source: &Source, context: &Context, mut model: Mapping, included: &[PathB
     let file = source.path.display().to_string();
     for document in document::read(&file, &source.text)? {
         let mut own = document.model;
-        prepare(&mut own, context)?;
+        prepare(&mut own, source, context)?;
+        obsolete(&own, source, context);
         include::apply(&mut own, &document.cleared, source, context, included)?;
         clear(&mut model, &document.cleared);
         extends::apply(&mut own, &document.cleared, &source.path, context)?;
@@ -104,7 +134,7 @@ fn extended(source: &Source, context: &Context) -> Result<Loaded> {
     let mut loaded = Loaded { model: Mapping::new(), cleared: Vec::new() };
     for document in document::read(&path.display().to_string(), &source.text)? {
         let mut own = document.model;
-        prepare(&mut own, context)?;
+        prepare(&mut own, source, context)?;
         clear(&mut loaded.model, &document.cleared);
         loaded.model = merge::merge(loaded.model, own)?;
         unique::enforce(&mut loaded.model)?;
@@ -116,11 +146,21 @@ fn extended(source: &Source, context: &Context) -> Result<Loaded> {
     Ok(loaded)
 }
 
-fn prepare(model: &mut Mapping, context: &Context) -> Result<()> {
+fn prepare(model: &mut Mapping, source: &Source, context: &Context) -> Result<()> {
+    let sources = std::slice::from_ref(source);
+    let missing = |path: &Path, name: &str| context.warnings.borrow_mut().unset(name, sources, path);
     if context.interpolate {
-        interpolate(model, &|name| context.environment.get(name))?;
+        interpolate(model, &|name| context.environment.get(name), &missing)?;
     }
     Ok(())
+}
+
+fn obsolete(model: &Mapping, source: &Source, context: &Context) {
+    if model.contains_key("version") {
+        let place = find(std::slice::from_ref(source), &["version".to_owned()]).unwrap_or_default();
+        let line = format!("{place}version: the attribute is obsolete and ignored: remove it");
+        context.warnings.borrow_mut().lines.push(line);
+    }
 }
 
 fn check(model: &Mapping) -> Result<()> {

@@ -30,6 +30,7 @@ pub mod oneoff;
 mod paths;
 pub mod plan;
 mod position;
+mod progress;
 pub mod project;
 mod resources;
 pub mod service;

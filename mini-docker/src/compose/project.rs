@@ -3,6 +3,7 @@
 use std::{
     io::Read,
     path::{Path as FilePath, PathBuf},
+    rc::Rc,
 };
 
 use serde_json::{Value, json};
@@ -16,7 +17,7 @@ use super::{
     paths::absolute,
     position::{find, place},
     shape::{self, PROJECT},
-    template::{Variable, substitute, variables},
+    template::{Lookup, Variable, substitute, variables},
     tree::{Mapping, Path, section, text_of},
 };
 use crate::engine::error::{Context as _, Error, Result};
@@ -57,6 +58,8 @@ pub struct Project {
     pub disabled: Value,
     /// All its variables.
     pub environment: Environment,
+    /// What the user did not mean, perhaps: a line each.
+    pub warnings: Vec<String>,
     /// The files' text, for the places of what is wrong in them.
     pub(super) sources: Vec<Source>,
 }
@@ -99,7 +102,8 @@ impl Project {
     ) -> Result<Self> {
         let name = project_name(options, &environment, &sources, &directory)?;
         environment.0.insert("COMPOSE_PROJECT_NAME".to_owned(), name.clone());
-        let context = Context { directory, environment, interpolate: !options.no_interpolate };
+        let warnings = Rc::default();
+        let context = Context { directory, environment, interpolate: !options.no_interpolate, warnings };
         let model = load(&sources, &context, &[])?;
         if model.is_empty() {
             let names: Vec<_> = sources.iter().map(|source| source.path.display().to_string()).collect();
@@ -180,6 +184,7 @@ impl Project {
             model: Value::Object(model),
             disabled: Value::Object(disabled),
             environment: context.environment,
+            warnings: context.warnings.take().lines,
             sources,
         })
     }
@@ -257,7 +262,7 @@ fn project_name(
         let names = documents.iter().filter_map(|document| document.model.get("name"));
         own = names.map(text_of).rfind(|name| !name.is_empty()).unwrap_or(own);
     }
-    let filled = substitute(&own, &|name| environment.get(name));
+    let filled = substitute(&own, Lookup::new(&|name| environment.get(name)));
     let own = normal_name(&filled.map_err(|e| Error::invalid(format!("name: {e}")))?);
     let base = directory.file_name().map_or_else(String::new, |name| normal_name(&name.to_string_lossy()));
     match [own, base].into_iter().find(|name| !name.is_empty()) {

@@ -62,8 +62,9 @@ impl<'a> Running<'a> {
             let pools: Vec<_> = pools.collect();
             let of = |part: &str| pools.iter().map(|pool| text(pool, part)).filter(|t| !t.is_empty()).collect();
             let reserved = pools.iter().flat_map(|pool| pairs(pool, "aux_addresses")).collect();
+            self.say("Network", &name, "Creating");
             let made = self.engine.create_network(&network::Request {
-                name,
+                name: name.clone(),
                 driver: text(network, "driver"),
                 subnets: of("subnet"),
                 gateways: of("gateway"),
@@ -77,6 +78,7 @@ impl<'a> Running<'a> {
                 options: pairs(network, "driver_opts"),
             });
             made.map_err(|e| self.at("networks", key, &e))?;
+            self.say("Network", &name, "Created");
         }
         Ok(())
     }
@@ -107,14 +109,16 @@ impl<'a> Running<'a> {
                 Err(e) if e.kind != Kind::NotFound => return Err(e),
                 Err(_) => {}
             }
+            self.say("Volume", &name, "Creating");
             let made = self.engine.create_volume(NewVolume {
-                name,
+                name: name.clone(),
                 driver: text(volume, "driver"),
                 labels: self.labels(volume, "volume", key),
                 options: pairs(volume, "driver_opts"),
                 anonymous: false,
             });
             made.map_err(|e| self.at("volumes", key, &e))?;
+            self.say("Volume", &name, "Created");
         }
         Ok(())
     }

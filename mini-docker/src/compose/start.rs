@@ -47,6 +47,8 @@ struct Awaited {
     /// What its failure means.
     context: &'static str,
     follower: Follower,
+    /// Whether the user knows that it is waited for.
+    is_told: bool,
 }
 
 /// A service that is to be started.
@@ -100,7 +102,7 @@ impl<'a> Running<'a> {
                 Condition::Running
             };
             let follower = self.engine.follow(&container)?;
-            awaited.push(Awaited { container, condition, required: true, context: "", follower });
+            awaited.push(Awaited { container, condition, required: true, context: "", follower, is_told: false });
         }
         self.await_all(&mut awaited, limit.and_then(|limit| Instant::now().checked_add(limit)))
     }
@@ -132,7 +134,8 @@ impl<'a> Running<'a> {
             for container in containers.iter().filter(|container| label(container, "service") == name) {
                 let follower = self.engine.follow(container)?;
                 let context = "dependency failed to start: ";
-                awaited.push(Awaited { container: container.clone(), condition, required, context, follower });
+                let container = container.clone();
+                awaited.push(Awaited { container, condition, required, context, follower, is_told: false });
             }
         }
         Ok(awaited)
@@ -141,9 +144,20 @@ impl<'a> Running<'a> {
     /// Forgets those that are ready; true where none is left.
     fn are_ready(&self, awaited: &mut Vec<Awaited>) -> Result<bool> {
         for mut one in std::mem::take(awaited) {
-            match self.readiness(&mut one)? {
+            let readiness = self.readiness(&mut one)?;
+            let word = match (&readiness, one.condition) {
+                (Readiness::Failed(_), _) => "Error",
+                (Readiness::NotYet, _) if !one.is_told => "Waiting",
+                (Readiness::Ready, Condition::Healthy) if one.is_told => "Healthy",
+                (Readiness::Ready, Condition::Completed) if one.is_told => "Exited",
+                _ => "",
+            };
+            if !word.is_empty() {
+                self.say_of(&one.container, word);
+            }
+            match readiness {
                 Readiness::Failed(why) if one.required => return Err(Error::conflict(why)),
-                Readiness::NotYet => awaited.push(one),
+                Readiness::NotYet => awaited.push(Awaited { is_told: true, ..one }),
                 Readiness::Ready | Readiness::Failed(_) => {}
             }
         }
@@ -191,9 +205,15 @@ impl<'a> Start<'a> {
                     continue;
                 }
                 let engine = self.running.engine;
-                let start = |c: &&Container| match engine.start_unless_active(&c.config.id, Options::default())? {
-                    Some(_) => service.run_hooks("post_start", engine, c),
-                    None => Ok(()),
+                let running = self.running;
+                let start = |c: &&Container| {
+                    running.say_of(c, "Starting");
+                    let started = engine.start_unless_active(&c.config.id, Options::default());
+                    if started.map_err(|e| service.in_it(&e))?.is_some() {
+                        service.run_hooks("post_start", engine, c)?;
+                    }
+                    running.say_of(c, "Started");
+                    Ok(())
                 };
                 self.jobs.push((service.name, Job::begin(|| idle.iter().try_for_each(start))?));
             }

@@ -12,6 +12,7 @@ use super::{
 use crate::engine::{
     container::{Container, State},
     error::{Error, Kind, Result},
+    network::Config as Network,
     stop::Stopping,
 };
 
@@ -54,6 +55,7 @@ impl Running<'_> {
             for container in now {
                 // One that fails keeps nothing from stopping.
                 outcome = outcome.and(self.before_stop(container));
+                self.say_of(container, "Stopping");
                 match self.engine.begin_stop(container, None, timeout) {
                     Ok(stopping) => begun.push((container, stopping)),
                     Err(e) => outcome = outcome.and(Err(e)),
@@ -62,8 +64,9 @@ impl Running<'_> {
             await_any(begun.iter().map(|(_, stopping)| stopping))?;
             let (ended, rest): (Vec<_>, Vec<_>) = begun.into_iter().partition(|(_, stopping)| stopping.is_due());
             begun = rest;
-            for (_, stopping) in ended {
-                outcome = outcome.and(self.engine.finish_stop(stopping));
+            for (container, stopping) in ended {
+                let stopped = self.engine.finish_stop(stopping).inspect(|()| self.say_of(container, "Stopped"));
+                outcome = outcome.and(stopped);
             }
         }
         outcome
@@ -100,17 +103,36 @@ impl Running<'_> {
         if !container.status.state.is_active() {
             return Ok(());
         }
+        self.say_of(container, "Killing");
         match self.engine.kill(container, signal) {
             // It has ended in between.
-            Err(e) if e.kind == Kind::Conflict => Ok(()),
-            outcome => outcome,
+            Err(e) if e.kind == Kind::Conflict => {}
+            killed => killed?,
         }
+        self.say_of(container, "Killed");
+        Ok(())
+    }
+
+    /// Removes a container, by force; with `volumes` those without a name too.
+    pub fn remove(&self, container: &Container, volumes: bool) -> Result<()> {
+        self.say_of(container, "Removing");
+        self.engine.remove(container, true, volumes)?;
+        self.say_of(container, "Removed");
+        Ok(())
+    }
+
+    /// Removes a network of the project's.
+    pub(super) fn remove_network(&self, network: &Network) -> Result<()> {
+        self.say("Network", &network.name, "Removing");
+        self.engine.remove_network(network)?;
+        self.say("Network", &network.name, "Removed");
+        Ok(())
     }
 
     /// Stops and removes containers.
     pub fn take_down(&self, containers: &[Container], timeout: Option<i64>, volumes: bool) -> Result<()> {
         self.stop(containers, timeout)?;
-        containers.iter().try_for_each(|container| self.engine.remove(container, true, volumes))
+        containers.iter().try_for_each(|container| self.remove(container, volumes))
     }
 
     /// Stops and removes containers of services that the files do not describe any more.
@@ -128,13 +150,21 @@ impl Running<'_> {
         self.take_down(&all, timeout, volumes)?;
         for (_, network) in self.resources("networks").filter(|(_, network)| !is(network, "external")) {
             match self.engine.network(&text(network, "name")) {
-                Ok(network) => self.engine.remove_network(&network)?,
+                Ok(network) => self.remove_network(&network)?,
                 Err(e) if e.kind == Kind::NotFound => {}
                 Err(e) => return Err(e),
             }
         }
         for (_, volume) in self.resources("volumes").filter(|(_, volume)| volumes && !is(volume, "external")) {
-            self.engine.remove_volume(&text(volume, "name"), true)?;
+            let name = text(volume, "name");
+            match self.engine.volume(&name) {
+                Ok(_) => {}
+                Err(e) if e.kind == Kind::NotFound => continue,
+                Err(e) => return Err(e),
+            }
+            self.say("Volume", &name, "Removing");
+            self.engine.remove_volume(&name, true)?;
+            self.say("Volume", &name, "Removed");
         }
         Ok(())
     }

@@ -24,12 +24,39 @@ const DEEPEST: usize = 50;
 /// Bytes that a text may have, beside those that were written: a line of `$A` a thousand times would fill any memory.
 const MOST: usize = 1 << 20;
 
+/// Where variables come from.
+#[derive(Clone, Copy)]
+pub struct Lookup<'a> {
+    /// A variable's value.
+    pub value: &'a dyn Fn(&str) -> Option<String>,
+    /// Is told of each that is not set, and has nothing to stand for it.
+    pub missing: &'a dyn Fn(&str),
+}
+
+impl<'a> Lookup<'a> {
+    /// Nobody is told.
+    pub fn new(value: &'a dyn Fn(&str) -> Option<String>) -> Self {
+        Self { value, missing: &|_| () }
+    }
+
+    fn get(&self, name: &str) -> Option<String> {
+        (self.value)(name)
+    }
+
+    fn or_empty(&self, name: &str) -> String {
+        self.get(name).unwrap_or_else(|| {
+            (self.missing)(name);
+            String::new()
+        })
+    }
+}
+
 /// Fills in the variables of `text`; `$$` is a dollar. A variable that is not set is empty.
-pub fn substitute(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<String, TemplateError> {
+pub fn substitute(text: &str, lookup: Lookup) -> Result<String, TemplateError> {
     fill(text, lookup, 0)
 }
 
-fn fill(text: &str, lookup: &dyn Fn(&str) -> Option<String>, depth: usize) -> Result<String, TemplateError> {
+fn fill(text: &str, lookup: Lookup, depth: usize) -> Result<String, TemplateError> {
     let invalid = || TemplateError::Invalid(text.to_owned());
     if depth > DEEPEST {
         return Err(invalid());
@@ -47,7 +74,7 @@ fn fill(text: &str, lookup: &dyn Fn(&str) -> Option<String>, depth: usize) -> Re
             filled.push('$');
             rest = after;
         } else if !name.is_empty() {
-            filled.push_str(&lookup(name).unwrap_or_default());
+            filled.push_str(&lookup.or_empty(name));
             rest = &after[name.len()..];
         } else if after.starts_with('{') {
             let (inside, after) = braced(after).ok_or_else(invalid)?;
@@ -134,20 +161,16 @@ fn braced(text: &str) -> Option<(&str, &str)> {
 }
 
 /// The value of what stands in braces; `None` where it is no expression.
-fn expression(
-    inside: &str,
-    lookup: &dyn Fn(&str) -> Option<String>,
-    depth: usize,
-) -> Option<Result<String, TemplateError>> {
+fn expression(inside: &str, lookup: Lookup, depth: usize) -> Option<Result<String, TemplateError>> {
     let name = name(inside);
     if name.is_empty() {
         return None;
     }
-    let value = lookup(name);
     let operator = &inside[name.len()..];
     if operator.is_empty() {
-        return Some(Ok(value.unwrap_or_default()));
+        return Some(Ok(lookup.or_empty(name)));
     }
+    let value = lookup.get(name);
     let (counts_empty, operator) = match operator.strip_prefix(':') {
         Some(operator) => (true, operator),
         None => (false, operator),
@@ -168,11 +191,24 @@ mod tests {
     use super::*;
 
     fn filled(text: &str) -> Result<String, TemplateError> {
-        substitute(text, &|name| match name {
+        substitute(text, Lookup::new(&value))
+    }
+
+    fn value(name: &str) -> Option<String> {
+        match name {
             "FOO" => Some("first".to_owned()),
             "EMPTY" => Some(String::new()),
             _ => None,
-        })
+        }
+    }
+
+    #[test]
+    fn who_is_not_there_and_has_no_stand_in_is_told() {
+        let told = std::cell::RefCell::new(Vec::new());
+        let missing = |name: &str| told.borrow_mut().push(name.to_owned());
+        let text = "$FOO $EMPTY $A ${B} ${C:-x} ${D-$E} ${F:+$G} $$H";
+        assert_eq!(substitute(text, Lookup { value: &value, missing: &missing }).unwrap(), "first    x   $H");
+        assert_eq!(told.into_inner(), ["A", "B", "E"]);
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! Kubernetes and Python read YAML 1.1, where `no` is a boolean, `010` is eight and `1:30` is ninety: what any version takes
 //! for something else than text is quoted, as Docker does it.
 
+use std::fmt::Write;
+
 use serde_json::Value;
 
 /// The value as a YAML document, indented by two.
@@ -118,8 +120,9 @@ fn quoted(text: &str) -> String {
             '\n' => quoted.push_str("\\n"),
             '\t' => quoted.push_str("\\t"),
             c if is_printable(c) => quoted.push(c),
-            c if u32::from(c) > 0xffff => quoted.push_str(&format!("\\U{:08x}", u32::from(c))),
-            c => quoted.push_str(&format!("\\u{:04x}", u32::from(c))),
+            // No string fails to grow.
+            c if u32::from(c) > 0xffff => drop(write!(quoted, "\\U{:08x}", u32::from(c))),
+            c => drop(write!(quoted, "\\u{:04x}", u32::from(c))),
         }
     }
     quoted.push('"');
@@ -149,7 +152,8 @@ fn is_plain(text: &str) -> bool {
 /// Whether some version of YAML reads it as null, a boolean, a number, a date, or a merge.
 fn is_something_else(text: &str) -> bool {
     let lower = text.to_ascii_lowercase();
-    if matches!(lower.as_str(), "~" | "null" | "true" | "false" | "yes" | "no" | "on" | "off" | "y" | "n" | "<<" | "=") {
+    if matches!(lower.as_str(), "~" | "null" | "true" | "false" | "yes" | "no" | "on" | "off" | "y" | "n" | "<<" | "=")
+    {
         return true;
     }
     let digits = lower.trim_start_matches(['+', '-']).replace('_', "");
@@ -196,9 +200,35 @@ mod tests {
     #[test]
     fn what_another_version_reads_otherwise_is_quoted() {
         for word in [
-            "no", "Yes", "ON", "off", "y", "N", "null", "~", "1", "-1", "+1", "010", "0o10", "0x1f", "0b1", "1_000", "1.5",
-            ".5", "1e3", "1:30", "22:22", "190:20:30.15", "2001-12-14", "2001-12-14t21:59:43.10-05:00", ".inf", "-.INF",
-            ".NaN", "<<", "=",
+            "no",
+            "Yes",
+            "ON",
+            "off",
+            "y",
+            "N",
+            "null",
+            "~",
+            "1",
+            "-1",
+            "+1",
+            "010",
+            "0o10",
+            "0x1f",
+            "0b1",
+            "1_000",
+            "1.5",
+            ".5",
+            "1e3",
+            "1:30",
+            "22:22",
+            "190:20:30.15",
+            "2001-12-14",
+            "2001-12-14t21:59:43.10-05:00",
+            ".inf",
+            "-.INF",
+            ".NaN",
+            "<<",
+            "=",
         ] {
             assert_eq!(to_string(&json!([word])), format!("- \"{word}\"\n"));
         }

@@ -1,6 +1,10 @@
 //! `compose up` in the foreground: what the containers write, until they have ended or the user ends them.
 
-use std::{collections::BTreeMap, os::fd::AsFd};
+use std::{
+    collections::BTreeMap,
+    io::{PipeReader, Read, Write, pipe},
+    os::fd::AsFd,
+};
 
 use jiff::Timestamp;
 use nix::{
@@ -63,10 +67,13 @@ pub(super) struct Foreground<'a> {
     /// Those whose end is waited for.
     waited: Vec<Container>,
     show: Show,
+    is_shown: &'a dyn Fn(&Container) -> bool,
     /// What ended before is no news.
     begun: Timestamp,
     phase: Phase,
     job: Option<Job>,
+    /// What makes containers anew while they run, and where it says that it has.
+    beside: Option<(Job, PipeReader)>,
     /// Exit codes of those that have ended, by id.
     ended: BTreeMap<String, i32>,
     code: u8,
@@ -80,7 +87,7 @@ impl<'a> Foreground<'a> {
         services: Vec<String>,
         waited: Vec<Container>,
         all: &[Container],
-        is_shown: &dyn Fn(&Container) -> bool,
+        is_shown: &'a dyn Fn(&Container) -> bool,
     ) -> Result<Self> {
         let begun = Timestamp::now();
         let show = Show::new(running, all, is_shown, Style { since: Some(begun), ..manner.style }, true)?;
@@ -90,22 +97,37 @@ impl<'a> Foreground<'a> {
             services,
             waited,
             show,
+            is_shown,
             begun,
             phase: Phase::Starting,
             job: None,
+            beside: None,
             ended: BTreeMap::new(),
             code: 0,
         })
     }
 
-    /// Starts the containers by `start`, and stays until all have ended.
-    pub(super) fn run(mut self, start: impl FnOnce() -> Result<()>) -> Result<u8> {
+    /// Starts the containers by `start`, and stays until all have ended. What goes on `beside` may make them anew, and
+    /// calls what it is given when it has: with it, the end of all is no end.
+    pub(super) fn run(
+        mut self,
+        start: impl FnOnce() -> Result<()>,
+        mut beside: Option<impl FnOnce(&dyn Fn()) -> Result<()>>,
+    ) -> Result<u8> {
         // Before there is anything to be interrupted.
         let signals = block_signals().map_err(|e| Error::system("wait for signals", &e.into()))?;
         self.job = Some(Job::begin(start)?);
+        self.show.attach();
         loop {
             self.look()?;
-            if self.job.is_none() && (self.phase != Phase::Started || self.ended.len() == self.waited.len()) {
+            if self.job.is_none()
+                && self.phase == Phase::Started
+                && let Some(beside) = beside.take()
+            {
+                self.beside = Some(begin_beside(beside)?);
+            }
+            let all_ended = self.beside.is_none() && self.ended.len() == self.waited.len();
+            if self.job.is_none() && (self.phase != Phase::Started || all_ended) {
                 return Ok(self.code);
             }
             self.wait(&signals)?;
@@ -115,6 +137,10 @@ impl<'a> Foreground<'a> {
     fn wait(&mut self, signals: &SignalFd) -> Result<()> {
         let mut fds = vec![PollFd::new(signals.as_fd(), PollFlags::POLLIN)];
         fds.extend(self.job.iter().map(|job| PollFd::new(job.pidfd(), PollFlags::POLLIN)));
+        let beside = self.beside.as_ref().map(|(_, done)| {
+            fds.push(PollFd::new(done.as_fd(), PollFlags::POLLIN));
+            fds.len() - 1
+        });
         fds.extend(self.show.fds().map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
         match poll(&mut fds, PollTimeout::NONE) {
             Ok(_) | Err(Errno::EINTR) => {}
@@ -127,7 +153,11 @@ impl<'a> Foreground<'a> {
             self.code = INTERRUPTED;
             return self.interrupt();
         }
-        if ready[1]
+        if beside.is_some_and(|at| ready[at]) {
+            self.renew()?;
+        }
+        if self.job.is_some()
+            && ready[1]
             && let Some(job) = self.job.take()
         {
             let done = job.finish();
@@ -136,6 +166,24 @@ impl<'a> Foreground<'a> {
             done?;
             if self.phase == Phase::Starting {
                 self.phase = Phase::Started;
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds the containers that are new.
+    fn renew(&mut self) -> Result<()> {
+        let Some((_, done)) = &mut self.beside else { return Ok(()) };
+        let read = done.read(&mut [0; 16]);
+        if read.map_err(|e| Error::system("hear of new containers", &e))? == 0
+            && let Some((job, _)) = self.beside.take()
+        {
+            return job.finish();
+        }
+        self.look()?;
+        for container in self.running.of(&self.services)? {
+            if self.show.add(self.running, &container, self.is_shown)? {
+                self.waited.push(container);
             }
         }
         Ok(())
@@ -220,11 +268,19 @@ impl<'a> Foreground<'a> {
     /// Stops all in the reverse of the order in which they started; whoever starts them stops with that.
     fn stop(&mut self) -> Result<()> {
         self.phase = Phase::Stopping;
+        self.beside = None;
         let (running, services, timeout) = (self.running, self.services.clone(), self.manner.timeout);
         self.job = None;
         self.job = Some(Job::begin(|| running.stop(&running.of(&services)?, timeout))?);
         Ok(())
     }
+}
+
+fn begin_beside(work: impl FnOnce(&dyn Fn()) -> Result<()>) -> Result<(Job, PipeReader)> {
+    let (reader, writer) = pipe().map_err(|e| Error::system("make a pipe", &e))?;
+    // Nobody to hear it is nobody to do it for.
+    let job = Job::begin(|| work(&|| drop((&writer).write_all(b"."))))?;
+    Ok((job, reader))
 }
 
 fn block_signals() -> nix::Result<SignalFd> {

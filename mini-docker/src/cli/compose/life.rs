@@ -29,6 +29,11 @@ impl Services {
     pub(super) fn each(self, running: Running, act: &dyn Fn(&Container) -> Result<()>) -> Outcome {
         running.of(&self.services)?.iter().try_for_each(act).map(|()| 0)
     }
+
+    /// The same, with a word when it is done.
+    pub(super) fn each_said(self, running: Running, word: &str, act: &dyn Fn(&Container) -> Result<()>) -> Outcome {
+        self.each(running, &|container| act(container).inspect(|()| running.say_of(container, word)))
+    }
 }
 
 #[derive(Debug, Args)]
@@ -158,7 +163,7 @@ impl Rm {
         }
         let volumes = self.volumes;
         self.services.each(running, &|container| {
-            if container.status.state.is_active() { Ok(()) } else { running.engine.remove(container, false, volumes) }
+            if container.status.state.is_active() { Ok(()) } else { running.remove(container, volumes) }
         })
     }
 }

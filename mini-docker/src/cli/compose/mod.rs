@@ -27,7 +27,6 @@ use crate::{
     },
     engine::{
         Engine, Result,
-        container::Container,
         error::{Error, Kind},
     },
 };
@@ -62,7 +61,7 @@ pub(super) struct Compose {
     /// Control when to print the names of containers in colours
     #[arg(long, value_name = "WHEN", default_value = "auto", value_parser = ["never", "always", "auto"])]
     ansi: String,
-    /// Set type of progress output; there is one kind, and none
+    /// How to say what is done: a line a step, or with `quiet` not at all
     #[arg(long, value_name = "TYPE", env = "COMPOSE_PROGRESS", hide_env_values = true, default_value = "auto", value_parser = ["auto", "plain", "tty", "quiet"])]
     progress: String,
     /// Say what `up`, `create` and `down` would do
@@ -251,7 +250,7 @@ impl Command {
     }
 
     fn act(self, running: Running) -> Outcome {
-        let each = |services: life::Services, act: &dyn Fn(&Container) -> Result<()>| services.each(running, act);
+        let engine = running.engine;
         match self {
             Self::Config(_) | Self::Ls(_) | Self::Version(_) => Ok(0),
             Self::Create(command) => command.run(running),
@@ -280,8 +279,8 @@ impl Command {
             Self::Start(command) => command.run(running),
             Self::Stop(command) => command.stop(running),
             Self::Restart(command) => command.run(running),
-            Self::Pause(services) => each(services, &|c| running.engine.pause(&c.config.id)),
-            Self::Unpause(services) => each(services, &|c| running.engine.unpause(&c.config.id)),
+            Self::Pause(services) => services.each_said(running, "Paused", &|c| engine.pause(&c.config.id)),
+            Self::Unpause(services) => services.each_said(running, "Unpaused", &|c| engine.unpause(&c.config.id)),
             Self::Kill(command) => command.run(running),
             Self::Rm(command) => command.run(running),
         }
@@ -290,7 +289,11 @@ impl Command {
 
 /// Reads the project that the flags name.
 fn load(options: &Options) -> Result<Project> {
-    Project::load(options)
+    let project = Project::load(options)?;
+    for warning in &project.warnings {
+        eprintln!("mini-docker: warning: {warning}");
+    }
+    Ok(project)
 }
 
 /// A line each.

@@ -40,6 +40,7 @@ pub(super) struct Style {
 /// A container's log.
 struct Source {
     id: String,
+    name: String,
     prefix: String,
     /// `None`: nothing of it is shown.
     reader: Option<Reader>,
@@ -52,6 +53,11 @@ struct Source {
 pub(super) struct Show {
     sources: Vec<Source>,
     style: Style,
+    /// Columns of the names.
+    width: usize,
+    colored: bool,
+    /// Whether what they will write is shown, too.
+    follow: bool,
     out: BufWriter<Stdout>,
     /// Whose line is not at its end.
     open: Option<(usize, Stream)>,
@@ -76,29 +82,43 @@ impl Show {
     ) -> Result<Self> {
         let width = containers.iter().filter(|c| is_shown(c)).map(|c| short_name(running, c).len()).max().unwrap_or(0);
         let colored = !style.plain && running.manner.colors.unwrap_or_else(|| io::stdout().is_terminal());
-        let mut sources = Vec::new();
-        for (at, container) in containers.iter().enumerate() {
-            let name = short_name(running, container);
-            let reader = match running.engine.logs(container, style.tail) {
-                _ if !is_shown(container) => None,
-                // Its driver keeps nothing.
-                Err(e) if e.kind == Kind::Conflict => None,
-                reader => Some(reader?),
-            };
-            let color = COLORS[at % COLORS.len()];
-            sources.push(Source {
-                id: container.config.id.clone(),
-                prefix: match (style.bare, colored) {
-                    (true, _) => String::new(),
-                    (false, false) => format!("{name:width$}  | "),
-                    (false, true) => format!("\x1b[{color}m{name:width$}  | \x1b[0m"),
-                },
-                reader,
-                follower: if follow { Some(running.engine.follow(container)?) } else { None },
-                next: None,
-            });
+        let out = BufWriter::new(Stdout);
+        let mut show = Self { sources: Vec::new(), style, width, colored, follow, out, open: None, closed: false };
+        containers.iter().try_for_each(|container| show.add(running, container, is_shown).map(drop))?;
+        Ok(show)
+    }
+
+    /// One more container; false where it is one of them already.
+    pub(super) fn add(
+        &mut self,
+        running: Running,
+        container: &Container,
+        is_shown: &dyn Fn(&Container) -> bool,
+    ) -> Result<bool> {
+        if self.sources.iter().any(|source| source.id == container.config.id) {
+            return Ok(false);
         }
-        Ok(Self { sources, style, out: BufWriter::new(Stdout), open: None, closed: false })
+        let (name, width) = (short_name(running, container), self.width);
+        let reader = match running.engine.logs(container, self.style.tail) {
+            _ if !is_shown(container) => None,
+            // Its driver keeps nothing.
+            Err(e) if e.kind == Kind::Conflict => None,
+            reader => Some(reader?),
+        };
+        let color = COLORS[self.sources.len() % COLORS.len()];
+        self.sources.push(Source {
+            id: container.config.id.clone(),
+            name: name.to_owned(),
+            prefix: match (self.style.bare, self.colored) {
+                (true, _) => String::new(),
+                (false, false) => format!("{name:width$}  | "),
+                (false, true) => format!("\x1b[{color}m{name:width$}  | \x1b[0m"),
+            },
+            reader,
+            follower: if self.follow { Some(running.engine.follow(container)?) } else { None },
+            next: None,
+        });
+        Ok(true)
     }
 
     /// Prints what there is by now, in the order in which it was written. False where nobody reads it.
@@ -136,6 +156,15 @@ impl Show {
 
     fn end_line(&mut self) -> io::Result<()> {
         if self.open.take().is_some() { self.out.write_all(b"\n") } else { Ok(()) }
+    }
+
+    /// Says whose output comes.
+    pub(super) fn attach(&mut self) {
+        let shown = self.sources.iter().filter(|source| source.reader.is_some());
+        let names: Vec<_> = shown.map(|source| source.name.as_str()).collect();
+        if !names.is_empty() {
+            self.say(&format!("Attaching to {}", names.join(", ")));
+        }
     }
 
     /// A line of this program's own.

@@ -9,13 +9,15 @@ use super::{
     foreground::{Abort, Foreground, Manner},
     images::{Images, Policy, ensure},
     output::Style,
+    watch::Watching,
 };
 use crate::{
     cli::Outcome,
     compose::{
         converge::Up as Request,
-        execute::{Running, label},
+        execute::{self, Running, label},
         service::Service,
+        watch::Watcher,
     },
     engine::{
         container::Container,
@@ -103,8 +105,8 @@ pub(super) struct Up {
     /// Recreate dependent containers
     #[arg(long)]
     always_recreate_deps: bool,
-    /// Not supported: `compose watch` brings the services up, too
-    #[arg(short, long)]
+    /// Watch source code and rebuild/refresh containers when files are updated
+    #[arg(short, long, conflicts_with_all = ["detach", "wait", "no_start", "abort_on_container_exit", "abort_on_container_failure", "exit_code_from"])]
     watch: bool,
     /// Say yes to all questions, of which there are none
     #[arg(short, long)]
@@ -146,14 +148,19 @@ impl Up {
     }
 
     pub(super) fn run(self, running: Running) -> Outcome {
-        if self.watch {
-            return Err(Error::invalid(
-                "--watch is not supported: use `mini-docker compose watch`, which brings the services up, too",
-            ));
-        }
         self.scale.iter().try_for_each(|(name, _)| running.service(name).map(drop))?;
         let services = running.ordered(&self.services, self.no_deps)?;
         check(&services)?;
+        let watching = if self.watch {
+            Some(Watching::new(running, &services, &self.services, true, self.quiet_build)?)
+        } else {
+            None
+        };
+        // Before the images are built: what changes meanwhile is not in them.
+        let watch = match &watching {
+            Some(watching) => Some((watching, watching.begin()?)),
+            None => None,
+        };
         let images = Images {
             pull: self.pull,
             build: self.build,
@@ -184,7 +191,7 @@ impl Up {
         }
         let services: Vec<_> = services.iter().map(|service| service.name.to_owned()).collect();
         if !(self.detach || self.wait) {
-            return self.stay(running, &request, &services);
+            return self.stay(running, &request, &services, watch);
         }
         running.start_all(&request)?;
         if self.wait {
@@ -194,7 +201,13 @@ impl Up {
         Ok(0)
     }
 
-    fn stay(&self, running: Running, request: &Request, services: &[String]) -> Outcome {
+    fn stay(
+        &self,
+        running: Running,
+        request: &Request,
+        services: &[String],
+        watch: Option<(&Watching, Watcher)>,
+    ) -> Outcome {
         let meant = if self.services.is_empty() { services } else { &self.services };
         let is_shown = |name: &str| {
             let on = |list: &[String]| list.iter().any(|other| other == name);
@@ -229,8 +242,11 @@ impl Up {
         waited.retain(|c| services.iter().any(|service| service == label(c, "service")));
         let all = running.of(services)?;
         let is_shown = |c: &Container| is_shown(label(c, "service"));
-        Foreground::new(running, manner, services.to_owned(), waited, &all, &is_shown)?
-            .run(|| running.start_all(request))
+        let foreground = Foreground::new(running, manner, services.to_owned(), waited, &all, &is_shown)?;
+        // What they write says enough of their start.
+        let quiet = Running { manner: execute::Manner { quiet: true, ..running.manner }, ..running };
+        let beside = watch.map(|(watching, watcher)| move |done: &dyn Fn()| watching.stay(watcher, done));
+        foreground.run(|| quiet.start_all(request), beside)
     }
 }
 

@@ -17,6 +17,7 @@ use crate::{
     compose::{
         converge::Up,
         execute::Running,
+        service::Service,
         watch::{Action, Trigger, Watcher},
     },
     engine::{
@@ -49,29 +50,64 @@ impl Watch {
     pub(super) fn run(self, running: Running) -> Outcome {
         let services = running.ordered(&self.services, false)?;
         check(&services)?;
+        let watching = Watching::new(running, &services, &self.services, self.prune, self.quiet)?;
+        // Before the images are built: what changes meanwhile is not in them.
+        let watcher = watching.begin()?;
+        if !self.no_up {
+            ensure(running, &services, &Images { build: true, quiet_build: self.quiet, ..Images::default() })?;
+            running.up(&Up { services: self.services.clone(), ..Up::default() })?;
+        }
+        watching.stay(watcher, &|| ())?;
+        Ok(0)
+    }
+}
+
+/// What is watched, and what is done then.
+pub(super) struct Watching<'a> {
+    running: Running<'a>,
+    triggers: Vec<Trigger<'a>>,
+    prune: bool,
+    quiet: bool,
+}
+
+impl<'a> Watching<'a> {
+    /// Of those of these services that are `named`, or of all.
+    ///
+    /// # Errors
+    /// None of them wants anything to be watched.
+    pub(super) fn new(
+        running: Running<'a>,
+        services: &[Service<'a>],
+        named: &[String],
+        prune: bool,
+        quiet: bool,
+    ) -> Result<Self> {
         let mut triggers = Vec::new();
-        for service in services.iter().filter(|s| self.services.is_empty() || self.services.iter().any(|n| n == s.name))
-        {
+        for service in services.iter().filter(|s| named.is_empty() || named.iter().any(|name| name == s.name)) {
             triggers.extend(service.triggers()?);
         }
         if triggers.is_empty() {
             return Err(Error::invalid("none of the selected services is configured for watch: see `develop.watch`"));
         }
-        // Before the images are built: what changes meanwhile is not in them.
-        let mut watcher = Watcher::new(&triggers)?;
-        if !self.no_up {
-            ensure(running, &services, &Images { build: true, quiet_build: self.quiet, ..Images::default() })?;
-            running.up(&Up { services: self.services.clone(), ..Up::default() })?;
-        }
-        for trigger in triggers.iter().filter(|trigger| trigger.initial_sync) {
-            self.act(running, trigger, &trigger.files().into_iter().collect())?;
+        Ok(Self { running, triggers, prune, quiet })
+    }
+
+    /// From now on no change is missed.
+    pub(super) fn begin(&self) -> Result<Watcher<'a, '_>> {
+        Watcher::new(&self.triggers)
+    }
+
+    /// Does for ever what changes ask for; `done` hears of each time that containers may be others.
+    pub(super) fn stay(&self, mut watcher: Watcher, done: &dyn Fn()) -> Result<()> {
+        for trigger in self.triggers.iter().filter(|trigger| trigger.initial_sync) {
+            self.act(trigger, &trigger.files().into_iter().collect())?;
         }
         eprintln!("Watch enabled");
         loop {
             let changed = watcher.wait()?;
             // One that is made anew needs no copies before.
             let mut rebuilt = BTreeSet::new();
-            let mut sorted: Vec<&Trigger> = triggers.iter().collect();
+            let mut sorted: Vec<&Trigger> = self.triggers.iter().collect();
             sorted.sort_by_key(|trigger| trigger.action);
             for trigger in sorted {
                 let name = trigger.service.name;
@@ -79,17 +115,19 @@ impl Watch {
                 if files.is_empty() || rebuilt.contains(name) {
                     continue;
                 }
-                match self.act(running, trigger, &files) {
+                match self.act(trigger, &files) {
                     Ok(()) if trigger.action == Action::Rebuild => drop(rebuilt.insert(name)),
                     Ok(()) => {}
                     // The next change may mend it.
                     Err(e) => complain(&e),
                 }
+                done();
             }
         }
     }
 
-    fn act(&self, running: Running, trigger: &Trigger, files: &BTreeSet<PathBuf>) -> Result<()> {
+    fn act(&self, trigger: &Trigger, files: &BTreeSet<PathBuf>) -> Result<()> {
+        let running = self.running;
         let service = &trigger.service;
         let name = service.name.to_owned();
         let containers = || -> Result<Vec<Container>> {

@@ -101,6 +101,17 @@ impl<'a> Service<'a> {
         self.text("container_name").unwrap_or_else(|| format!("{}-{}-{number}", self.project.name, self.name))
     }
 
+    /// A name is one container's.
+    pub(super) fn check_scale(&self, scale: usize) -> Result<()> {
+        match self.text("container_name").filter(|_| scale > 1) {
+            Some(name) => {
+                let why = format!("{name:?} is one container's name, and {scale} are wanted: leave it out");
+                Err(self.wrong("container_name", &why))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// What it waits for: the service, the condition, and whether it must be there.
     pub fn dependencies(&self) -> Vec<(&'a str, &'a str, bool)> {
         self.keys

@@ -26,7 +26,7 @@ APT := DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommend
 # A C compiler links; a static busybox is the tests' root filesystem.
 BUILD_PACKAGES := gcc libc6-dev
 DEMO_PACKAGES := $(BUILD_PACKAGES) busybox-static
-TEST_PACKAGES := $(DEMO_PACKAGES) shellcheck binutils xz-utils util-linux e2fsprogs uidmap strace valgrind docker-registry skopeo umoci jq iproute2 nftables mount passt slirp4netns
+TEST_PACKAGES := $(DEMO_PACKAGES) shellcheck binutils xz-utils util-linux e2fsprogs uidmap strace valgrind docker-registry skopeo umoci jq iproute2 nftables mount passt slirp4netns openssl
 PROGRAMS_PACKAGES := $(DEMO_PACKAGES) mmdebstrap
 BUILDS_PACKAGES := $(DEMO_PACKAGES) mmdebstrap ca-certificates docker-registry docker.io
 EXAMPLES_PACKAGES := $(DEMO_PACKAGES) mmdebstrap

@@ -18,7 +18,7 @@ use crate::engine::eventually;
 pub struct Registry {
     child: Child,
     directory: tempfile::TempDir,
-    /// `127.0.0.1:PORT`.
+    /// `HOST:PORT`.
     pub address: String,
 }
 
@@ -36,16 +36,24 @@ impl Registry {
     /// # Panics
     /// Without docker-registry.
     pub fn with(more: &str) -> Self {
+        Self::at("127.0.0.1", "", more)
+    }
+
+    /// Starts one at an address of this machine, with more keys in the section `http`, too: `, KEY: VALUE`.
+    ///
+    /// # Panics
+    /// Without docker-registry.
+    pub fn at(host: &str, http: &str, more: &str) -> Self {
         let directory = tempfile::Builder::new().prefix("mini-docker-registry-").tempdir().expect("make a directory");
         // Somebody else may take the port in between.
         for _ in 0..10 {
-            let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
+            let listener = TcpListener::bind((host, 0)).expect("bind");
             let address = listener.local_addr().expect("an address").to_string();
             drop(listener);
             let store = directory.path().join("store");
             let config = directory.path().join("config.yml");
             let text = format!(
-                "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\nstorage: {{filesystem: {{rootdirectory: {}}}, delete: {{enabled: true}}}}\nhttp: {{addr: \"{address}\"}}\n{}\n",
+                "version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\nstorage: {{filesystem: {{rootdirectory: {}}}, delete: {{enabled: true}}}}\nhttp: {{addr: \"{address}\"{http}}}\n{}\n",
                 store.display(),
                 more.replace("DIRECTORY", &directory.path().display().to_string())
             );

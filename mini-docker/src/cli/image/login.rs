@@ -38,8 +38,9 @@ impl Login {
         let domain = registry::domain_of(self.server.as_deref())?;
         let mut store = Store::read()?;
         let (user, password) = self.ask(&domain)?;
-        registry::log_in(&domain, Credentials::Password { user: user.clone(), password: password.clone() })?;
-        if !store.put(&domain, &user, &password)? {
+        let credentials = Credentials::Password { user: user.clone(), password: password.clone() };
+        let identity = registry::log_in(&domain, credentials)?;
+        if !store.put(&domain, &user, &password, identity.as_deref())? {
             let path = store.path().display();
             eprintln!(
                 "WARNING! Your credentials are stored unencrypted in '{path}'.\nConfigure a credential helper to remove this warning."

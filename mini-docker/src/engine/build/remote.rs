@@ -19,7 +19,7 @@ use process::sys::{self, Cloned};
 use crate::engine::{
     digest::Hashing,
     error::{Context, Error, Kind, Result},
-    registry::roots,
+    registry::tls,
 };
 
 /// For each step of a connection; a large file may take its time.
@@ -88,7 +88,7 @@ fn download_apart(source: &str, path: &Path, error: &Path) -> Result<()> {
 fn download(source: &str, path: &Path) -> Result<(), Box<dyn std::error::Error>> {
     let domain = source.split('/').nth(2).unwrap_or_default();
     let config = ureq::Agent::config_builder()
-        .tls_config(ureq::tls::TlsConfig::builder().root_certs(roots(domain)?).build())
+        .tls_config(tls(domain, false)?)
         .timeout_connect(Some(TIMEOUT))
         .timeout_resolve(Some(TIMEOUT))
         .timeout_per_read(Some(TIMEOUT))

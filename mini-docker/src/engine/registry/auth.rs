@@ -29,9 +29,16 @@ pub(crate) struct TokenAnswer {
     token: String,
     #[serde(default)]
     access_token: String,
+    #[serde(default)]
+    refresh_token: String,
 }
 
 impl TokenAnswer {
+    /// What further tokens can be had with.
+    pub(crate) fn identity(&self) -> Option<String> {
+        Some(self.refresh_token.clone()).filter(|token| is_plain(token))
+    }
+
     /// The token, by either of its names.
     pub(crate) fn token(self) -> Option<String> {
         [self.token, self.access_token].into_iter().find(|token| is_plain(token))

@@ -1,10 +1,8 @@
 //! Requests to one repository of one registry: with the right token, and again where that can help.
 
 use std::{
-    fs, io,
-    io::Read,
-    path::Path,
-    sync::{Arc, Mutex, PoisonError},
+    io::{self, Read},
+    sync::{Mutex, PoisonError},
     thread,
     time::Duration,
 };
@@ -12,13 +10,13 @@ use std::{
 use ureq::{
     Agent, Body, SendBody,
     http::{HeaderMap, Method, Request, Response, StatusCode},
-    tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem},
 };
 
 use super::{
     auth::{self, Challenge, TokenAnswer},
     config::{Config, Endpoint},
     credentials::{Credentials, Store},
+    tls::tls,
 };
 use crate::engine::error::{Error, Kind, Result};
 
@@ -28,6 +26,8 @@ const ATTEMPTS: u32 = 5;
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 /// How often the time of one silence an answer may take that is read as a whole: a registry that drips is given up.
 const SILENCES: u32 = 4;
+/// Who asks token servers.
+const CLIENT: &str = "mini-docker";
 /// Bytes of an answer that is read as a whole.
 const MOST_ANSWER: u64 = 8 << 20;
 
@@ -43,6 +43,8 @@ pub(super) struct Client {
     credentials: Option<Credentials>,
     /// The last `Authorization` that was good.
     authorization: Mutex<Option<String>>,
+    /// Where a token is wanted that stands for the password from now on: the one that came.
+    identity: Option<Mutex<Option<String>>>,
     /// How long an answer may take before it counts whether much of it has come.
     pub(super) patience: Duration,
 }
@@ -97,6 +99,7 @@ impl Client {
             scopes,
             credentials: Store::read()?.find(domain)?,
             authorization: Mutex::new(None),
+            identity: None,
             patience: patience(config),
         };
         if endpoint.insecure && client.once(&Call::get("/v2/", &[]), None).is_err() {
@@ -106,11 +109,17 @@ impl Client {
         Ok(client)
     }
 
-    /// As another user.
+    /// As another user, who wants a token in place of his password.
     #[must_use]
-    pub(super) fn with_credentials(mut self, credentials: Credentials) -> Self {
+    pub(super) fn logging_in(mut self, credentials: Credentials) -> Self {
         self.credentials = Some(credentials);
+        self.identity = Some(Mutex::new(None));
         self
+    }
+
+    /// The token that stands for the password, where the registry gave one.
+    pub(super) fn identity(self) -> Option<String> {
+        self.identity?.into_inner().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Allows reading of another repository too.
@@ -225,7 +234,7 @@ impl Client {
         }
         let answer = if let Some(Credentials::Identity(identity)) = &self.credentials {
             let joined = scopes.join(" ");
-            fields.extend([("grant_type", "refresh_token"), ("refresh_token", identity), ("client_id", "mini-docker")]);
+            fields.extend([("grant_type", "refresh_token"), ("refresh_token", identity), ("client_id", CLIENT)]);
             fields.push(("scope", &joined));
             let request = Request::post(realm).header("Content-Type", "application/x-www-form-urlencoded");
             request.body(query(&fields)).map_err(ureq::Error::from).and_then(|request| self.agent.run(request))
@@ -233,6 +242,9 @@ impl Client {
             fields.extend(scopes.iter().map(|scope| ("scope", *scope)));
             if let Some(Credentials::Password { user, .. }) = &self.credentials {
                 fields.push(("account", user));
+            }
+            if self.identity.is_some() {
+                fields.extend([("offline_token", "true"), ("client_id", CLIENT)]);
             }
             let mark = if realm.contains('?') { '&' } else { '?' };
             let mut request = Request::get(format!("{realm}{mark}{}", query(&fields)));
@@ -251,6 +263,9 @@ impl Client {
         }
         let bytes = contents(answer, MOST_ANSWER).map_err(|e| failed(&e))?;
         let answer: TokenAnswer = serde_json::from_slice(&bytes).map_err(|e| failed(&e))?;
+        if let Some(identity) = &self.identity {
+            *identity.lock().unwrap_or_else(PoisonError::into_inner) = answer.identity();
+        }
         answer.token().ok_or_else(|| failed(&"it answered without one"))
     }
 
@@ -295,9 +310,10 @@ impl Client {
     fn unreachable(&self, cause: &ureq::Error) -> Error {
         let hint = match cause {
             ureq::Error::HostNotFound => "; is the name right, and is there a network?",
-            ureq::Error::Rustls(_) | ureq::Error::Tls(_) => {
-                "; for a registry of your own put its certificate into /etc/mini-docker/certs.d/HOST/ca.crt, or its name \
-                 into insecure-registries of /etc/mini-docker/config.json"
+            e if is_about_tls(e) => {
+                "; for a registry of your own put its authority's certificate into /etc/mini-docker/certs.d/HOST[:PORT]/ca.crt \
+                 (and yours, where it asks for one, into client.cert and client.key), or its name into \
+                 insecure-registries of /etc/mini-docker/config.json"
             }
             _ => "; is the registry up?",
         };
@@ -328,9 +344,19 @@ fn is_bad_moment(status: StatusCode) -> bool {
     status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error()
 }
 
+/// Whether the two do not trust each other: what the TLS library says of that may come as an error of reading.
+fn is_about_tls(error: &ureq::Error) -> bool {
+    match error {
+        ureq::Error::Rustls(_) | ureq::Error::Tls(_) => true,
+        ureq::Error::Io(e) => e.kind() == io::ErrorKind::InvalidData,
+        _ => false,
+    }
+}
+
 /// Whether the next attempt may do better.
 fn is_passing(error: &ureq::Error) -> bool {
     match error {
+        e if is_about_tls(e) => false,
         ureq::Error::Io(e) => e.kind() != io::ErrorKind::ConnectionRefused,
         ureq::Error::Timeout(_) | ureq::Error::Protocol(_) | ureq::Error::ConnectionFailed => true,
         _ => false,
@@ -344,14 +370,13 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 }
 
 fn agent(config: &Config, endpoint: &Endpoint, domain: &str) -> Result<Agent> {
-    let tls = TlsConfig::builder().root_certs(roots(domain)?).disable_verification(endpoint.insecure).build();
     // Not for names, whose resolver has its own (resolv.conf(5)): it would take a thread, and panic where there is none.
     let timeout = Some(config.timeout());
     let settings = Agent::config_builder()
         .http_status_as_error(false)
         .user_agent(concat!("mini-docker/", env!("CARGO_PKG_VERSION")))
         .redirect_auth_headers(ureq::config::RedirectAuthHeaders::SameHost)
-        .tls_config(tls)
+        .tls_config(tls(domain, endpoint.insecure)?)
         .input_buffer_size(256 << 10)
         .output_buffer_size(256 << 10)
         .max_idle_connections_per_host(8)
@@ -366,29 +391,4 @@ fn agent(config: &Config, endpoint: &Endpoint, domain: &str) -> Result<Agent> {
 
 fn patience(config: &Config) -> Duration {
     config.timeout().saturating_mul(SILENCES)
-}
-
-/// The machine's certificates, and those that it has for one registry alone.
-pub(in crate::engine) fn roots(domain: &str) -> Result<RootCerts> {
-    let bundles = ["/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem"];
-    let named = std::env::var_os("SSL_CERT_FILE").and_then(|path| fs::read(path).ok());
-    let system = named.or_else(|| bundles.iter().find_map(|path| fs::read(path).ok()));
-    let mut pem = system.unwrap_or_default();
-    for directory in ["/etc/mini-docker/certs.d", "/etc/docker/certs.d"] {
-        for entry in fs::read_dir(Path::new(directory).join(domain)).into_iter().flatten().flatten() {
-            if entry.path().extension().is_some_and(|extension| extension == "crt") {
-                let path = entry.path();
-                let own = fs::read(&path).map_err(|e| Error::system(format_args!("read {}", path.display()), &e))?;
-                pem.push(b'\n');
-                pem.extend(own);
-            }
-        }
-    }
-    let certificates: Vec<Certificate<'static>> = parse_pem(&pem)
-        .filter_map(|item| match item {
-            Ok(PemItem::Certificate(certificate)) => Some(certificate),
-            _ => None,
-        })
-        .collect();
-    Ok(if certificates.is_empty() { RootCerts::WebPki } else { RootCerts::Specific(Arc::new(certificates)) })
 }

@@ -6,11 +6,7 @@
 //! { "registry-mirrors": ["https://mirror.example.org"], "insecure-registries": ["registry.lan:5000", "10.0.0.0/8"] }
 //! ```
 
-use std::{
-    net::IpAddr,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use serde::Deserialize;
 
@@ -19,6 +15,11 @@ use crate::engine::{
     files::read_json,
     reference::DEFAULT_DOMAIN,
 };
+
+/// Where the file is.
+pub fn path() -> PathBuf {
+    std::env::var_os("MINI_DOCKER_CONFIG").map_or_else(|| "/etc/mini-docker/config.json".into(), PathBuf::from)
+}
 
 /// The file's contents.
 #[derive(Debug, Default, Deserialize)]
@@ -44,12 +45,10 @@ pub struct Endpoint {
 impl Config {
     /// Reads the file; where there is none, everything is as usual.
     pub fn read() -> Result<Self> {
-        let path = std::env::var_os("MINI_DOCKER_CONFIG")
-            .map_or_else(|| PathBuf::from("/etc/mini-docker/config.json"), PathBuf::from);
         let hint = |e: Error| {
             Error::new(Kind::Invalid, format!("{e}; its keys are registry-mirrors, insecure-registries and timeout"))
         };
-        Ok(read_json(Path::new(&path)).map_err(hint)?.unwrap_or_default())
+        Ok(read_json(&path()).map_err(hint)?.unwrap_or_default())
     }
 
     /// How long to wait for a byte.

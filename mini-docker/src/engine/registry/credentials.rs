@@ -108,18 +108,23 @@ impl Store {
         Ok(pair.map(|(user, password)| Credentials::Password { user, password }))
     }
 
-    /// Keeps a name and a password. Returns whether they are safe, with a helper.
-    pub fn put(&mut self, domain: &str, user: &str, password: &str) -> Result<bool> {
+    /// Keeps a name and a password, or the token that stands for it. Returns whether they are safe, with a helper.
+    pub fn put(&mut self, domain: &str, user: &str, password: &str, identity: Option<&str>) -> Result<bool> {
         let key = key(domain);
         if let Some(helper) = self.helper(key) {
-            let entry = json!({ "ServerURL": key, "Username": user, "Secret": password });
+            let (user, secret) = identity.map_or((user, password), |token| (TOKEN, token));
+            let entry = json!({ "ServerURL": key, "Username": user, "Secret": secret });
             Helper(helper).call("store", entry.to_string().as_bytes())?;
             // Docker notes that there is something, but not what.
             self.auths.insert(key.to_owned(), json!({}));
             return self.write().map(|()| true);
         }
-        let auth = STANDARD.encode(format!("{user}:{password}"));
-        self.auths.insert(key.to_owned(), json!({ "auth": auth }));
+        let auth = |password: &str| STANDARD.encode(format!("{user}:{password}"));
+        let entry = match identity {
+            Some(token) => json!({ "auth": auth(""), "identitytoken": token }),
+            None => json!({ "auth": auth(password) }),
+        };
+        self.auths.insert(key.to_owned(), entry);
         self.write().map(|()| false)
     }
 
@@ -168,6 +173,9 @@ impl Store {
     }
 }
 
+/// A helper's user where the secret is a token to get others with.
+const TOKEN: &str = "<token>";
+
 /// Docker's own registry has kept the name that its first interface had.
 fn key(domain: &str) -> &str {
     if domain == DEFAULT_DOMAIN { "https://index.docker.io/v1/" } else { domain }
@@ -205,7 +213,7 @@ impl Helper<'_> {
         let secret: Secret =
             serde_json::from_slice(&output).map_err(|e| self.failed(&format!("it answered nonsense: {e}")))?;
         Ok(Some(match secret.username.as_str() {
-            "<token>" => Credentials::Identity(secret.secret),
+            TOKEN => Credentials::Identity(secret.secret),
             _ => Credentials::Password { user: secret.username, password: secret.secret },
         }))
     }

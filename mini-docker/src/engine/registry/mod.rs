@@ -6,6 +6,7 @@
 //! | `credentials` | Docker's config.json and its helpers |
 //! | `auth` | how a registry asks who we are |
 //! | `client` | one request, with the right token, and again where that can help |
+//! | `tls` | certificates, the registry's and ours |
 //! | `blob` | a blob as it comes, over as many connections as it takes |
 //! | `pull`, `push` | whole images |
 //! | `search` | repositories by words |
@@ -18,6 +19,7 @@ pub mod credentials;
 mod pull;
 mod push;
 mod search;
+mod tls;
 
 use super::{
     digest::Digest,
@@ -29,10 +31,10 @@ use client::{Call, Client, contents};
 use config::Config;
 use credentials::Credentials;
 
-pub(in crate::engine) use client::roots;
 pub use pull::Pulled;
 pub use push::Pushed;
 pub use search::{Hit, search};
+pub(in crate::engine) use tls::tls;
 
 /// What is known of a transfer as it goes on. The engine prints nothing: this is for who does.
 pub trait Progress: Sync {
@@ -115,13 +117,15 @@ pub fn tags(reference: &Reference) -> Result<Vec<String>> {
     Ok(answer.tags.unwrap_or_default())
 }
 
-/// Asks a registry whether a name and a password are good.
-pub fn log_in(domain: &str, credentials: Credentials) -> Result<()> {
+/// Asks a registry whether a name and a password are good: the token that it gives to be kept in place of the password, if
+/// it gives one.
+pub fn log_in(domain: &str, credentials: Credentials) -> Result<Option<String>> {
     let config = Config::read()?;
     let endpoints = config.endpoints(domain);
     let endpoint = endpoints.last().ok_or_else(|| Error::invalid("no registry is known"))?;
-    let client = Client::connect(&config, endpoint, domain, "", "")?.with_credentials(credentials);
-    client.expect(&Call::get("/v2/", &[])).map(drop)
+    let client = Client::connect(&config, endpoint, domain, "", "")?.logging_in(credentials);
+    client.expect(&Call::get("/v2/", &[]))?;
+    Ok(client.identity())
 }
 
 /// A registry as users name it: with or without a scheme and a path, or Docker's own.

@@ -120,7 +120,7 @@ fn logs_take_no_more_room_than_they_may() {
     // Never more at once than what a pipe holds.
     assert!(sizes.iter().sum::<u64>() <= 2 * 102_400 + (64 << 10), "{sizes:?}");
     assert_eq!(engine.run(&["logs", "--tail", "2", "c1"]).ok(), "99999\n100000\n");
-    assert!(engine.run(&["run", "--log-opt", "tag=x", "bb", "true"]).refused(125).contains("max-size"));
+    assert!(engine.run(&["run", "--log-opt", "nosuch=x", "bb", "true"]).refused(125).contains("max-size"));
     assert!(engine.run(&["run", "--log-driver", "syslog", "bb", "true"]).refused(125).contains("syslog"));
 }
 
@@ -148,4 +148,21 @@ fn a_reader_who_stalls_holds_up_the_others_for_a_while_only() {
     assert_eq!(engine.run(&["wait", "c1"]).ok(), "0\n");
     stalled.kill().unwrap();
     stalled.wait().unwrap();
+}
+
+#[test]
+fn details_are_what_the_options_name() {
+    let engine = engine();
+    let options = ["labels=a,b", "labels-regex=^x", "env=E", "env-regex=F$", "tag={{.Name}}/{{ .ImageName }}"];
+    let options: Vec<_> = options.iter().flat_map(|option| ["--log-opt", option]).collect();
+    let own = ["--label", "a=1,2", "--label", "xy=3", "--label", "no=4", "-e", "E=5", "-e", "DF=6", "-e", "G=7"];
+    engine.run(&[&["run", "--name", "c1"][..], &options, &own, &["bb", "echo", "hello"]].concat()).ok();
+    assert_eq!(engine.run(&["logs", "c1"]).ok(), "hello\n");
+    assert_eq!(engine.run(&["logs", "--details", "c1"]).ok(), "DF=6,E=5,a=1%2C2,tag=c1%2Fbb,xy=3 hello\n");
+    for (option, why) in
+        [("tag={{.Nope}}", "its fields are ID"), ("tag={{.ID", "no end"), ("env-regex=(", "env-regex=(: ")]
+    {
+        let error = engine.run(&["create", "--log-opt", option, "bb"]).refused(1);
+        assert!(error.contains(why), "{error}");
+    }
 }

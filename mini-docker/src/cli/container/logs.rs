@@ -13,7 +13,9 @@ use crate::{
     },
     engine::{
         Engine, Error,
+        container::Container,
         log::{self, Entry, Stream},
+        registry::escape,
     },
 };
 
@@ -21,7 +23,7 @@ use crate::{
 pub(crate) struct Logs {
     /// The container, by name, id, or the beginning of its id
     container: String,
-    /// Show extra details provided to logs: there are none, the drivers here keep none
+    /// Show extra details provided to logs: the labels, variables and the tag that `--log-opt` names
     #[arg(long)]
     details: bool,
     /// Follow log output until the container ends
@@ -47,7 +49,8 @@ impl Logs {
         // A negative number, or a word, means all, as in Docker.
         let mut reader = engine.logs(&container, self.tail.parse().ok())?;
         let mut follower = self.follow.then(|| engine.follow(&container)).transpose()?;
-        let mut printer = Printer::new(self.timestamps, self.details);
+        let details = self.details.then(|| details(&container));
+        let mut printer = Printer::new(self.timestamps, details);
         loop {
             // Asked first, read then: what it wrote before its end is in there.
             let over = follower.as_mut().map_or(Ok(true), log::Follower::is_over)?;
@@ -75,19 +78,27 @@ impl Logs {
     }
 }
 
+/// `NAME=value,…` in the order of names, and what would end one of them escaped, as in an address.
+fn details(container: &Container) -> String {
+    let details = container.config.log_details().into_iter();
+    let details: Vec<_> = details.map(|(name, value)| format!("{}={}", escape(&name), escape(&value))).collect();
+    details.join(",")
+}
+
 /// Writes entries to the stream that they came from.
 struct Printer {
     out: BufWriter<Stdout>,
     err: BufWriter<Stderr>,
     last: Stream,
     timestamps: bool,
-    details: bool,
+    /// Before each line.
+    details: Option<String>,
     /// Whether the next entry of a stream begins a line.
     begins: [bool; 2],
 }
 
 impl Printer {
-    fn new(timestamps: bool, details: bool) -> Self {
+    fn new(timestamps: bool, details: Option<String>) -> Self {
         let (out, err) = (BufWriter::new(Stdout), BufWriter::new(Stderr));
         Self { out, err, last: Stream::Stdout, timestamps, details, begins: [true; 2] }
     }
@@ -103,8 +114,8 @@ impl Printer {
         if begins && self.timestamps {
             write!(to, "{:.9} ", entry.time)?;
         }
-        if begins && self.details {
-            to.write_all(b" ")?;
+        if let Some(details) = self.details.as_ref().filter(|_| begins) {
+            write!(to, "{details} ")?;
         }
         to.write_all(&entry.bytes())
     }

@@ -14,6 +14,7 @@
 mod config;
 pub mod devices;
 pub mod health;
+mod log_details;
 pub mod namespaces;
 pub mod network;
 pub mod rights;

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
+use super::log_details;
 use crate::engine::{
     error::{Error, Result},
     image::Healthcheck,
@@ -100,7 +101,7 @@ impl RestartPolicy {
 pub struct LogConfig {
     /// `json-file`, `local` or `none`.
     pub driver: String,
-    /// `max-size`, `max-file`.
+    /// `max-size`, `max-file`, and what [`super::Config::log_details`] tells.
     pub options: BTreeMap<String, String>,
 }
 
@@ -156,7 +157,10 @@ impl LogConfig {
                 }
                 "mode" if value == "blocking" => {}
                 "compress" if value == "false" => {}
-                _ => return Err(invalid("there are max-size and max-file")),
+                name if log_details::is_one(name) => log_details::check(name, value).map_err(|why| invalid(&why))?,
+                _ => {
+                    return Err(invalid("there are max-size, max-file, labels, labels-regex, env, env-regex and tag"));
+                }
             }
         }
         Ok((self.driver != "none").then_some(policy))
@@ -308,9 +312,13 @@ mod tests {
         assert_eq!(policy("local", &["max-size=2k", "max-file=1"]).unwrap(), kept(2048, 1));
         assert_eq!(policy("json-file", &["max-size=1MB"]).unwrap(), kept(1 << 20, 3));
         assert_eq!(policy("none", &[]).unwrap(), None);
-        for (driver, option) in
-            [("syslog", ""), ("none", "max-size=1m"), ("local", "max-size=x"), ("local", "max-file=0"), ("", "tag=x")]
-        {
+        for (driver, option) in [
+            ("syslog", ""),
+            ("none", "max-size=1m"),
+            ("local", "max-size=x"),
+            ("local", "max-file=0"),
+            ("", "nosuch=x"),
+        ] {
             assert!(policy(driver, &[option]).is_err(), "{driver} {option}");
         }
     }

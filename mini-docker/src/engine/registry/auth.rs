@@ -113,7 +113,7 @@ pub(super) fn basic(credentials: &Credentials) -> Option<String> {
 }
 
 /// A value in a query, or in a form.
-pub(super) fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     use std::fmt::Write;
     text.bytes().fold(String::new(), |mut escaped, byte| {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

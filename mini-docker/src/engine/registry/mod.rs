@@ -31,6 +31,7 @@ use client::{Call, Client, contents};
 use config::Config;
 use credentials::Credentials;
 
+pub use auth::escape;
 pub use pull::Pulled;
 pub use push::Pushed;
 pub use search::{Hit, search};

@@ -168,3 +168,12 @@ fn yaml_is_read_by_older_readers_too() {
         assert!(said.contains(line), "{said}");
     }
 }
+
+#[test]
+fn services_are_chosen_with_what_they_depend_on() {
+    let file = "services:\n  a: {image: i, depends_on: [b]}\n  b: {image: i}\n  c: {image: i}\n  d: {image: i, profiles: [p]}\n";
+    let chosen = |names: &[&str]| compose(&[("compose.yaml", file)], &[&["config", "--services"], names].concat());
+    assert_eq!(chosen(&["a"]).ok(), "a\nb\n");
+    assert_eq!(chosen(&["c", "d"]).ok(), "c\nd\n");
+    assert!(chosen(&["x"]).refused(1).contains("no such service: x"));
+}

@@ -22,6 +22,10 @@ fn containers_images_and_projects_are_listed() {
     assert_eq!(rows[0]["Publishers"][0]["TargetPort"], 80);
     assert_eq!((&rows[1]["Name"], &rows[1]["ExitCode"]), (&shop.container("b").into(), &3.into()));
     assert_eq!(shop.compose(&["ps", "--filter", "status=exited", "--services"]).ok(), "b\n");
+    // What has ended is not paused.
+    shop.compose(&["pause"]).ok();
+    assert_eq!(shop.compose(&["ps", "-a", "--format", "{{.State}}"]).ok(), "paused\nexited\n");
+    shop.compose(&["unpause"]).ok();
     let table = shop.compose(&["ps"]).ok();
     assert!(table.starts_with("NAME ") && table.contains("->80/tcp"), "{table}");
     let images = shop.compose(&["images"]).ok();

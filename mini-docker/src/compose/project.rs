@@ -194,6 +194,38 @@ impl Project {
         place(&self.sources, keys)
     }
 
+    /// Leaves out the services that neither are named nor depended on by those.
+    ///
+    /// # Errors
+    /// An error of the kind `NotFound` for a name that is none of theirs.
+    pub fn select(&mut self, names: &[String]) -> Result<()> {
+        let mut wanted: Vec<String> = Vec::new();
+        let mut next: Vec<String> = names.to_vec();
+        while let Some(name) = next.pop() {
+            let found = self.services().find(|(other, _)| **other == name).map(|(_, keys)| keys);
+            match found {
+                // A dependency that need not be there.
+                None if !names.contains(&name) => continue,
+                None => return Err(Error::not_found(format!("no such service: {name}"))),
+                Some(_) if wanted.contains(&name) => continue,
+                Some(keys) => {
+                    next.extend(
+                        keys.get("depends_on")
+                            .and_then(Value::as_object)
+                            .into_iter()
+                            .flatten()
+                            .map(|(key, _)| key.clone()),
+                    );
+                }
+            }
+            wanted.push(name);
+        }
+        if let Some(Value::Object(services)) = self.model.get_mut("services") {
+            services.retain(|name, _| wanted.contains(name));
+        }
+        Ok(())
+    }
+
     /// Whether a service waits for this one's end.
     pub fn is_job(&self, service: &str) -> bool {
         let needs = self.services().filter_map(|(_, keys)| keys.get("depends_on")?.get(service)?.get("condition"));

@@ -53,16 +53,27 @@ pub(super) struct Config {
     /// Save to file (default to stdout)
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// The services to show, with what they depend on; all where none is named
+    #[arg(value_name = "SERVICE")]
+    names: Vec<String>,
 }
 
 impl Config {
+    pub(super) fn services(&self) -> &[String] {
+        &self.names
+    }
+
     pub(super) fn run(self, options: &mut Options) -> Outcome {
         options.no_interpolate = self.no_interpolate;
         options.no_consistency = self.no_consistency;
         if self.variables {
             return print_variables(options);
         }
-        let project = load(options)?;
+        let mut project = load(options)?;
+        if !self.names.is_empty() {
+            project.select(&self.names)?;
+        }
+        let project = project;
         let names = |section: &str| project.model.get(section).and_then(Value::as_object).into_iter().flatten();
         if self.quiet {
             return Ok(0);

@@ -30,9 +30,15 @@ impl Services {
         running.of(&self.services)?.iter().try_for_each(act).map(|()| 0)
     }
 
-    /// The same, with a word when it is done.
-    pub(super) fn each_said(self, running: Running, word: &str, act: &dyn Fn(&Container) -> Result<()>) -> Outcome {
-        self.each(running, &|container| act(container).inspect(|()| running.say_of(container, word)))
+    /// The same of those that run, with a word when it is done.
+    pub(super) fn each_active(self, running: Running, word: &str, act: &dyn Fn(&Container) -> Result<()>) -> Outcome {
+        self.each(running, &|container| {
+            if container.status.state.is_active() {
+                act(container).inspect(|()| running.say_of(container, word))
+            } else {
+                Ok(())
+            }
+        })
     }
 }
 

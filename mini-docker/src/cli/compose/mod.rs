@@ -227,6 +227,7 @@ impl Command {
     /// The services that it names.
     fn services(&self) -> &[String] {
         match self {
+            Self::Config(command) => command.services(),
             Self::Up(command) => command.services(),
             Self::Down(command) => command.services(),
             Self::Create(command) => command.services(),
@@ -279,8 +280,8 @@ impl Command {
             Self::Start(command) => command.run(running),
             Self::Stop(command) => command.stop(running),
             Self::Restart(command) => command.run(running),
-            Self::Pause(services) => services.each_said(running, "Paused", &|c| engine.pause(&c.config.id)),
-            Self::Unpause(services) => services.each_said(running, "Unpaused", &|c| engine.unpause(&c.config.id)),
+            Self::Pause(services) => services.each_active(running, "Paused", &|c| engine.pause(&c.config.id)),
+            Self::Unpause(services) => services.each_active(running, "Unpaused", &|c| engine.unpause(&c.config.id)),
             Self::Kill(command) => command.run(running),
             Self::Rm(command) => command.run(running),
         }

@@ -192,6 +192,13 @@ fn each_kind_is_inspected_by_its_own_command() {
     // By its tag, for an id may begin with bb.
     assert_eq!(engine.run(&["container", "inspect", "bb:latest"]).code, 1);
     assert_eq!(engine.run(&["image", "inspect", "c1"]).code, 1);
+    for arguments in [&["inspect"][..], &["inspect", "--type", "network"]] {
+        assert_eq!(
+            engine.run(&[arguments, &["-f", "{{.Name}} {{.Driver}}", "bridge"]].concat()).ok(),
+            "bridge bridge\n"
+        );
+    }
+    assert_eq!(engine.run(&["inspect", "--type", "network", "c1"]).code, 1);
     let events = engine.run(&["system", "events", "--since", "1h", "--until", "0s", "--format", "{{.Action}}"]).ok();
     assert!(events.contains("create"), "{events}");
 }

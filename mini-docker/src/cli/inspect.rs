@@ -13,7 +13,7 @@ use crate::engine::{
 
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
-    /// Containers or images, by name or id
+    /// Containers, images, networks or volumes, by name or id
     #[arg(value_name = "NAME|ID", required = true)]
     names: Vec<String>,
     /// Format output using a custom template: 'json', or a Go template
@@ -31,6 +31,7 @@ pub(crate) struct Inspect {
 enum Type {
     Container,
     Image,
+    Network,
     Volume,
 }
 
@@ -40,6 +41,7 @@ impl Inspect {
             None => any(engine, name, self.size),
             Some(Type::Container) => container(engine, &engine.container(name)?, self.size),
             Some(Type::Image) => image(engine, name),
+            Some(Type::Network) => engine.inspect_network(&engine.network(name)?),
             Some(Type::Volume) => engine.inspect_volume(name),
         })
     }
@@ -78,7 +80,7 @@ fn container(engine: &Engine, container: &Container, size: bool) -> Result<Value
     Ok(document)
 }
 
-/// A container, or else an image, or else a volume.
+/// A container, or else an image, a network, a volume.
 fn any(engine: &Engine, name: &str, size: bool) -> Result<Value> {
     match engine.container(name) {
         Err(e) if e.kind == Kind::NotFound => {}
@@ -87,6 +89,10 @@ fn any(engine: &Engine, name: &str, size: bool) -> Result<Value> {
     match image(engine, name) {
         Err(e) if e.kind == Kind::NotFound || Reference::parse(name).is_err() => {}
         found => return found,
+    }
+    match engine.network(name) {
+        Err(e) if e.kind == Kind::NotFound => {}
+        found => return engine.inspect_network(&found?),
     }
     match engine.inspect_volume(name) {
         Err(e) if e.kind == Kind::NotFound => {

@@ -68,3 +68,11 @@ fn pull_policies_decide() {
     shop.describe("services:\n  a:\n    image: 127.0.0.1:1/nosuch\n    pull_policy: always\n    build: {dockerfile_inline: FROM bb}\n    command: 'true'\n");
     shop.compose(&["up"]).ok();
 }
+
+#[test]
+fn the_command_line_goes_over_the_description() {
+    let shop = shop("over", "services:\n  a:\n    build: {context: ., args: {A: file, B: file}}\n");
+    shop.write("Dockerfile", "FROM bb\nARG A\nARG B\nRUN echo $A $B > /v\nCMD [\"cat\", \"/v\"]\n");
+    shop.compose(&["build", "--build-arg", "A=line"]).ok();
+    assert_eq!(shop.compose(&["run", "--rm", "a"]).ok(), "line file\n");
+}

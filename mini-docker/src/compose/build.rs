@@ -37,8 +37,9 @@ impl Service<'_> {
         services.filter_map(|place| place.strip_prefix("service:").map(str::to_owned)).collect()
     }
 
-    /// The words that build its image, without the command's name; what they need in files is put into `scratch`.
-    pub fn build_words(&self, scratch: &Path) -> Result<Vec<String>> {
+    /// The words that build its image, without the command's name; `flags` go over what the description says. What they
+    /// need in files is put into `scratch`.
+    pub fn build_words(&self, flags: &[String], scratch: &Path) -> Result<Vec<String>> {
         let empty = json!({});
         let build = self.keys.get("build").unwrap_or(&empty);
         let refuse =
@@ -108,6 +109,7 @@ impl Service<'_> {
         let on = |key: &str| build.get(key) == Some(&json!(true));
         words.extend(on("no_cache").then(|| "--no-cache".to_owned()));
         words.extend(on("pull").then(|| "--pull".to_owned()));
+        words.extend_from_slice(flags);
         words.push("--".to_owned());
         words.push(context);
         Ok(words)

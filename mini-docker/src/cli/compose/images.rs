@@ -168,9 +168,8 @@ fn build(running: Running, service: &Service, flags: &[String], done: &mut Vec<S
     // In a process of its own: what it needs of memory is no container's.
     let job = Job::begin(|| {
         let scratch = engine.scratch()?;
-        let words: Vec<_> = flags.iter().cloned().chain(service.build_words(&scratch.path)?).collect();
-        let line: Build =
-            parse(words).map_err(|e| Error::new(e.kind, format!("services.{}.build: {e}", service.name)))?;
+        let line: Build = parse(service.build_words(flags, &scratch.path)?)
+            .map_err(|e| Error::new(e.kind, format!("services.{}.build: {e}", service.name)))?;
         let null = File::options().write(true).open("/dev/null").map_err(|e| Error::system("open /dev/null", &e))?;
         sys::duplicate_to(null.as_fd(), 1).map_err(|e| Error::system("close standard output", &e.into()))?;
         match line.run(engine)? {

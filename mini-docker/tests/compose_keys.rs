@@ -1,5 +1,6 @@
 //! What single keys of a service come to in its containers.
 
+use serde_json::{Value, json};
 use tests::compose::Shop;
 
 fn shop(name: &str, file: &str) -> Shop {
@@ -125,4 +126,19 @@ fn variables_and_hashes_are_listed() {
     let label = shop.engine.inspect(&shop.container("b"))["Config"]["Labels"]["com.docker.compose.config-hash"].clone();
     assert_eq!(one, format!("b {}\n", label.as_str().unwrap()));
     assert!(shop.refused(&["config", "--hash", "c"]).contains("no such service: c"));
+}
+
+#[test]
+fn entry_points_and_labels_are_as_dockers() {
+    let shop = shop(
+        "entry",
+        "services:\n  a:\n    image: bb\n    entrypoint: [sh, -c]\n    command: ['true']\n  b:\n    image: bb\n    entrypoint: []\n    command: ['true']\n",
+    );
+    shop.compose(&["create"]).ok();
+    let a = shop.engine.inspect(&shop.container("a"));
+    assert_eq!((&a["Config"]["Entrypoint"], &a["Config"]["Cmd"]), (&json!(["sh", "-c"]), &json!(["true"])));
+    assert_eq!(a["Config"]["Labels"]["com.docker.compose.image"], a["Image"]);
+    assert!(a["Config"]["Labels"]["com.docker.compose.version"].is_string());
+    let b = shop.engine.inspect(&shop.container("b"));
+    assert_eq!((&b["Config"]["Entrypoint"], &b["Config"]["Cmd"]), (&Value::Null, &json!(["true"])));
 }

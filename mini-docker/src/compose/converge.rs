@@ -167,7 +167,7 @@ impl<'a> Running<'a> {
                 let (doing, done) = if old.is_some() { ("Recreate", "Recreated") } else { ("Creating", "Created") };
                 self.say("Container", &name, doing);
                 old.map_or(Ok(()), |old| self.engine.remove(old, true, false))?;
-                self.engine.create(&request).map_err(|e| service.in_it(&e))?;
+                self.create(&mut request).map_err(|e| service.in_it(&e))?;
                 self.say("Container", &name, done);
                 Ok(())
             }

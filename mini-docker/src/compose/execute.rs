@@ -2,10 +2,13 @@
 
 use super::{Project, service::Service};
 use crate::engine::{
-    Engine,
+    Engine, Request,
     container::Container,
     error::{Error, Result},
 };
+
+/// Of whom made something: the label `com.docker.compose.version`.
+pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// How a command does its work.
 #[derive(Debug, Clone, Copy, Default)]
@@ -37,6 +40,13 @@ pub fn label<'a>(container: &'a Container, key: &str) -> &'a str {
 }
 
 impl<'a> Running<'a> {
+    /// Makes a container, with the label that says of which image.
+    pub fn create(&self, request: &mut Request) -> Result<Container> {
+        let image = self.engine.image(&request.image)?.id;
+        request.labels.insert("com.docker.compose.image".to_owned(), format!("sha256:{image}"));
+        self.engine.create(request)
+    }
+
     /// A service of the description.
     pub fn service(&self, name: &str) -> Result<Service<'a>> {
         let found = self.project.services().find(|(other, _)| *other == name);

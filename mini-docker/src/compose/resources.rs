@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::{execute::Running, tree::text_of};
+use super::{
+    execute::{Running, VERSION},
+    tree::text_of,
+};
 use crate::engine::{
     digest::Digest,
     error::{Error, Kind, Result},
@@ -133,6 +136,7 @@ impl<'a> Running<'a> {
         labels.insert("com.docker.compose.project".to_owned(), self.project.name.clone());
         labels.insert(format!("com.docker.compose.{kind}"), key.to_owned());
         labels.insert(format!("com.docker.compose.{HASH}"), hash(resource));
+        labels.insert("com.docker.compose.version".to_owned(), VERSION.to_owned());
         labels
     }
 }

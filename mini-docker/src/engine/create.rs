@@ -37,8 +37,8 @@ pub struct Request {
     pub image: String,
     /// The command; empty: the image's.
     pub command: Vec<String>,
-    /// `Some("")` takes the image's away.
-    pub entrypoint: Option<String>,
+    /// In place of the image's, whose command goes with it; no words, or an empty one, take it away.
+    pub entrypoint: Option<Vec<String>>,
     /// A name; made up where it is missing.
     pub name: Option<String>,
     /// `KEY=value`, over the image's.
@@ -212,8 +212,8 @@ pub(super) fn configure(id: &str, request: &Request, image: &Image) -> Result<Co
     let defaults = &image.config.config;
     // An entry point of the user's own makes the image's command meaningless, as in Docker.
     let (entrypoint, command) = match &request.entrypoint {
-        Some(program) if program.is_empty() => (Vec::new(), request.command.clone()),
-        Some(program) => (vec![program.clone()], request.command.clone()),
+        Some(words) if words.first().is_none_or(String::is_empty) => (Vec::new(), request.command.clone()),
+        Some(words) => (words.clone(), request.command.clone()),
         None => {
             let command = if request.command.is_empty() { defaults.cmd.clone() } else { Some(request.command.clone()) };
             (defaults.entrypoint.clone().unwrap_or_default(), command.unwrap_or_default())

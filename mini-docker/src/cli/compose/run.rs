@@ -131,8 +131,8 @@ impl Run {
         };
         self.bring_up_dependencies(running, &service, &images)?;
         ensure(running, &[service], &images)?;
-        let request = running.one_off(&service, &self.changes()?)?;
-        let container = running.engine.create(&request)?;
+        let mut request = running.one_off(&service, &self.changes()?)?;
+        let container = running.create(&mut request)?;
         let attach = match (self.detach, self.interactive) {
             (true, _) => 0,
             (false, true) => STREAMS | INPUT,

@@ -44,7 +44,7 @@ pub(super) struct ProcessFlags {
 impl ProcessFlags {
     pub(super) fn fill(&self, request: &mut Request) -> Result<()> {
         request.env = env::collect(&self.env_file, &self.env)?;
-        request.entrypoint.clone_from(&self.entrypoint);
+        request.entrypoint = self.entrypoint.clone().map(|program| vec![program]);
         request.working_dir.clone_from(&self.workdir);
         request.user.clone_from(&self.user);
         request.tty = self.tty;

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::{Project, duration, tree::text_of};
+use super::{Project, duration, execute::VERSION, tree::text_of};
 use crate::engine::{
     Request,
     error::{Error, Result},
@@ -146,14 +146,16 @@ impl<'a> Service<'a> {
     /// Its container with this number; `running` finds the container of another service.
     pub fn request(&self, number: usize, running: &dyn Fn(&str) -> Result<String>) -> Result<Request> {
         self.check()?;
-        let (entrypoint, command) = self.program();
         let variable = |(key, value): (&String, &Value)| {
             if value.is_null() { None } else { Some(format!("{key}={}", text_of(value))) }
         };
         let mut request = Request {
             image: self.image(),
-            command,
-            entrypoint,
+            command: self.texts("command"),
+            entrypoint: self
+                .get("entrypoint")
+                .and_then(Value::as_array)
+                .map(|words| words.iter().map(text_of).collect()),
             name: Some(self.container_name(number)),
             env: self.entries("environment").filter_map(variable).collect(),
             working_dir: self.text("working_dir"),
@@ -194,19 +196,6 @@ impl<'a> Service<'a> {
         Ok(request)
     }
 
-    /// Entry point and command: the engine's entry point is one word, and the rest of it goes before the command.
-    fn program(&self) -> (Option<String>, Vec<String>) {
-        let command = self.texts("command");
-        match self.get("entrypoint").and_then(Value::as_array) {
-            None => (None, command),
-            Some(words) => {
-                let mut words = words.iter().map(text_of);
-                let first = words.next().unwrap_or_default();
-                (Some(first), words.chain(command).collect())
-            }
-        }
-    }
-
     fn labels(&self, number: usize) -> BTreeMap<String, String> {
         let mut labels: BTreeMap<_, _> =
             self.entries("labels").map(|(key, value)| (key.clone(), text_of(value))).collect();
@@ -224,6 +213,7 @@ impl<'a> Service<'a> {
             ("project.config_files", files.join(",")),
             ("project.working_dir", self.project.directory.display().to_string()),
             ("service", self.name.to_owned()),
+            ("version", VERSION.to_owned()),
         ] {
             labels.insert(format!("com.docker.compose.{key}"), value);
         }

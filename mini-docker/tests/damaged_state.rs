@@ -133,3 +133,31 @@ fn values_that_make_no_sense_panic_nowhere() {
         fs::write(path, whole).unwrap();
     }
 }
+
+/// What goes with its container is not waited for: a power cut may leave its name, and nothing in it.
+#[test]
+fn what_a_power_cut_leaves_of_one_with_rm_is_cleared() {
+    let engine = Engine::new(env!("CARGO_BIN_EXE_mini-docker"));
+    let made = |flags: &[&str], damage: &str| {
+        let id = engine.run(&[&["create", "--name", "one"], flags, &["bb:latest", "true"]].concat()).ok();
+        let directory = engine.root().join("containers").join(id.trim());
+        // As where it has run.
+        fs::create_dir(directory.join("upper")).unwrap();
+        fs::write(directory.join("config.json"), damage).unwrap();
+        directory
+    };
+    for damage in ["", "{\"id\": "] {
+        let left = made(&["--rm"], damage);
+        assert_eq!(engine.run(&["run", "--rm", "--name", "one", "bb:latest", "echo", "next"]).ok(), "next\n");
+        assert!(engine.run(&["check"]).ok().contains("is whole"), "it is nobody's");
+        assert_eq!(engine.run(&["ps", "-aq"]).ok(), "");
+        assert!(!left.exists());
+    }
+    // What was waited for is damaged by something else, and stays.
+    let kept = made(&[], "");
+    let refused = engine.run(&["ps", "-a"]).refused(1);
+    assert!(refused.contains("config.json: the file is damaged"), "{refused}");
+    assert!(kept.exists());
+    fs::remove_dir_all(kept).unwrap();
+    fs::remove_file(engine.root().join("names/one")).unwrap();
+}

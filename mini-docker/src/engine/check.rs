@@ -106,6 +106,8 @@ impl Check<'_> {
                 ),
                 // It is being made, or whoever made it died: the next listing clears it.
                 Ok(None) => {}
+                // So is what a power cut has left of one with `--rm`.
+                Err(_) if self.engine.is_lost(&id)? => {}
                 Err(e) => {
                     self.note(e.to_string(), None, format!("save what is in {id}/upper, and remove containers/{id}"));
                 }

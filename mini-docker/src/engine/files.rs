@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::Path,
     sync::atomic::{AtomicU32, Ordering},
 };
@@ -18,15 +18,31 @@ use super::error::{Context, Error, Result};
 pub enum Durability {
     /// fsync of file and directory: some milliseconds.
     Machine,
-    /// None: for what goes with the container, or means nothing after a restart.
+    /// None: for what goes with the container, or means nothing after a restart. Such a file may be empty after a power
+    /// cut, and has a mode that says so: [`may_be_lost`].
     Process,
+}
+
+impl Durability {
+    const fn mode(self) -> u32 {
+        match self {
+            Self::Machine => 0o600,
+            Self::Process => 0o400,
+        }
+    }
+}
+
+/// Whether nobody has waited for this file to reach the disk, so that a power cut may have emptied it. Its mode is there
+/// as soon as its name is: the journals of filesystems keep both in order, and the content in none.
+pub fn may_be_lost(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| found.mode() & 0o777 == Durability::Process.mode())
 }
 
 /// How names begin that files have until they are whole. [`super::store::Store::clear_unfinished`] removes what stays.
 pub const UNFINISHED: &str = ".new-";
 
 // ANCHOR: write
-/// Writes a file so that a reader sees the old one or the new one and nothing between. Mode 0600.
+/// Writes a file so that a reader sees the old one or the new one and nothing between. Its owner alone may read it.
 pub fn write_atomic(path: &Path, bytes: &[u8], durability: Durability) -> Result<()> {
     let write = || -> io::Result<()> {
         // A name that is none of an image's or anything's else, should this process die before it is gone.
@@ -34,7 +50,7 @@ pub fn write_atomic(path: &Path, bytes: &[u8], durability: Durability) -> Result
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let temporary = path.with_file_name(format!("{UNFINISHED}{}-{number}", std::process::id()));
         let mut options = OpenOptions::new();
-        let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+        let mut file = options.write(true).create(true).truncate(true).mode(durability.mode()).open(&temporary)?;
         let written = file.write_all(bytes).and_then(|()| match durability {
             Durability::Machine => file.sync_all(),
             Durability::Process => Ok(()),

@@ -6,7 +6,7 @@ use super::{
     Engine,
     container::Config,
     error::{Context, Error, Result},
-    files::{Lock, Locking, read_json},
+    files::{Lock, Locking},
     image::short,
 };
 
@@ -138,8 +138,7 @@ impl Engine {
         if !self.store.container(id).exists() {
             return Ok(true);
         }
-        let path = self.container_file(id, "config.json");
-        let is_another = || Ok(read_json(&path)?.is_some_and(|config: Config| config.name != name));
+        let is_another = || Ok(self.read_config(id)?.is_some_and(|config| config.name != name));
         // Whoever holds the lock renames it just now.
         Ok(is_another()? && Lock::take(&self.container_file(id, "lock"), Locking::Try)?.is_some() && is_another()?)
     }

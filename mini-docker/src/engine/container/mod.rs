@@ -31,7 +31,7 @@ pub use status::{State, Status};
 use super::{
     Engine,
     error::{Context, Error, Kind, Result},
-    files::{Durability, Lock, Locking, read_json, write_json},
+    files::{Durability, Lock, Locking, may_be_lost, read_json, write_json},
     image::short,
 };
 
@@ -108,12 +108,21 @@ impl Engine {
     /// What a container is; `None` where there is none.
     pub(super) fn read_config(&self, id: &str) -> Result<Option<Config>> {
         let path = self.container_file(id, "config.json");
-        let config = read_json(&path)?;
+        let config = match read_json(&path) {
+            Err(_) if self.is_lost(id)? => None,
+            read => read?,
+        };
         // It leads to files: those of the container that it is kept with, or of none.
         if config.as_ref().is_some_and(|config: &Config| config.id != id) {
             return Err(Error::invalid(format!("read {}: the file is damaged: its id is another's", path.display())));
         }
         Ok(config)
+    }
+
+    /// Whether a power cut took the configuration of a container with `--rm`, which would have gone anyway.
+    pub(super) fn is_lost(&self, id: &str) -> Result<bool> {
+        let path = self.container_file(id, "config.json");
+        Ok(may_be_lost(&path) && read_json::<Config>(&path).is_err() && !self.is_monitored(id)?)
     }
 
     /// As [`Engine::load`], as it is.
@@ -180,11 +189,8 @@ impl Engine {
         let alone = self.store.try_lock_alone()?;
         let is_step = || Lock::is_held(&self.store.run(id).join("monitor"));
         // What has run had a configuration: it was lost, and is for `check` to tell of.
-        if alone.is_none()
-            || is_step()?
-            || self.container_file(id, "upper").exists()
-            || self.container_file(id, "config.json").exists()
-        {
+        let stays = || self.container_file(id, "upper").exists() || self.container_file(id, "config.json").exists();
+        if alone.is_none() || is_step()? || (stays() && !self.is_lost(id)?) {
             return Ok(());
         }
         // First its name: without the directory nobody would know that it is nobody's.
@@ -209,7 +215,7 @@ impl Engine {
         }
         if !path_like && let Some(id) = self.holder(name)? {
             // Whoever was killed while he renamed or removed it left a name that is nobody's.
-            let config: Option<Config> = read_json(&self.container_file(&id, "config.json"))?;
+            let config = self.read_config(&id)?;
             if config.is_some_and(|config| config.name == name) {
                 return Ok(id);
             }

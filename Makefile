@@ -1,7 +1,7 @@
 # The two commands of the README, and the parts that they are made of.
 #
 #   make demo     a root filesystem, a build, and a container, each command shown before its output
-#   make test     formatting, lints, all tests; installs what they need
+#   make test     formatting, lints, all tests, and some of them on cgroup v2 alone in a virtual machine; installs what they need
 #   make bench    start-up time beside bubblewrap and crun; writes benches/README.md's table
 #   make bench-setup   installs the peers: runc, podman, docker, QEMU
 #   make bench-all     every report, and then the tables and pages that show them: an hour or two; REPORT=--quick tries them
@@ -49,8 +49,9 @@ test: packages-test
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
 	$(CARGO) build --workspace --locked
 	$(CARGO) test --workspace --locked
+	tests/vm/run.sh short
 
-# A selection of the same, and no failure where Debian's packages are not to be had.
+# The last line of `test`: what cgroup v2 does, and no failure where Debian's packages are not to be had.
 test-vm-short: packages-test
 	tests/vm/run.sh short
 

@@ -1,6 +1,6 @@
 #!/bin/bash
-# The workspace's tests on machines of their own: Debian's kernel for clouds, with cgroup v2 alone, and with v1 alone, in
-# software emulation. `tests/vm/run.sh short|long [CACHE]`; tests/vm/tests says which tests, and CHOICE, a regular
+# The workspace's tests on machines of their own: Debian's kernel for clouds, with cgroup v2 alone, and (long) with v1 alone,
+# in software emulation. `tests/vm/run.sh short|long [CACHE]`; tests/vm/tests says which tests, and CHOICE, a regular
 # expression for its lines (such as '^long v2 mini-docker'), which of them. Nothing is installed: packages
 # are unpacked in CACHE (default target/vm) and kept there. Needs apt with a network the first time, e2fsprogs, jq,
 # busybox-static, and root.
@@ -43,6 +43,7 @@ ln -s ../bin/busybox "$root/usr/sbin/modprobe"
 printf 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n' >"$root/etc/passwd"
 printf 'root:x:0:\nnogroup:x:65534:\n' >"$root/etc/group"
 printf '127.0.0.1 localhost\n' >"$root/etc/hosts"
+touch "$root/etc/subuid" "$root/etc/subgid"
 kernel=("$cache"/host/boot/vmlinuz-*)
 version=${kernel[0]##*/vmlinuz-}
 tar -c -C "$cache/host/lib" modules/"$version"/modules.order modules/"$version"/modules.builtin{,.modinfo} \
@@ -50,7 +51,7 @@ tar -c -C "$cache/host/lib" modules/"$version"/modules.order modules/"$version"/
 "$busybox" depmod -b "$root" "$version"
 while read -r program; do
     # In the place of busybox's of the same name, which may do less.
-    found=$(realpath "$(command -v "$program")") || { echo "tests/vm/programs: there is no $program"; exit 1; }
+    found=$(realpath "$(type -P "$program")") || { echo "tests/vm/programs: there is no $program"; exit 1; }
     copy "$found"
     [ "$found" = "/usr/bin/$program" ] || ln -sf "$found" "$root/usr/bin/$program"
 done <tests/vm/programs
@@ -83,11 +84,13 @@ rm -rf "$root"
 
 data=$cache/host/usr/share
 failed=0
-for only in v2 v1; do
+hierarchies=(v2 v1) limit=7200
+[ "$form" = long ] || hierarchies=(v2) limit=1500
+for only in "${hierarchies[@]}"; do
     # Nothing for it in the list.
     grep -Eq "^(both|$only) " "$cache/list" || continue
     log=$cache/$form-$only.log
-    LD_LIBRARY_PATH=$cache/host/usr/lib/x86_64-linux-gnu:$cache/host/lib/x86_64-linux-gnu timeout "${LIMIT:-3600}" \
+    LD_LIBRARY_PATH=$cache/host/usr/lib/x86_64-linux-gnu:$cache/host/lib/x86_64-linux-gnu timeout "${LIMIT:-$limit}" \
         "$cache/host/usr/bin/qemu-system-x86_64" -accel tcg -cpu max -smp 2 -m 2048 -nodefaults -no-reboot \
         -display none -L "$data/qemu" -L "$data/seabios" -serial stdio -kernel "${kernel[0]}" \
         -drive "file=$cache/disk,if=none,id=root,format=raw,cache=unsafe,snapshot=on" -device nvme,serial=root,drive=root \

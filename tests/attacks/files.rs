@@ -18,15 +18,37 @@ pub(crate) fn image(scene: &Scene, name: &str, add: impl FnOnce(Maker) -> Maker)
 pub(crate) fn image_with(scene: &Scene, name: &str, changes: &[&str], add: impl FnOnce(Maker) -> Maker) -> String {
     let base = fs::read(scene.target.base()).expect("the base image");
     let archive = scene.path("image.tar");
-    // Two blocks of zeros end an archive: what is added stands before them.
-    let end = base.len() - base.iter().rev().take_while(|byte| **byte == 0).count();
-    let end = end.next_multiple_of(512);
-    fs::write(&archive, add(Maker(base[..end].to_vec())).end()).expect("write the image");
+    let added = add(Maker(Vec::new()));
+    let names: Vec<_> = entries(&added.0).into_iter().map(|(name, _)| name).collect();
+    let mut all = Vec::new();
+    for (name, bytes) in entries(&base) {
+        // Docker takes no archive that has a file twice.
+        if !names.contains(&name) {
+            all.extend_from_slice(bytes);
+        }
+    }
+    all.extend_from_slice(&added.0);
+    fs::write(&archive, Maker(all).end()).expect("write the image");
     let name = scene.name(name);
     let changes: Vec<_> = changes.iter().flat_map(|change| ["--change", change]).collect();
     let arguments = [&["import"], &changes[..], &[archive.to_str().expect("a UTF-8 path"), &name]].concat();
     scene.target.engine(&arguments).ok();
     name
+}
+
+/// The entries of an archive: the path without `./` before and `/` behind it, and all of the entry's bytes.
+fn entries(archive: &[u8]) -> Vec<(Vec<u8>, &[u8])> {
+    let mut all = tar::Archive::new(archive);
+    let all = all.entries().expect("an archive").raw(true);
+    let of = |entry: tar::Entry<&[u8]>| {
+        let path = entry.path_bytes();
+        let path = path.strip_prefix(b"./").unwrap_or(&path);
+        let name = path.strip_suffix(b"/").unwrap_or(path).to_vec();
+        let start = usize::try_from(entry.raw_header_position()).expect("in memory");
+        let body = usize::try_from(entry.raw_file_position() + entry.size().next_multiple_of(512)).expect("in memory");
+        (name, &archive[start..body.min(archive.len())])
+    };
+    all.map_while(Result::ok).map(of).collect()
 }
 
 /// A container that runs until it is dropped.

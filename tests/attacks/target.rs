@@ -49,9 +49,10 @@ impl Target {
             Command::new(program).args(arguments).output().is_ok_and(|output| output.status.success())
         };
         let mut peers = Vec::new();
-        if answers("docker", &["version"]) {
+        if answers(docker(), &["version"]) {
             let docker = Self { kind: Kind::Docker, directory: prepare() };
             docker.import();
+            docker.must_build();
             peers.push(docker);
         }
         if answers("runc", &["--version"]) {
@@ -110,7 +111,7 @@ impl Target {
             }
             Kind::Ours(engine, _) => engine.command(arguments),
             Kind::Docker => {
-                let mut command = Command::new("docker");
+                let mut command = Command::new(docker());
                 command.args(arguments).env("DOCKER_BUILDKIT", "1").stdin(Stdio::null());
                 command
             }
@@ -150,9 +151,23 @@ impl Target {
         said(&output(run, b""))
     }
 
+    /// Or each attack on a build would look stopped.
+    fn must_build(&self) {
+        let context = self.directory.path().join("context");
+        fs::create_dir(&context).expect("mkdir");
+        fs::write(context.join("Dockerfile"), "FROM bb\nRUN true\n").expect("write");
+        self.engine(&["build", "-q", context.to_str().expect("a UTF-8 path")]).ok();
+    }
+
     fn import(&self) {
         self.engine(&["import", self.base().to_str().expect("a UTF-8 path"), "bb"]).ok();
     }
+}
+
+/// Debian's, beside which another may be in `PATH`, for which its daemon is too old.
+fn docker() -> &'static str {
+    const DEBIAN: &str = "/usr/bin/docker";
+    if Path::new(DEBIAN).exists() { DEBIAN } else { "docker" }
 }
 
 impl Drop for Target {

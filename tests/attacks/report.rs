@@ -4,7 +4,7 @@ use std::{fmt::Write as _, fs, path::Path, process::ExitCode};
 
 use crate::{
     attack::{Attack, Defence, Outcome},
-    target::{HARDER, OURS},
+    target::{self, HARDER, OURS},
 };
 
 /// One attack, and how it ended.
@@ -84,13 +84,13 @@ pub(crate) fn print(rows: &[Row], verbose: bool) -> ExitCode {
 const HEAD: &str = "# Attacks, beside other engines\n\n\
 Written by `make attacks`: what was seen, and nothing else. \"Gets through\" means that the attack got what it wanted from an engine \
 as it is installed; what it wants is a step, and mostly not yet the host. runc runs what `runc spec` writes, which has no filter of \
-system calls: its callers give one. —: the engine has nothing to attack there, or this machine's kernel has not; not tried: it did not take what the attack begins with.\n\n";
+system calls: its callers give one. —: the engine has nothing to attack there, or this machine's kernel has not; not tried: it did not take what the attack begins with.";
 
 /// Writes the table of all engines that were there.
 pub(crate) fn write(rows: &[Row]) {
     let seen = |engine: &&str| rows.iter().any(|row| row.outcome(engine, Defence::On).is_some());
     let engines: Vec<&str> = [OURS, HARDER, "docker", "runc"].into_iter().filter(seen).collect();
-    let mut text = HEAD.to_owned();
+    let mut text = format!("{HEAD} {}.\n\n", target::versions().join("; "));
     let line = "---|".repeat(engines.len());
     let _ = writeln!(text, "| attack | known as | {} |\n|---|---|{line}", engines.join(" | "));
     for row in rows {

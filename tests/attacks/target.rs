@@ -164,6 +164,18 @@ impl Target {
     }
 }
 
+/// What is attacked, and on what.
+pub(crate) fn versions() -> Vec<String> {
+    let said = |program: &str, arguments: &[&str]| {
+        let output = Command::new(program).args(arguments).output().ok()?;
+        let text = String::from_utf8(output.stdout).ok()?;
+        text.lines().next().map(|line| line.replace("version ", "")).filter(|line| !line.is_empty())
+    };
+    let docker = said(docker(), &["version", "-f", "{{.Server.Version}}"]).map(|version| format!("docker {version}"));
+    let kernel = said("uname", &["-sr"]).and_then(|text| Some(text.split('-').next()?.to_owned()));
+    [docker, said("runc", &["--version"]), kernel].into_iter().flatten().collect()
+}
+
 /// Debian's, beside which another may be in `PATH`, for which its daemon is too old.
 fn docker() -> &'static str {
     const DEBIAN: &str = "/usr/bin/docker";

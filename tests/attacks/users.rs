@@ -120,7 +120,8 @@ fn hanging(scene: &Scene, add: impl FnOnce(Maker) -> Maker) -> Outcome {
     let image = image(scene, "users", add);
     let command = scene.target.command(&["run", "--rm", "-u", "evil", &image, "true"]);
     let said = tests::engine::output(within(&command), b"");
-    Outcome::of(said.status.code() == Some(124), String::from_utf8_lossy(&said.stderr))
+    // timeout(1) dies of the signal that it had to send to what does not end when it is asked to.
+    Outcome::of(matches!(said.status.code(), None | Some(124)), String::from_utf8_lossy(&said.stderr))
 }
 
 fn hangs(command: &[&str]) -> bool {

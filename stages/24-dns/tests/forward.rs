@@ -19,12 +19,10 @@ use dns::{
     message::{code, flag, kind},
 };
 use setup::{
-    LIMIT, Setup, addresses, ask, code, own_network, query, receive, receive_framed, says, send_framed, upstream, web,
+    Setup, addresses, ask, code, limit, own_network, query, receive, receive_framed, says, send_framed, upstream, web,
     with_options,
 };
 
-/// Long enough that a server which answers is never late, even on a busy machine.
-const PATIENT: Duration = LIMIT;
 /// What a mute server is given: any answer needs no longer than the mute one takes.
 const HASTY: Duration = Duration::from_millis(500);
 
@@ -48,7 +46,7 @@ fn other_names_are_asked_of_the_host_s_server_and_ours_are_not() {
         sender.send(query.clone()).unwrap();
         Some(vec![says(query, [192, 0, 2, 1]).write(512)])
     });
-    let setup = Setup::new(web(), &[at], PATIENT);
+    let setup = Setup::new(web(), &[at], limit());
     for kind in [kind::A, kind::AAAA, 15, kind::ANY] {
         setup.ask(&query("WEB.", kind));
     }
@@ -67,7 +65,7 @@ fn other_names_are_asked_of_the_host_s_server_and_ours_are_not() {
 fn ids_and_ports_cannot_be_guessed() {
     own_network();
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let setup = Setup::new(web(), &[socket.local_addr().unwrap()], PATIENT);
+    let setup = Setup::new(web(), &[socket.local_addr().unwrap()], limit());
     let client = setup.client();
     let (mut ids, mut ports) = (HashSet::new(), HashSet::new());
     for number in 0..50 {
@@ -87,7 +85,7 @@ fn lies_are_ignored() {
     own_network();
     let liar = UdpSocket::bind("127.0.0.1:0").unwrap();
     let at = liar.local_addr().unwrap();
-    let setup = Setup::new(web(), &[at], PATIENT);
+    let setup = Setup::new(web(), &[at], limit());
     let client = setup.client();
     client.send(&query("bank.example", kind::A).write(512)).unwrap();
     let mut buffer = [0; 512];
@@ -136,14 +134,14 @@ fn a_server_that_cannot_answer_is_followed_by_the_next() {
         upstream("127.0.0.1:0", |query| Some(vec![[&query.id.to_be_bytes()[..], &[0x81, 0x81], &[0; 8]].concat()]));
     for first in [closed, servfail, refused, headless, "[2001:db8::1]:53".parse().unwrap()] {
         // So patient that only the next server can be the reason for an answer.
-        let setup = Setup::new(web(), &[first, good()], PATIENT);
+        let setup = Setup::new(web(), &[first, good()], limit());
         assert_eq!(addresses(&setup.ask(&query("other.example", kind::A))), ["192.0.2.1"], "{first}");
-        let setup = Setup::new(web(), &[first], PATIENT);
+        let setup = Setup::new(web(), &[first], limit());
         let failure = code(&setup.ask(&query("other.example", kind::A)));
         assert!([code::SERVFAIL, code::REFUSED].contains(&failure), "{first}: {failure}");
     }
     let (nxdomain, _) = upstream("127.0.0.1:0", refusing(code::NXDOMAIN));
-    let setup = Setup::new(web(), &[nxdomain, good()], PATIENT);
+    let setup = Setup::new(web(), &[nxdomain, good()], limit());
     assert_eq!(code(&setup.ask(&query("other.example", kind::A))), code::NXDOMAIN, "that is an answer");
 }
 
@@ -179,7 +177,7 @@ fn what_is_too_long_for_a_datagram_comes_over_tcp() {
             send_framed(&mut stream, &long);
         }
     });
-    let setup = Setup::new(web(), &[at], PATIENT);
+    let setup = Setup::new(web(), &[at], limit());
     assert_ne!(setup.ask(&query("long.example", kind::A)).flags & flag::TRUNCATED, 0, "the client is told to");
     let answer = setup.ask_tcp(&query("long.example", kind::A));
     assert_eq!((answer.id, answer.answers.len()), (0x1234, 3000));
@@ -193,7 +191,7 @@ fn an_answer_longer_than_its_client_takes_is_cut() {
         long.answers = vec![long.answers[0].clone(); 100];
         Some(vec![long.write(4096)])
     });
-    let setup = Setup::new(web(), &[at], PATIENT);
+    let setup = Setup::new(web(), &[at], limit());
     let cut = setup.ask(&query("long.example", kind::A));
     assert!(cut.flags & flag::TRUNCATED != 0 && cut.answers.is_empty());
     assert_eq!(setup.ask(&with_options(query("long.example", kind::A), 4096)).answers.len(), 100);
@@ -215,7 +213,7 @@ fn tcp_servers_fail_over_too() {
             send_framed(&mut stream, &says(&asked, [192, 0, 2, 1]));
         }
     });
-    for (bad, timeout) in [(closed, PATIENT), (hangs_up_at, PATIENT), (silent.local_addr().unwrap(), HASTY)] {
+    for (bad, timeout) in [(closed, limit()), (hangs_up_at, limit()), (silent.local_addr().unwrap(), HASTY)] {
         let setup = Setup::new(web(), &[bad, good_at], timeout);
         assert_eq!(addresses(&setup.ask_tcp(&query("other.example", kind::A))), ["192.0.2.1"], "{bad}");
         let setup = Setup::new(web(), &[bad], timeout);
@@ -264,12 +262,12 @@ fn nothing_leaves_an_internal_network_in_a_name() {
 fn a_question_that_comes_back_to_us_ends_there() {
     own_network();
     let relay = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let setup = Setup::new(web(), &[relay.local_addr().unwrap()], PATIENT);
+    let setup = Setup::new(web(), &[relay.local_addr().unwrap()], limit());
     let back = setup.client();
     let rounds = thread::spawn(move || {
         let mut buffer = [0; 512];
         let mut rounds = 0;
-        relay.set_read_timeout(Some(LIMIT)).unwrap();
+        relay.set_read_timeout(Some(limit())).unwrap();
         loop {
             let (length, from) = relay.recv_from(&mut buffer).unwrap();
             if &buffer[12..17] == b"\x04done" {
@@ -292,8 +290,8 @@ fn a_question_that_comes_back_to_us_ends_there() {
 fn a_thousand_questions_are_on_their_way_at_once() {
     own_network();
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.set_read_timeout(Some(LIMIT)).unwrap();
-    let setup = Setup::new(web(), &[socket.local_addr().unwrap()], PATIENT);
+    socket.set_read_timeout(Some(limit())).unwrap();
+    let setup = Setup::new(web(), &[socket.local_addr().unwrap()], limit());
     let client = setup.client();
     let mut buffer = [0; 512];
     let mut held = Vec::new();
@@ -317,8 +315,8 @@ fn a_thousand_questions_are_on_their_way_at_once() {
 fn of_too_many_questions_the_oldest_fail() {
     own_network();
     let (silent, socket) = mute();
-    socket.set_read_timeout(Some(LIMIT)).unwrap();
-    let setup = Setup::new(web(), &[silent], PATIENT);
+    socket.set_read_timeout(Some(limit())).unwrap();
+    let setup = Setup::new(web(), &[silent], limit());
     let client = setup.client();
     for id in 0..1030 {
         client.send(&Message { id, ..query(&format!("{id}.example"), kind::A) }.write(512)).unwrap();
@@ -335,7 +333,7 @@ fn of_too_many_questions_the_oldest_fail() {
 fn a_client_that_hangs_up_takes_its_question_along() {
     own_network();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let setup = Setup::new(web(), &[listener.local_addr().unwrap()], PATIENT);
+    let setup = Setup::new(web(), &[listener.local_addr().unwrap()], limit());
     let mut stream = setup.connect();
     send_framed(&mut stream, &query("other.example", kind::A));
     let (mut asked, _) = listener.accept().unwrap();
@@ -348,6 +346,6 @@ fn a_client_that_hangs_up_takes_its_question_along() {
     )
     .unwrap();
     drop(stream);
-    asked.set_read_timeout(Some(LIMIT)).unwrap();
+    asked.set_read_timeout(Some(limit())).unwrap();
     assert_eq!(receive_framed(&mut asked), None, "the connection upstream is closed too");
 }

@@ -24,7 +24,7 @@ const STAGE: &str = env!("CARGO_BIN_EXE_stage-24-dns");
 
 #[test]
 fn the_sockets_stand_in_the_container_s_network_and_nowhere_else() {
-    let setup = Setup::new(web(), &[], setup::LIMIT);
+    let setup = Setup::new(web(), &[], setup::limit());
     let tables = |of: &str| ["udp", "tcp"].map(|table| fs::read_to_string(format!("/proc/{of}/net/{table}")).unwrap());
     let pid = setup.running.child.pid.to_string();
     assert!(tables(&pid).iter().all(|table| table.contains(IN_TABLE)));
@@ -48,7 +48,7 @@ fn names_have_addresses_of_both_families() {
     let mut names = web();
     names.add("both", [10, 0, 0, 3].into());
     names.add("both", "fd00::3".parse().unwrap());
-    let setup = Setup::new(names, &[], setup::LIMIT);
+    let setup = Setup::new(names, &[], setup::limit());
     let answer = setup.ask(&query("web", kind::A));
     assert_eq!(addresses(&answer), ["10.0.0.2"]);
     assert_eq!((answer.id, answer.answers[0].ttl), (0x1234, dns::TTL));
@@ -70,7 +70,7 @@ fn names_have_addresses_of_both_families() {
 fn addresses_have_names() {
     let mut names = web();
     names.add("six", "fd00::3".parse().unwrap());
-    let setup = Setup::new(names, &[], setup::LIMIT);
+    let setup = Setup::new(names, &[], setup::limit());
     let six: String = Ipv6Addr::from(0xfd00_u128 << 112 | 3)
         .octets()
         .iter()
@@ -90,7 +90,7 @@ fn each_address_comes_first_in_its_turn() {
     for last in 1..=3 {
         names.add("web", [10, 0, 0, last].into());
     }
-    let setup = Setup::new(names, &[], setup::LIMIT);
+    let setup = Setup::new(names, &[], setup::limit());
     let first = |_| {
         // As a C library does it, both families in turn.
         setup.ask(&query("web", kind::AAAA));
@@ -106,7 +106,7 @@ fn an_answer_is_as_long_as_its_client_takes() {
     for last in 1..=100 {
         names.add("many", Ipv4Addr::new(10, 0, 0, last).into());
     }
-    let setup = Setup::new(names, &[], setup::LIMIT);
+    let setup = Setup::new(names, &[], setup::limit());
     let short = setup.ask(&query("many", kind::A));
     assert!(short.flags & flag::TRUNCATED != 0 && short.write(512).len() <= 512 && short.answers.len() > 25);
     let longer = setup.ask(&with_options(query("many", kind::A), 1232));
@@ -122,7 +122,7 @@ fn an_answer_is_as_long_as_its_client_takes() {
 
 #[test]
 fn a_connection_takes_many_questions() {
-    let setup = Setup::new(web(), &[], setup::LIMIT);
+    let setup = Setup::new(web(), &[], setup::limit());
     let mut stream = setup.connect();
     for id in 0..100 {
         send_framed(&mut stream, &dns::Message { id, ..query("web", kind::A) });
@@ -137,7 +137,7 @@ fn a_connection_takes_many_questions() {
 
 #[test]
 fn connections_are_counted() {
-    let setup = Setup::new(web(), &[], setup::LIMIT);
+    let setup = Setup::new(web(), &[], setup::limit());
     let mut all: Vec<_> = (0..dns::MOST_CONNECTIONS).map(|_| setup.connect()).collect();
     for stream in &mut all {
         send_framed(stream, &query("web", kind::A));
@@ -153,7 +153,7 @@ fn connections_are_counted() {
 
 #[test]
 fn hostile_packets_are_refused_and_forgotten() {
-    let setup = Setup::new(web(), &[], setup::LIMIT);
+    let setup = Setup::new(web(), &[], setup::limit());
     let client = setup.client();
     let good = query("web", kind::A).write(512);
     let changed = |change: &dyn Fn(&mut Vec<u8>)| {
@@ -201,7 +201,7 @@ fn hostile_packets_are_refused_and_forgotten() {
 
 #[test]
 fn a_thousand_questions_at_once_have_a_thousand_answers() {
-    let setup = Setup::new(web(), &[], setup::LIMIT);
+    let setup = Setup::new(web(), &[], setup::limit());
     let clients: Vec<_> = (0..100).map(|_| setup.client()).collect();
     for (number, client) in clients.iter().enumerate() {
         for id in 0..10 {

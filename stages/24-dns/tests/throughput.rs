@@ -12,7 +12,7 @@ use std::{
 };
 
 use dns::{Networks, message::kind};
-use setup::{LIMIT, Setup, query};
+use setup::{Setup, limit, query};
 
 /// Keeps `window` questions on their way from each socket for a second; returns how many were answered.
 fn per_second(sockets: &[UdpSocket], window: usize) -> u64 {
@@ -47,7 +47,7 @@ fn questions_per_second() {
     let dir = tempfile::tempdir().unwrap();
     let host = r#"{"network":"net","addresses":["10.0.0.2"],"names":["web"]}"#;
     std::fs::write(dir.path().join("1"), host).unwrap();
-    let setup = Setup::new(Networks::new([dir.path().to_owned()]), &[], LIMIT);
+    let setup = Setup::new(Networks::new([dir.path().to_owned()]), &[], limit());
     for (clients, window) in [(1, 1), (1, 8), (1, 32), (1, 100), (2, 32), (4, 32)] {
         let sockets: Vec<_> = (0..clients).map(|_| setup.client()).collect();
         let rate = per_second(&sockets, window);

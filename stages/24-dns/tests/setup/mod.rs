@@ -20,7 +20,10 @@ use process::sys;
 use tests::container::{Running, shell, start};
 
 /// Nothing here takes so long: what does has hung.
-pub(crate) const LIMIT: Duration = Duration::from_secs(20);
+pub(crate) fn limit() -> Duration {
+    tests::patience(20)
+}
+
 pub(crate) const RESOLVER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(ADDRESS), 53);
 
 /// A network namespace for this thread and the threads that it starts from now on: the "host" of one test.
@@ -68,7 +71,7 @@ impl Setup {
         self.inside(|| {
             let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
             socket.connect(RESOLVER).unwrap();
-            socket.set_read_timeout(Some(LIMIT)).unwrap();
+            socket.set_read_timeout(Some(limit())).unwrap();
             socket
         })
     }
@@ -77,7 +80,7 @@ impl Setup {
     pub(crate) fn connect(&self) -> TcpStream {
         self.inside(|| {
             let stream = TcpStream::connect(RESOLVER).unwrap();
-            stream.set_read_timeout(Some(LIMIT)).unwrap();
+            stream.set_read_timeout(Some(limit())).unwrap();
             stream
         })
     }
@@ -169,13 +172,13 @@ pub(crate) fn says(query: &Message, address: [u8; 4]) -> Message {
 }
 
 /// A server at `address` that answers each question with the packets that `answer` makes of it, until none come for
-/// [`LIMIT`] or `answer` returns `None`.
+/// [`limit`] or `answer` returns `None`.
 pub(crate) fn upstream(
     address: &str,
     mut answer: impl FnMut(&Message) -> Option<Vec<Vec<u8>>> + Send + 'static,
 ) -> (SocketAddr, JoinHandle<()>) {
     let socket = UdpSocket::bind(address).unwrap();
-    socket.set_read_timeout(Some(LIMIT)).unwrap();
+    socket.set_read_timeout(Some(limit())).unwrap();
     let at = socket.local_addr().unwrap();
     let thread = thread::spawn(move || {
         let mut buffer = [0; 4096];

@@ -36,10 +36,11 @@ struct Step {
 }
 
 /// What is measured, and after it what shows it.
-const STEPS: [Step; 12] = [
+const STEPS: [Step; 14] = [
     step("start", &["benches/startup.sh"], &["200"], &["10"]),
     step("startup", &[OWN, "startup"], &["--runs", "60"], &["--quick"]),
     step("stages", &["target/release/stages"], &["200"], &["10"]),
+    step("timeline", &["book/pictures/record.sh"], &["200"], &["5"]),
     step("growth", &[OWN, "growth"], &[], &["--most", "10"]),
     step("images", &["benches/images.sh"], &["3"], &["1", "20"]),
     step("layers", &["benches/layers.sh"], &["5"], &["1", "16", "200"]),
@@ -47,6 +48,7 @@ const STEPS: [Step; 12] = [
     step("compose", &["benches/compose.sh"], &["3"], &["1"]),
     step("networks", &["benches/networks.sh"], &["20"], &["3", "1"]),
     step("budgets", &[OWN, "budgets"], &[], &[]),
+    step("the timeline's picture", &["cargo", "run", "-q", "-p", "pictures"], &[], &[]),
     // The pages are as they were where nothing is written down.
     step(
         "the book's pages",

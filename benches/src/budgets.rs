@@ -171,16 +171,16 @@ fn table(read: impl Fn(&str) -> Value) -> Result<String> {
     let mut machines = BTreeSet::new();
     for budget in &BUDGETS {
         let report = read(budget.report);
-        let date = report["date"].as_str().unwrap_or_default();
-        let (figure, verdict) = match (budget.figure)(&report) {
+        let (figure, date, verdict) = match (budget.figure)(&report) {
             Some(figure) => {
                 measured += 1;
+                let date = report["date"].as_str().unwrap_or_default().to_owned();
                 machines.extend(machine(&report));
                 let is_met = budget.goal.is_met(figure);
                 met += usize::from(is_met);
-                (short(figure), if is_met { "met" } else { "**missed**" })
+                (short(figure), date, if is_met { "met" } else { "**missed**" })
             }
-            None => (String::new(), "not measured"),
+            None => (String::new(), String::new(), "not measured"),
         };
         writeln!(text, "| {} | {} | {figure} | {date} | {verdict} |", budget.work, budget.goal.words())?;
     }
@@ -202,7 +202,9 @@ mod tests {
         let read = |name: &str| match name {
             "build" => json!({ "date": "2026-11-29", "figures": { "cold_by_docker": 0.4, "cached_by_docker": 0.01 } }),
             "growth" => {
-                json!({ "machine": { "kernel": "6.1", "processors": 2 }, "series": [{ "name": "`ps`, ms", "points": [[10, 1.0], [1000, 92.5]] }] })
+                let machine = json!({ "kernel": "6.1", "processors": 2 });
+                let series = json!([{ "name": "`ps`, ms", "points": [[10, 1.0], [1000, 92.5]] }]);
+                json!({ "date": "2026-11-30", "machine": machine, "series": series })
             }
             _ => Value::Null,
         };
@@ -210,7 +212,8 @@ mod tests {
         for row in [
             "| a build, cold, docker's share | ≤ 1/8 | 0.40 | 2026-11-29 | **missed** |",
             "| a build, all cached, docker's share | ≤ 1/20 | 0.010 | 2026-11-29 | met |",
-            "| `ps` of a thousand, ms | ≤ 100 | 92.5 |  | met |",
+            "| `ps` of a thousand, ms | ≤ 100 | 92.5 | 2026-11-30 | met |",
+            "| start beside a thousand × beside ten | ≤ 2.00 |  |  | not measured |",
             "| `exec` × nsenter | ≤ 1.50 |  |  | not measured |",
         ] {
             assert!(table.contains(row), "{row}\n{table}");

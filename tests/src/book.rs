@@ -408,13 +408,20 @@ fn links(text: &str) -> Vec<String> {
     found
 }
 
-/// Names of files of the repository, in a text's `code`.
+/// Names of files of the repository, in a text's `code`: below its directories, and documents beside them.
 fn file_names(text: &str) -> impl Iterator<Item = &str> {
-    const PLACES: [&str; 6] = ["stages/", "book/", "mini-docker/src/", "tests/", "benches/", ".cargo/"];
+    const PLACES: [&str; 7] =
+        ["stages/", "book/", "mini-docker/src/", "mini-docker/tests/", "tests/", "benches/", ".cargo/"];
     let code = prose(text).flat_map(|line| line.split('`').skip(1).step_by(2));
-    let is_name =
-        |name: &&str| PLACES.iter().any(|place| name.starts_with(place)) && !name.contains([' ', '*', '…', 'N', '$']);
-    code.filter(is_name).map(|name| name.split(':').next().unwrap_or(name))
+    let is_below =
+        |name: &&str| PLACES.iter().any(|place| name.starts_with(place)) && !name.contains(['*', '…', 'N', '$']);
+    let is_document = |name: &&str| {
+        let stem = name.strip_suffix(".md").unwrap_or_default();
+        !stem.is_empty() && stem.bytes().all(|letter| letter.is_ascii_uppercase())
+    };
+    // Behind a file may be the name of a test in it, which may be a sentence.
+    let files = code.map(|name| name.split("::").next().unwrap_or(name).split(':').next().unwrap_or(name));
+    files.filter(move |name| (is_below(name) && !name.contains(' ')) || is_document(name))
 }
 
 fn headings(text: &str) -> impl Iterator<Item = &str> {

@@ -143,7 +143,7 @@ impl Small {
 #[test]
 fn each_thing_that_can_be_wrong_is_found() {
     type Break = fn(&Small);
-    let cases: [(&str, Break); 22] = [
+    let cases: [(&str, Break); 25] = [
         ("the sources make other calls", |book| {
             book.write("book/calls.txt", "## Some\nchroot | chroot( | moves\n");
         }),
@@ -182,6 +182,20 @@ fn each_thing_that_can_be_wrong_is_found() {
         }),
         ("there is no file stages/00-b/x.rs", |book| {
             book.write("book/src/start.md", "# `stages/00-b/x.rs`\n![](p.svg)\n");
+        }),
+        ("there is no file SECURITY.md", |book| {
+            book.write("book/src/start.md", "# `SECURITY.md`\n![](p.svg)\n");
+        }),
+        ("there is no file tests/attacks/x.rs", |book| {
+            // What is included from beside the book is looked at, too.
+            book.write("SECURITY.md", "`tests/attacks/x.rs::\"an attack\"`\n");
+            book.write("book/src/start.md", "# Start\n{{#include ../../SECURITY.md}}\n![](p.svg)\n");
+        }),
+        ("the link tests/table.md leads nowhere", |book| {
+            // It is there, and in the built book it is not.
+            book.write("tests/table.md", "x\n");
+            book.write("SECURITY.md", "[x](tests/table.md)\n");
+            book.write("book/src/start.md", "# Start\n{{#include ../../SECURITY.md}}\n![](p.svg)\n");
         }),
         ("\"Predict\" lacks a folded answer", |book| {
             book.replace("book/src/stages/00-a.md", "## Predict\n\n<details>x</details>", "## Predict\n\nx");

@@ -47,7 +47,10 @@ pub(super) fn alone(lab: &Lab, sizes: &[u32], bar: &ProgressBar) -> Result<Vec<S
         running = size;
         start.points.push((size, one_more(lab, &options)?));
         list.points.push((size, lab.median(5, &["ps", "-q"])?));
-        memory.points.push((size, monitors(lab)?));
+        // As long as it is the only one, the program's own pages are its alone.
+        if size > 1 {
+            memory.points.push((size, monitors(lab)?));
+        }
     }
     let ids = lab.run(&["ps", "-aq"])?;
     let all: Vec<&str> = ids.lines().collect();

@@ -6,7 +6,7 @@ use super::Series;
 use crate::document::short;
 
 const COLUMNS: usize = 3;
-const WIDTH: usize = 260;
+const WIDTH: usize = 280;
 const HEIGHT: usize = 170;
 const HEAD: usize = 44;
 
@@ -25,8 +25,8 @@ pub(super) fn panels(title: &str, all: &[Series]) -> String {
 }
 
 fn panel(svg: &mut String, (left, top): (usize, usize), one: &Series) {
-    let (x0, y0) = (left as f64 + 16.0, top as f64 + 118.0);
-    let (room_x, room_y) = (WIDTH as f64 - 56.0, 84.0);
+    let (x0, y0) = (left as f64 + 20.0, top as f64 + 118.0);
+    let (room_x, room_y) = (WIDTH as f64 - 60.0, 84.0);
     let most = one.points.iter().map(|point| point.1).fold(f64::MIN_POSITIVE, f64::max);
     let last = one.points.last().map_or(1.0, |point| f64::from(point.0).log10());
     let first = one.points.first().map_or(0.0, |point| f64::from(point.0).log10());
@@ -34,7 +34,7 @@ fn panel(svg: &mut String, (left, top): (usize, usize), one: &Series) {
     let y = |figure: f64| y0 - figure / most * room_y;
     // Writing to a String cannot fail.
     let name = one.name.replace('`', "");
-    let _ = writeln!(svg, "<text x=\"{x0:.0}\" y=\"{}\" fill=\"#1f2328\">{name}</text>", top + 14);
+    let _ = writeln!(svg, "<text x=\"{x0:.0}\" y=\"{}\" font-size=\"11\" fill=\"#1f2328\">{name}</text>", top + 14);
     let _ = writeln!(
         svg,
         "<line x1=\"{x0:.0}\" y1=\"{y0:.0}\" x2=\"{:.0}\" y2=\"{y0:.0}\" stroke=\"#d0d7de\"/>",

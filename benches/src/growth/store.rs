@@ -37,8 +37,8 @@ pub(super) fn images(lab: &Lab, sizes: &[u32], bar: &ProgressBar) -> Result<Vec<
 pub(super) fn files(lab: &Lab, sizes: &[u32], bar: &ProgressBar) -> Result<Vec<Series>> {
     const OF: &str = "files";
     let mut cold = Series::new("a build with COPY, s", OF);
-    let mut cached = Series::new("the same, all cached, s", OF);
-    let mut changed = Series::new("the same, one file changed, s", OF);
+    let mut cached = Series::new("a build with COPY, all cached, s", OF);
+    let mut changed = Series::new("a build with COPY, one file changed, s", OF);
     for &size in sizes {
         bar.set_message(format!("a build of {size} {OF}"));
         let context = lab.path(&format!("context-{size}"));
@@ -70,7 +70,7 @@ fn write_files(context: &Path, count: u32) -> Result<()> {
 pub(super) fn services(lab: &Lab, sizes: &[u32], bar: &ProgressBar) -> Result<Vec<Series>> {
     const OF: &str = "services";
     let mut up = Series::new("`compose up -d`, s", OF);
-    let mut again = Series::new("the same with nothing to do, s", OF);
+    let mut again = Series::new("`compose up -d` with nothing to do, s", OF);
     let mut down = Series::new("`compose down`, s", OF);
     for &size in sizes {
         bar.set_message(format!("{size} {OF}"));

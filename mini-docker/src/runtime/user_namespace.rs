@@ -45,6 +45,7 @@ pub struct Ranges {
     pub owner: PathBuf,
 }
 
+// ANCHOR: user
 impl UserNamespace {
     /// What stands for it in the list, prepared: the container's root is made with its ids.
     pub(super) fn primitives(&self, host: &mut Host) -> Result<Vec<Box<dyn Primitive>>> {
@@ -75,6 +76,7 @@ impl UserNamespace {
         }
     }
 }
+// ANCHOR_END: user
 
 /// Refuses ids that the container's user namespace does not have: the kernel would say EINVAL, and not of which.
 pub(super) fn check(maps: Option<&IdMaps>, ids: &Ids) -> Result<()> {

@@ -78,17 +78,17 @@ fn free_port() -> String {
     listener.local_addr().expect("an address").port().to_string()
 }
 
-/// Whether one of the ways leads to the secret. The server listens for one caller at a time: a refusal may mean that it is about
-/// to listen again.
+/// Whether one of the ways leads to the secret.
 fn told(from: &Machine, ways: &[String]) -> Outcome {
     let mut last = String::new();
     for way in ways {
-        for _ in 0..20 {
+        for turn in 0..20 {
             let said = from.read_from(way);
             last = format!("{way}: {said:?}");
             match said {
                 Ok(text) if Scene::tells(&text) => return Outcome::Through(last),
-                Err(std::io::ErrorKind::ConnectionRefused) => {}
+                // The server listens for one caller at a time, and its next one is a process that has to start.
+                Err(std::io::ErrorKind::ConnectionRefused) => thread::sleep(Duration::from_millis(10 * turn)),
                 _ => break,
             }
         }

@@ -11,8 +11,11 @@ cache=$(realpath -m "${2:-target/vm}")
 mkdir -p "$cache/archives/partial" "$cache/host"
 
 if [ ! -e "$cache/unpacked" ]; then
-    if ! { apt-get update -q && apt-get -o APT::Sandbox::User=root -o Dir::Cache::archives="$cache/archives" install -qy \
-        --download-only --no-install-recommends --reinstall qemu-system-x86 linux-image-cloud-amd64; } >"$cache/apt.log" 2>&1; then
+    # By name what is to be unpacked: of what they depend on, apt gets only what this machine does not have.
+    if ! { apt-get update -q && kernel=$(apt-cache depends linux-image-cloud-amd64 | awk '/Depends: linux-image/ { print $2 }') &&
+        apt-get -o APT::Sandbox::User=root -o Dir::Cache::archives="$cache/archives" install -qy --download-only \
+            --no-install-recommends --reinstall qemu-system-x86 qemu-system-common qemu-system-data seabios "$kernel"; } \
+        >"$cache/apt.log" 2>&1; then
         echo "skipped: tests on cgroup v2 in a virtual machine: apt cannot get QEMU and a kernel: $(tail -1 "$cache/apt.log")"
         exit 0
     fi

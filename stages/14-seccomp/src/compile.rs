@@ -152,10 +152,16 @@ fn compare(check: Check, end: usize, reversed: &mut Vec<sock_filter>) {
         Op::Less => op(JGE, low, fails, passes),
         Op::LessOrEqual => op(JGT, low, fails, passes),
     });
-    if let Op::MaskedEqual(mask) = check.op {
+    if let Op::MaskedEqual(mask) = check.op
+        && mask as u32 != u32::MAX
+    {
         reversed.push(op(AND, mask as u32, 0, 0));
     }
     reversed.push(op(LD, low_at, 0, 0));
+    // Of most arguments the kernel looks at the low half alone, and so do masks.
+    if matches!(check.op, Op::MaskedEqual(mask) if mask >> 32 == 0 && high == 0) {
+        return;
+    }
     let (fails, passes) = (fail(reversed), pass(reversed));
     match check.op {
         Op::Equal | Op::MaskedEqual(_) => reversed.push(op(JEQ, high, 0, fails)),

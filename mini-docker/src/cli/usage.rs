@@ -1,6 +1,9 @@
 //! What is said of a command line that is not understood: one line, in Docker's words.
 
-use std::process::ExitCode;
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use clap::{Command, CommandFactory, error::ErrorKind};
 
@@ -12,7 +15,8 @@ pub(super) fn complain(error: &clap::Error) -> ExitCode {
         // A group without a command is a question, as for Docker.
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {
             let mut all = super::Arguments::command();
-            eprintln!("{}", path(&mut all, &arguments).1.clone().render_help());
+            // Without an end that hears it there is nobody to tell.
+            let _ = writeln!(io::stderr(), "{}", path(&mut all, &arguments).1.clone().render_help());
             return ExitCode::SUCCESS;
         }
         _ if !error.use_stderr() => {
@@ -22,7 +26,7 @@ pub(super) fn complain(error: &clap::Error) -> ExitCode {
         _ => {}
     }
     let (line, code) = explain(error, &arguments);
-    eprintln!("mini-docker: {line}");
+    let _ = writeln!(io::stderr(), "mini-docker: {line}");
     ExitCode::from(code)
 }
 

@@ -57,14 +57,16 @@ impl Engine {
     pub fn select(&self, filters: &Filters, all: bool, limit: Option<usize>) -> Result<Vec<Selected>> {
         let exited = check(filters)?;
         let all = all || limit.is_some() || filters.has("status");
+        // None is one of Swarm's.
+        let is_task = filters.switch("is-task")? == Some(true);
         let images = self.descendants(filters.values("ancestor"))?;
         let mut selected = Vec::new();
         let containers = self.containers()?;
         let (before, since) = (self.bound(filters, "before")?, self.bound(filters, "since")?);
         for container in between(&containers, before.as_ref(), since.as_ref()) {
             let (config, status) = (&container.config, &container.status);
-            // None is a task of Swarm's, and Linux has one kind of isolation.
-            let wanted = filters.switch("is-task")? != Some(true)
+            // Linux has one kind of isolation.
+            let wanted = !is_task
                 && filters.exact("isolation", "default")
                 && (all || status.state.is_active())
                 && filters.exact("status", status.state.name())

@@ -188,7 +188,7 @@ fn the_tree_is_low() {
         let (_, steps) = run(&tree, &Data { number: getpid, arch: *arch, args: [0; 6] });
         assert!(steps <= 6 + depth, "{steps} steps to allow getpid");
     }
-    assert!(tree.len() < 800, "{} instructions", tree.len());
+    assert!(tree.len() < 500, "{} instructions", tree.len());
 }
 
 #[test]

@@ -164,8 +164,8 @@ impl Rights {
     pub fn foreign_sysctl(&self, host_network: bool, host_ipc: bool) -> Option<(&str, &'static str)> {
         let namespace = |name: &String| if name.starts_with("net") { "network" } else { "ipc" };
         let is_foreign = |namespace| if namespace == "network" { host_network } else { host_ipc };
-        let all = self.sysctls.keys().map(|name| (name.as_str(), namespace(name)));
-        all.into_iter().find(|(_, namespace)| is_foreign(*namespace))
+        let mut all = self.sysctls.keys().map(|name| (name.as_str(), namespace(name)));
+        all.find(|(_, namespace)| is_foreign(*namespace))
     }
 
     fn option(&mut self, option: &str) -> Result<()> {

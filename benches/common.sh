@@ -1,7 +1,9 @@
 # Sourced by the scripts beside it, in the repository's root: who takes part, how long it takes, and where it is written down.
 # shellcheck shell=bash
 
-mini=${MINI_DOCKER:-$PWD/target/release/mini-docker}
+# What cargo built of the workspace.
+built=$(realpath -m "${CARGO_TARGET_DIR:-target}")/release
+mini=${MINI_DOCKER:-$built/mini-docker}
 # Where all is kept that a script makes; who exits removes it.
 work=$(mktemp -d)
 export MINI_DOCKER_ROOT=$work/store

@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 . benches/common.sh
 same_view "$@"
 runs=${1:-20} long=${2:-3}
-traffic=${TRAFFIC:-$PWD/target/release/traffic}
+traffic=${TRAFFIC:-$built/traffic}
 pids=()
 read -ra all <<<"$(contestants)"
 clean() {

@@ -2,10 +2,10 @@
 # The main job, visibly: each command is shown before its output. Uses a store of its own, gone at the end.
 set -eu
 cd "$(dirname "$0")/.."
-export MINI_DOCKER_ROOT
+export MINI_DOCKER_ROOT PATH
 MINI_DOCKER_ROOT=$(mktemp -d)
-trap 'mini-docker ps -aq | xargs -r target/release/mini-docker rm -f >/dev/null; mini-docker network prune -f; rm -rf "$MINI_DOCKER_ROOT"' EXIT
-mini-docker() { target/release/mini-docker "$@"; }
+PATH=$(realpath "${CARGO_TARGET_DIR:-target}")/release:$PATH
+trap 'mini-docker ps -aq | xargs -r mini-docker rm -f >/dev/null; mini-docker network prune -f; rm -rf "$MINI_DOCKER_ROOT"' EXIT
 show() {
     printf '\n\033[1m$ %s\033[0m\n' "$*"
     eval "$*"
@@ -13,7 +13,7 @@ show() {
 note() { printf '\n# %s\n' "$*"; }
 
 note 'A root filesystem, from Debian, straight into an image'
-show './rootfs-fetch.sh busybox --mini-docker target/release/mini-docker --import busybox'
+show './rootfs-fetch.sh busybox --mini-docker mini-docker --import busybox'
 show 'mini-docker images'
 
 note 'A process in its own root, its own namespaces, its own writable overlay'

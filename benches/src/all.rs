@@ -26,6 +26,8 @@ pub struct Options {
 
 /// This program, where a command begins with it.
 const OWN: &str = "benches";
+/// The ladder's, which is built with it.
+const STAGES: &str = "stages";
 
 /// A command of the repository's root, and its arguments at full size and at a small one.
 struct Step {
@@ -39,7 +41,7 @@ struct Step {
 const STEPS: [Step; 14] = [
     step("start", &["benches/startup.sh"], &["200"], &["10"]),
     step("startup", &[OWN, "startup"], &["--runs", "60"], &["--quick"]),
-    step("stages", &["target/release/stages"], &["200"], &["10"]),
+    step("stages", &[STAGES], &["200"], &["10"]),
     step("timeline", &["book/pictures/record.sh"], &["200"], &["5"]),
     step("growth", &[OWN, "growth"], &[], &["--most", "10"]),
     step("images", &["benches/images.sh"], &["3"], &["1", "20"]),
@@ -91,6 +93,7 @@ pub fn run(options: &Options) -> Result<()> {
         let (first, rest) = step.command.split_first().ok_or("no command")?;
         let program: OsString = match *first {
             OWN => std::env::current_exe()?.into(),
+            STAGES => crate::built()?.join(STAGES).into(),
             "cargo" => cargo.clone(),
             other => root.join(other).into(),
         };

@@ -5,7 +5,7 @@
 #   book/pictures/record.sh [STARTS]      after it, cargo run -p pictures draws
 set -eu
 cd "$(dirname "$0")/../.."
-program=${MINI_DOCKER:-target/release/mini-docker}
+program=${MINI_DOCKER:-${CARGO_TARGET_DIR:-target}/release/mini-docker}
 # A store whose path is as long as the usual one: lines that are too long are cut.
 usual=/var/lib/mini-docker
 runs=$(mktemp -d /tmp/md.XXXXXX)

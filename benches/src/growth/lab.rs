@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, Stdio},
     time::Instant,
 };
@@ -24,7 +24,7 @@ pub(crate) struct Lab {
 
 impl Lab {
     pub(crate) fn new() -> Result<Self> {
-        let release = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/release/mini-docker");
+        let release = crate::built()?.join("mini-docker");
         let engine = std::env::var_os("MINI_DOCKER").map_or(release, PathBuf::from);
         let engine = engine.canonicalize().map_err(|e| format!("{}: {e}: cargo build --release", engine.display()))?;
         let lab = Self { directory: TempDir::with_prefix("growth.")?, engine };

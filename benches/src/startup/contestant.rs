@@ -3,7 +3,7 @@
 use std::{
     fs,
     net::TcpListener,
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::{Command, Stdio},
 };
 
@@ -39,15 +39,16 @@ pub(crate) struct Place {
     engine: PathBuf,
 }
 
-const REPOSITORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 /// The image, the label of containers, and the beginning of their names.
 const NAME: &str = "bench-startup";
 const RUNTIMES: [&str; 2] = ["crun", "runc"];
 
 impl Place {
     pub(crate) fn new() -> Result<Self> {
-        let engine = Path::new(REPOSITORY).join("target/release/mini-docker").canonicalize();
-        let engine = engine.map_err(|e| format!("target/release/mini-docker: {e}: cargo build --release"))?;
+        let engine = crate::built()?.join("mini-docker");
+        if !engine.exists() {
+            return Err(format!("{}: not there: cargo build --release", engine.display()).into());
+        }
         let place = Self { directory: TempDir::with_prefix("startup.")?, engine };
         for directory in ["bin", "www", "proc", "sys", "dev", "tmp", "etc"] {
             fs::create_dir_all(place.path("root").join(directory))?;
@@ -163,7 +164,7 @@ fn process(place: &Place) -> Result<Vec<Contestant>> {
 
 /// The staircase: what is built of the stages' programs.
 fn stages(place: &Place) -> Result<Vec<Contestant>> {
-    let mut names: Vec<_> = fs::read_dir(Path::new(REPOSITORY).join("target/release"))?
+    let mut names: Vec<_> = fs::read_dir(crate::built()?)?
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .filter(|name| name.starts_with("stage-") && !name.contains('.'))
         .collect();
@@ -171,8 +172,9 @@ fn stages(place: &Place) -> Result<Vec<Contestant>> {
     if names.is_empty() {
         return Err("cargo build --release --workspace builds them".into());
     }
+    let built = crate::built()?;
     let one = |name: String| {
-        let program = Path::new(REPOSITORY).join("target/release").join(&name).display().to_string();
+        let program = built.join(&name).display().to_string();
         let word = Run::of(&[&program, &place.text("root"), "echo", WORD]);
         Contestant { name, word: Some(word), ..Contestant::default() }
     };

@@ -31,7 +31,7 @@ PROGRAMS_PACKAGES := $(DEMO_PACKAGES) mmdebstrap
 BUILDS_PACKAGES := $(DEMO_PACKAGES) mmdebstrap ca-certificates docker-registry docker.io
 EXAMPLES_PACKAGES := $(DEMO_PACKAGES) mmdebstrap
 BROWSER_PACKAGES := gcc libc6-dev chromium
-PEERS_PACKAGES := runc podman docker.io docker-compose docker-registry curl iptables qemu-system-x86 util-linux
+PEERS_PACKAGES := runc podman docker.io docker-compose docker-registry curl iptables qemu-system-x86 util-linux lz4
 FUZZ_PACKAGES := $(DEMO_PACKAGES) g++
 BENCH_PACKAGES := $(DEMO_PACKAGES) bubblewrap crun hyperfine jq
 

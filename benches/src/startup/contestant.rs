@@ -10,7 +10,7 @@ use std::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{Result, Run, WORD, memory::IDLE, vm};
+use super::{Result, Run, WORD, memory::IDLE, microvm, qemu};
 
 /// One way to run a program.
 #[derive(Debug, Default)]
@@ -138,8 +138,10 @@ pub(crate) fn all(place: &Place) -> (Vec<Contestant>, Vec<String>) {
         add(engine, peer(place, engine));
     }
     for machine in ["q35", "microvm"] {
-        add(&format!("qemu {machine}"), vm::machine(place, machine).map(|one| vec![one]));
+        add(&format!("qemu {machine}"), qemu::machine(place, machine).map(|one| vec![one]));
     }
+    add("firecracker", microvm::firecracker(place).map(|one| vec![one]));
+    add("cloud-hypervisor", microvm::cloud_hypervisor(place).map(|one| vec![one]));
     (here, absent)
 }
 

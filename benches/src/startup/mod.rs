@@ -5,11 +5,13 @@
 
 mod chart;
 mod contestant;
+mod guest;
 mod memory;
+mod microvm;
+mod qemu;
 mod report;
 mod run;
 mod sample;
-mod vm;
 
 use std::{os::unix::process::CommandExt, process::Command, thread::sleep, time::Duration};
 

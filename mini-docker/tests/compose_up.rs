@@ -24,6 +24,56 @@ fn data_outlives_down_and_goes_with_it_when_asked() {
 }
 
 #[test]
+fn only_what_services_use_is_made() {
+    let file = "services:\n  a:\n    image: bb\n    command: 'true'\n    networks: [one]\n    volumes: ['v:/v']\n  b:\n    image: bb\n    command: 'true'\n    networks: [two]\n    volumes: ['w:/w']\nnetworks:\n  one:\n  two:\n  three:\n  missing: {external: true}\nvolumes:\n  v:\n  w:\n  x:\n";
+    let shop = shop("used", file);
+    let own = |kind: &str| {
+        let all = shop.engine.run(&[kind, "ls", "--format", "{{.Name}}"]).ok();
+        let mut own: Vec<_> =
+            all.lines().filter_map(|name| name.strip_prefix(&format!("{}_", shop.name))).map(str::to_owned).collect();
+        own.sort();
+        own.join(" ")
+    };
+    shop.compose(&["up", "-d", "a"]).ok();
+    assert_eq!((own("network"), own("volume")), ("one".to_owned(), "v".to_owned()));
+    shop.compose(&["run", "--rm", "b"]).ok();
+    assert_eq!((own("network"), own("volume")), ("one two".to_owned(), "v w".to_owned()));
+    let missing = shop.refused(&["--all-resources", "up", "-d"]);
+    assert!(missing.contains("network missing declared as external, but could not be found"), "{missing}");
+    shop.describe(&file.replace("  missing: {external: true}\n", ""));
+    shop.compose(&["--all-resources", "up", "-d"]).ok();
+    assert_eq!((own("network"), own("volume")), ("one three two".to_owned(), "v w x".to_owned()));
+}
+
+#[test]
+fn names_are_joined_as_the_first_compose_did() {
+    let file = "services:\n  a:\n    image: bb\n    command: echo $$PATH\n  b:\n    build: .\n";
+    let shop = shop("joined", file);
+    shop.write("Dockerfile", "FROM bb\nCMD true\n");
+    let names = || shop.engine.run(&["ps", "-a", "--format", "{{.Names}}"]).ok();
+    shop.compose_by_its_old_name(&["--compatibility", "up", "-d", "a"]).ok();
+    assert_eq!(names(), format!("{}_a_1\n", shop.name));
+    shop.compose_by_its_old_name(&["--compatibility", "up", "-d", "a"]).ok();
+    assert_eq!(shop.compose(&["ps", "-aq"]).ok().lines().count(), 1, "it is the same");
+    let log = shop.compose(&["logs", "a"]).ok();
+    assert!(log.starts_with("a_1  | $PATH\n"), "{log}");
+    assert_eq!(shop.compose(&["--compatibility", "config", "--images"]).ok(), format!("bb\n{}_b\n", shop.name));
+    shop.write(".env", "COMPOSE_COMPATIBILITY=true\n");
+    let run = shop.compose(&["run", "-d", "a"]).ok();
+    assert!(run.starts_with(&format!("{}_a_run_", shop.name)), "{run}");
+    // What config prints is read as the same again, and so not interpolated a second time.
+    let printed = shop.compose(&["config"]).ok();
+    assert!(printed.contains("- $$PATH"), "{printed}");
+    let json = || shop.compose(&["config", "--format", "json"]).ok();
+    let before = json();
+    assert!(before.contains("\"$PATH\""), "{before}");
+    shop.describe(&printed);
+    assert_eq!(json(), before);
+    let version = shop.compose_by_its_old_name(&["--version"]).ok();
+    assert!(version.starts_with("mini-docker compose version "), "{version}");
+}
+
+#[test]
 fn services_find_each_other_and_only_what_changed_is_made_anew() {
     let file = |b: &str| {
         format!(

@@ -52,6 +52,16 @@ impl Shop {
         self.engine.run(&all.iter().map(String::as_str).collect::<Vec<_>>())
     }
 
+    /// The same, by the name of the first Compose.
+    pub fn compose_by_its_old_name(&self, arguments: &[&str]) -> Said {
+        let mut command = self.engine.command(&[]);
+        let mut all = self.arguments(arguments);
+        all.remove(0);
+        std::os::unix::process::CommandExt::arg0(&mut command, "/usr/bin/docker-compose");
+        command.args(all);
+        crate::engine::said(&crate::engine::output(command, b""))
+    }
+
     /// The one line that a command which failed said, beside the steps before.
     ///
     /// # Panics

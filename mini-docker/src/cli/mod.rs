@@ -26,8 +26,10 @@ mod usage;
 mod volume;
 
 use std::{
+    env,
+    ffi::OsString,
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
@@ -274,9 +276,18 @@ pub(crate) fn read(words: &[String]) -> Result<(), String> {
 /// A command's end: an exit code, or the one line that says why not.
 type Outcome = Result<u8, Error>;
 
+/// The words of this process's command line. By the name of the first Compose it is `compose`.
+fn words() -> Vec<OsString> {
+    let mut words: Vec<_> = env::args_os().collect();
+    if words.first().is_some_and(|own| Path::new(own).file_name().is_some_and(|name| name == "docker-compose")) {
+        words.insert(1, "compose".into());
+    }
+    words
+}
+
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let arguments = match Arguments::try_parse_from(words()) {
         Ok(arguments) => arguments,
         Err(e) => return usage::complain(&e),
     };

@@ -10,7 +10,8 @@ use clap::{Command, CommandFactory, error::ErrorKind};
 /// Help and version go to standard output; a mistake is one line, and the exit code is Docker's: 125 for flags, and 1 for
 /// words that are missing, too many or unknown.
 pub(super) fn complain(error: &clap::Error) -> ExitCode {
-    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let arguments: Vec<_> =
+        super::words().into_iter().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     match error.kind() {
         // A group without a command is a question, as for Docker.
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand | ErrorKind::MissingSubcommand => {

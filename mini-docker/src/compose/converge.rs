@@ -69,7 +69,7 @@ impl<'a> Running<'a> {
             service.check_scale(up.scale_of(service))?;
         }
         let _alone = self.engine.lock_project(&self.project.name)?;
-        self.make_volumes()?;
+        self.make_volumes(&services)?;
         if up.remove_orphans {
             self.remove_orphans(up.timeout)?;
         }
@@ -81,11 +81,11 @@ impl<'a> Running<'a> {
                 names.join(", ")
             );
         }
-        let outdated = self.outdated_networks()?;
+        let outdated = self.outdated_networks(&services)?;
         let plans = self.plans(&services, up, &containers, &outdated)?;
         self.stop(&leaving(&plans, &containers), up.timeout)?;
         outdated.iter().try_for_each(|network| self.remove_network(network))?;
-        self.make_networks()?;
+        self.make_networks(&services)?;
         for (service, acts) in plans {
             for act in acts {
                 self.act(&service, act, up, &containers)?;

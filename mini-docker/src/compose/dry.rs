@@ -16,19 +16,19 @@ impl Running<'_> {
     pub fn would_bring_up(&self, up: &Up, starts: bool) -> Result<Vec<String>> {
         let services = self.ordered(&up.services, up.no_deps)?;
         let mut lines = Vec::new();
-        for (_, network) in self.resources("networks").filter(|(_, network)| !is(network, "external")) {
+        for (_, network) in self.used("networks", &services).filter(|(_, network)| !is(network, "external")) {
             let name = text(network, "name");
             if matches!(self.engine.network(&name), Err(e) if e.kind == Kind::NotFound) {
                 lines.push(format!("Network {name}  Created"));
             }
         }
-        for (_, volume) in self.resources("volumes").filter(|(_, volume)| !is(volume, "external")) {
+        for (_, volume) in self.used("volumes", &services).filter(|(_, volume)| !is(volume, "external")) {
             let name = text(volume, "name");
             if matches!(self.engine.volume(&name), Err(e) if e.kind == Kind::NotFound) {
                 lines.push(format!("Volume {name}  Created"));
             }
         }
-        let outdated = self.outdated_networks()?;
+        let outdated = self.outdated_networks(&services)?;
         lines.extend(outdated.iter().map(|network| format!("Network {}  Recreated", network.name)));
         let containers = self.containers()?;
         for orphan in containers.iter().filter(|container| up.remove_orphans && self.is_orphan(container)) {

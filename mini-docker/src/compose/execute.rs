@@ -21,6 +21,8 @@ pub struct Manner {
     pub quiet: bool,
     /// Whether nothing is done, and all of it said.
     pub dry: bool,
+    /// Whether networks and volumes that no service uses are made too.
+    pub all_resources: bool,
 }
 
 /// A project over an engine.

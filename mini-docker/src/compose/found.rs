@@ -58,6 +58,7 @@ impl Project {
         Ok(Self {
             warnings: Vec::new(),
             name: name.to_owned(),
+            separator: "-",
             directory,
             files,
             model: json!({ "name": name, "services": services, "networks": networks, "volumes": volumes }),

@@ -56,8 +56,7 @@ impl Running<'_> {
     pub fn one_off(&self, service: &Service, how: &OneOff) -> Result<Request> {
         let slug = random_id()?;
         let mut keys = service.keys.as_object().cloned().unwrap_or_default();
-        let name =
-            how.name.clone().unwrap_or_else(|| format!("{}-{}-run-{}", self.project.name, service.name, &slug[..12]));
+        let name = how.name.clone().unwrap_or_else(|| self.project.own_name(&[service.name, "run", &slug[..12]]));
         keys.insert("container_name".to_owned(), json!(name));
         for key in ["restart", "scale"] {
             keys.remove(key);

@@ -37,6 +37,8 @@ pub struct Options {
     pub env_files: Vec<PathBuf>,
     /// What relative paths begin at; the first file's directory where it is missing.
     pub directory: Option<PathBuf>,
+    /// Whether names are joined by underscores, as the first Compose did.
+    pub compatibility: bool,
     /// Whether variables are left alone.
     pub no_interpolate: bool,
     /// Whether the parts need not fit together.
@@ -48,6 +50,8 @@ pub struct Options {
 pub struct Project {
     /// Its name.
     pub name: String,
+    /// What is between the parts of the names of its containers and images.
+    pub separator: &'static str,
     /// What its relative paths began at.
     pub directory: PathBuf,
     /// The files that it came from.
@@ -129,6 +133,11 @@ impl Project {
         Ok(all)
     }
 
+    /// A name of its own, that begins with the project's.
+    pub fn own_name(&self, rest: &[&str]) -> String {
+        [&[self.name.as_str()], rest].concat().join(self.separator)
+    }
+
     /// The project's name, where it is said beside the files and there are none.
     pub fn name_without_files(options: &Options) -> Option<String> {
         let here = std::env::current_dir().ok()?;
@@ -177,8 +186,10 @@ impl Project {
             }
         }
         hide_contents(&mut model);
+        let wished = context.environment.get("COMPOSE_COMPATIBILITY").is_some_and(|v| v == "1" || v == "true");
         Ok(Self {
             name,
+            separator: if options.compatibility || wished { "_" } else { "-" },
             directory: context.directory,
             files: sources.iter().map(|source| source.path.clone()).collect(),
             model: Value::Object(model),

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{
     execute::{Running, VERSION},
+    service::Service,
     tree::text_of,
 };
 use crate::engine::{
@@ -28,10 +29,16 @@ impl<'a> Running<'a> {
         self.project.model.get(kind).and_then(Value::as_object).into_iter().flatten()
     }
 
-    /// The project's networks that are described in another way than they were made.
-    pub(super) fn outdated_networks(&self) -> Result<Vec<network::Config>> {
+    /// Those of them that these services use, or all where the user says so.
+    pub(super) fn used(&self, kind: &str, by: &[Service]) -> impl Iterator<Item = (&'a String, &'a Value)> {
+        let all = self.manner.all_resources;
+        self.resources(kind).filter(move |(key, _)| all || by.iter().any(|service| service.uses(kind, key)))
+    }
+
+    /// The networks of these services that are described in another way than they were made.
+    pub(super) fn outdated_networks(&self, by: &[Service]) -> Result<Vec<network::Config>> {
         let mut outdated = Vec::new();
-        for (_, network) in self.resources("networks").filter(|(_, network)| !is(network, "external")) {
+        for (_, network) in self.used("networks", by).filter(|(_, network)| !is(network, "external")) {
             match self.engine.network(&text(network, "name")) {
                 Ok(found) if self.is_outdated(&found.labels, network) => outdated.push(found),
                 Err(e) if e.kind != Kind::NotFound => return Err(e),
@@ -47,9 +54,9 @@ impl<'a> Running<'a> {
         label("project") == Some(&self.project.name) && label(HASH).is_some_and(|made| *made != hash(resource))
     }
 
-    /// Makes the project's networks that are missing.
-    pub fn make_networks(&self) -> Result<()> {
-        for (key, network) in self.resources("networks") {
+    /// Makes the networks of these services that are missing.
+    pub fn make_networks(&self, by: &[Service]) -> Result<()> {
+        for (key, network) in self.used("networks", by) {
             let name = text(network, "name");
             match self.engine.network(&name) {
                 Ok(_) => continue,
@@ -86,9 +93,9 @@ impl<'a> Running<'a> {
         Ok(())
     }
 
-    /// Makes the project's volumes that are missing.
-    pub fn make_volumes(&self) -> Result<()> {
-        for (key, volume) in self.resources("volumes") {
+    /// Makes the volumes of these services that are missing.
+    pub fn make_volumes(&self, by: &[Service]) -> Result<()> {
+        for (key, volume) in self.used("volumes", by) {
             let name = text(volume, "name");
             if is(volume, "external") {
                 self.engine.volume(&name).map_err(|e| match e.kind {

@@ -39,8 +39,14 @@ pub const PRUNE_KEYS: [&str; 3] = ["label", "label!", "until"];
 /// The states that `status` takes: Docker's.
 const STATES: [&str; 7] = ["created", "dead", "exited", "paused", "removing", "restarting", "running"];
 
-/// The keys that only the whole document answers, which takes longer than to read the container.
-const OF_DOCUMENT: [&str; 5] = ["expose", "health", "network", "publish", "volume"];
+/// A container that was asked for, and all about it.
+#[derive(Debug)]
+pub struct Selected {
+    /// The container.
+    pub container: Container,
+    /// As `inspect` has it.
+    pub document: Value,
+}
 
 impl Engine {
     /// Containers that the filters want, the newest first; without `all` or a filter for states only those that run. At
@@ -48,17 +54,16 @@ impl Engine {
     ///
     /// # Errors
     /// [`Kind::Invalid`] for a value that a filter cannot have, [`Kind::NotFound`] for a container that a filter names.
-    pub fn select(&self, filters: &Filters, all: bool, limit: Option<usize>) -> Result<Vec<Container>> {
+    pub fn select(&self, filters: &Filters, all: bool, limit: Option<usize>) -> Result<Vec<Selected>> {
         let exited = check(filters)?;
         let all = all || limit.is_some() || filters.has("status");
         // None is one of Swarm's.
         let is_task = filters.switch("is-task")? == Some(true);
         let images = self.descendants(filters.values("ancestor"))?;
         let mut selected = Vec::new();
-        let needs_document = OF_DOCUMENT.iter().any(|key| filters.has(key));
         let containers = self.containers()?;
         let (before, since) = (self.bound(filters, "before")?, self.bound(filters, "since")?);
-        for container in between(containers, before.as_ref(), since.as_ref()) {
+        for container in between(&containers, before.as_ref(), since.as_ref()) {
             let (config, status) = (&container.config, &container.status);
             // Linux has one kind of isolation.
             let wanted = !is_task
@@ -73,8 +78,9 @@ impl Engine {
             if !wanted {
                 continue;
             }
-            if !needs_document || is_like(filters, &self.inspect_container(&container)) {
-                selected.push(container);
+            let document = self.inspect_container(container);
+            if is_like(filters, &document) {
+                selected.push(Selected { container: container.clone(), document });
             }
             if limit == Some(selected.len()) {
                 break;
@@ -156,15 +162,15 @@ fn check(filters: &Filters) -> Result<Vec<i32>> {
 }
 
 /// Those older than one and younger than another, of a list with the newest first.
-fn between(
-    containers: Vec<Container>,
+fn between<'a>(
+    containers: &'a [Container],
     before: Option<&String>,
     since: Option<&String>,
-) -> impl Iterator<Item = Container> {
+) -> impl Iterator<Item = &'a Container> {
     let place = |id: &String| containers.iter().position(|container| container.config.id == *id);
     let first = before.and_then(place).map_or(0, |at| at + 1);
     let last = since.and_then(place).unwrap_or(containers.len());
-    containers.into_iter().take(last).skip(first)
+    containers.iter().take(last).skip(first)
 }
 
 /// What only the whole document tells.

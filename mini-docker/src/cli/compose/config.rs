@@ -14,7 +14,7 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub(super) struct Config {
-    /// Format the output: yaml or json, or manifests for Kubernetes; what cannot be carried over is named on standard error
+    /// Format the output: yaml, which a compose file may be, or json, the values as they are, or manifests for Kubernetes; what cannot be carried over is named on standard error
     #[arg(long, default_value = "yaml", value_parser = ["yaml", "json", "kubernetes"])]
     format: String,
     /// Only validate the configuration, don't print anything
@@ -95,7 +95,10 @@ impl Config {
         } else {
             let text = match self.format.as_str() {
                 "kubernetes" => manifests(&project)?,
-                format => render(&project.model, format)?,
+                // What comes of a variable is not to be taken for another when the file is read again.
+                "yaml" if !self.no_interpolate => yaml::to_string(&project.model).replace('$', "$$"),
+                "yaml" => yaml::to_string(&project.model),
+                _ => json(&project.model)?,
             };
             match &self.output {
                 Some(path) => fs::write(path, text).doing("write", path)?,
@@ -134,7 +137,7 @@ fn print_variables(options: &Options) -> Outcome {
 fn images(project: &Project) -> Vec<String> {
     let image = |(name, service): (&String, &Value)| {
         let given = service.get("image").and_then(Value::as_str).map(str::to_owned);
-        given.unwrap_or_else(|| format!("{}-{name}", project.name))
+        given.unwrap_or_else(|| project.own_name(&[name]))
     };
     let mut images: Vec<_> = project.services().map(image).collect();
     images.sort();
@@ -156,14 +159,10 @@ fn manifests(project: &Project) -> Result<String> {
     for note in &manifests.notes {
         eprintln!("mini-docker: not carried over: {note}");
     }
-    let documents = manifests.objects.iter().map(|object| render(object, "yaml"));
-    Ok(documents.collect::<Result<Vec<_>>>()?.join("---\n"))
+    Ok(manifests.objects.iter().map(yaml::to_string).collect::<Vec<_>>().join("---\n"))
 }
 
-fn render(model: &Value, format: &str) -> Result<String> {
-    if format == "json" {
-        let failed = |e: serde_json::Error| Error::system("print the model", &e.into());
-        return Ok(format!("{}\n", serde_json::to_string_pretty(model).map_err(failed)?));
-    }
-    Ok(yaml::to_string(model))
+fn json(model: &Value) -> Result<String> {
+    let failed = |e: serde_json::Error| Error::system("print the model", &e.into());
+    Ok(format!("{}\n", serde_json::to_string_pretty(model).map_err(failed)?))
 }

@@ -17,7 +17,7 @@ mod watching;
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::{ArgAction, Args, Subcommand};
 
 use super::{Outcome, print};
 use crate::{
@@ -32,7 +32,11 @@ use crate::{
 };
 
 #[derive(Debug, Args)]
+#[command(version, display_name = "mini-docker compose version", disable_version_flag = true)]
 pub(super) struct Compose {
+    /// Show the Compose version information
+    #[arg(short, long, action = ArgAction::Version)]
+    version: Option<bool>,
     /// Compose configuration files
     #[arg(short, long, value_name = "FILE")]
     file: Vec<PathBuf>,
@@ -64,6 +68,12 @@ pub(super) struct Compose {
     /// How to say what is done: a line a step, or with `quiet` not at all
     #[arg(long, value_name = "TYPE", env = "COMPOSE_PROGRESS", hide_env_values = true, default_value = "auto", value_parser = ["auto", "plain", "tty", "quiet"])]
     progress: String,
+    /// Include all resources, even those not used by services
+    #[arg(long)]
+    all_resources: bool,
+    /// Name containers and images with underscores, as the first Compose did
+    #[arg(long)]
+    compatibility: bool,
     /// Say what `up`, `create` and `down` would do
     #[arg(long)]
     dry_run: bool,
@@ -151,6 +161,7 @@ impl Compose {
             profiles: self.profile,
             env_files: self.env_file,
             directory: self.project_directory,
+            compatibility: self.compatibility,
             ..Options::default()
         };
         options.named = self.command.services().to_vec();
@@ -163,6 +174,7 @@ impl Compose {
             },
             quiet: self.progress == "quiet",
             dry: self.dry_run,
+            all_resources: self.all_resources,
         };
         match self.command {
             Command::Config(command) => command.run(&mut options),

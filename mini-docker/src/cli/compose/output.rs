@@ -68,7 +68,7 @@ pub(super) struct Show {
 /// A container's name without the project's.
 pub(super) fn short_name<'a>(running: Running, container: &'a Container) -> &'a str {
     let name = container.config.name.as_str();
-    name.strip_prefix(running.project.name.as_str()).and_then(|rest| rest.strip_prefix('-')).unwrap_or(name)
+    name.strip_prefix(running.project.name.as_str()).and_then(|rest| rest.strip_prefix(['-', '_'])).unwrap_or(name)
 }
 
 impl Show {

@@ -160,9 +160,10 @@ impl Run {
     fn bring_up_dependencies(&self, running: Running, service: &Service, images: &Images) -> Result<()> {
         let names = service.dependencies().into_iter().filter(|(name, ..)| running.service(name).is_ok());
         let services: Vec<_> = names.map(|(name, ..)| name.to_owned()).collect();
+        running.make_networks(&[*service])?;
+        running.make_volumes(&[*service])?;
         if self.no_deps || services.is_empty() {
-            running.make_networks()?;
-            return running.make_volumes();
+            return Ok(());
         }
         ensure(running, &running.ordered(&services, false)?, images)?;
         running.up(&Up { services, remove_orphans: self.remove_orphans, ..Up::default() })?;

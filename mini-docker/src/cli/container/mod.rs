@@ -40,7 +40,7 @@ pub(super) use logs::Logs;
 pub(super) use pause::{Pause, Unpause};
 pub(super) use port::{Port, addresses};
 pub(super) use prune::{Prune, print_deleted};
-pub(super) use ps::{Ps, View, print_usage};
+pub(super) use ps::{Ps, print_usage, row as ps_row};
 pub(super) use rename::Rename;
 pub(super) use restart::Restart;
 pub(super) use rm::Rm;

@@ -81,7 +81,7 @@ impl<'a> Service<'a> {
 
     /// The image that it runs.
     pub fn image(&self) -> String {
-        self.text("image").unwrap_or_else(|| format!("{}-{}", self.project.name, self.name))
+        self.text("image").unwrap_or_else(|| self.project.own_name(&[self.name]))
     }
 
     /// Whether its output is shown where nobody says otherwise.
@@ -98,7 +98,7 @@ impl<'a> Service<'a> {
 
     /// The name of its container with this number.
     pub fn container_name(&self, number: usize) -> String {
-        self.text("container_name").unwrap_or_else(|| format!("{}-{}-{number}", self.project.name, self.name))
+        self.text("container_name").unwrap_or_else(|| self.project.own_name(&[self.name, &number.to_string()]))
     }
 
     /// A name is one container's.
@@ -135,6 +135,14 @@ impl<'a> Service<'a> {
     /// The real names of its networks.
     pub fn networks(&self) -> impl Iterator<Item = String> {
         self.entries("networks").map(|(key, _)| self.resource("networks", key))
+    }
+
+    /// Whether it uses a network or a volume of the description; `kind` is `networks` or `volumes`.
+    pub fn uses(&self, kind: &str, key: &str) -> bool {
+        let volumes = self.get(kind).and_then(Value::as_array).into_iter().flatten();
+        let mut volumes = volumes.filter(|mount| mount.get("type").is_some_and(|kind| kind == "volume"));
+        self.entries(kind).any(|(other, _)| other == key)
+            || volumes.any(|mount| mount.get("source").is_some_and(|source| source == key))
     }
 
     /// The services that it is to be restarted with.

@@ -79,7 +79,7 @@ fn a_pid_that_came_back_is_not_signalled() {
         &["pause", "box"],
         &["rm", "-f", "box"],
         &["exec", "box", "true"],
-        &["cp", "/etc/hostname", "box:/there"],
+        &["cp", "/etc/hosts", "box:/there"],
         &["start", "box"],
         &["top", "box"],
     ] {

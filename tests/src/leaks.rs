@@ -122,14 +122,20 @@ fn is_engine(pid: i32, root: &Path) -> bool {
     is_named && (mentions(pid, "environ", root) || mentions(pid, "cmdline", root))
 }
 
-/// By the overlay in its mount namespace.
+/// By the overlay in its mount namespace; by its cgroup too, for kernels before 6.13 know layers by descriptors, and say so.
 fn is_inside(pid: i32, root: &Path) -> bool {
-    mentions(pid, "mountinfo", root)
+    // What has ended has no mounts any more, and is in its cgroup until it is reaped.
+    let Ok(mounts) = fs::read(format!("/proc/{pid}/mountinfo")) else { return false };
+    let cgroups = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    holds(&mounts, root) || cgroups.contains(&format!("/mini-docker/{}.", key(root)))
 }
 
 fn mentions(pid: i32, file: &str, root: &Path) -> bool {
-    let text = fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default();
-    String::from_utf8_lossy(&text).contains(&*root.to_string_lossy())
+    holds(&fs::read(format!("/proc/{pid}/{file}")).unwrap_or_default(), root)
+}
+
+fn holds(text: &[u8], root: &Path) -> bool {
+    String::from_utf8_lossy(text).contains(&*root.to_string_lossy())
 }
 
 fn await_end(pid: i32, deadline: Instant) {

@@ -16,6 +16,7 @@
 #   make check STAGE=04  looks at your exercise of that chapter
 #   make test-examples  the compose projects of the book, on Debian: minutes, and a network
 #   make faults   kills, full disks, power cuts and more at every moment: hours; EVERY=20 each twentieth of them
+#   make storm    commands beside each other and deaths at any moment, for STORM=600 seconds
 #   make attacks  the attack suite against mini-docker, docker and runc: writes tests/attacks/table.md; needs a dockerd that runs
 #   make soak     the long tests: thousands of runs
 
@@ -35,7 +36,7 @@ PEERS_PACKAGES := runc podman docker.io docker-compose docker-registry curl ipta
 FUZZ_PACKAGES := $(DEMO_PACKAGES) g++
 BENCH_PACKAGES := $(DEMO_PACKAGES) bubblewrap crun hyperfine jq
 
-.PHONY: attacks bench-all bench-setup bench-report packages-peers book check demo test test-programs test-book-begin test-book-browser test-builds test-examples test-vm test-vm-short fuzz fuzz-program packages-fuzz packages-browser build lint bench faults soak packages-demo packages-test packages-programs packages-builds packages-examples packages-bench
+.PHONY: storm attacks bench-all bench-setup bench-report packages-peers book check demo test test-programs test-book-begin test-book-browser test-builds test-examples test-vm test-vm-short fuzz fuzz-program packages-fuzz packages-browser build lint bench faults soak packages-demo packages-test packages-programs packages-builds packages-examples packages-bench
 
 demo: packages-demo
 	@$(MAKE) --no-print-directory build
@@ -154,6 +155,11 @@ EVERY := 1
 faults: packages-test
 	set -o pipefail; MINI_DOCKER_FAULTS=$(EVERY) $(CARGO) test --locked -p mini-docker --test faults -- --nocapture | tee target/faults.txt
 	@awk '/^faults: /{n = split($$0, words, ": "); split(words[n], counts, " "); injected += counts[1]; survived += counts[5]} END {print "faults: " injected " injected, " survived " survived"}' target/faults.txt
+
+STORM ?= 600
+
+storm: packages-test
+	MINI_DOCKER_STORM=$(STORM) $(CARGO) test --locked -p mini-docker --test faults storm -- --nocapture
 
 attacks: packages-test packages-peers
 	$(CARGO) test -q --locked -p mini-docker --test attacks -- --beside

@@ -3,10 +3,17 @@
 use std::{fs, process::Stdio};
 
 use nix::{
-    sys::signal::{Signal, kill},
+    sys::{
+        ptrace,
+        signal::{Signal, kill},
+        wait::{WaitPidFlag, waitpid},
+    },
     unistd::Pid,
 };
-use tests::engine::{Engine, eventually};
+use tests::{
+    engine::{Engine, eventually},
+    leaks,
+};
 
 /// An engine with the container `c1`, which sleeps.
 fn engine() -> Engine {
@@ -154,13 +161,9 @@ fn detached_it_runs_on_and_its_end_is_told() {
     assert!(refused.contains("nothing"), "{refused}");
     // Whoever looks after it may be killed: then it runs on, and its container ends all the same.
     engine.run(&["exec", "-d", "c1", "sleep", "999"]).ok();
-    let pid = fs::read_dir("/proc").unwrap().flatten().find_map(|entry| {
-        let line = fs::read(entry.path().join("cmdline")).ok()?;
-        (line == b"sleep\x00999\x00").then(|| entry.path()).filter(|path| {
-            fs::read_to_string(path.join("mountinfo")).is_ok_and(|info| info.contains(engine.root().to_str().unwrap()))
-        })
-    });
-    let status = fs::read_to_string(pid.unwrap().join("status")).unwrap();
+    let is_it = |pid: &i32| fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line == b"sleep\x00999\x00");
+    let pid = leaks::processes(&engine.root()).into_iter().find(is_it).unwrap();
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let parent = status.lines().find_map(|line| line.strip_prefix("PPid:\t")).unwrap();
     kill(Pid::from_raw(parent.parse().unwrap()), Signal::SIGKILL).unwrap();
     assert!(engine.run(&["top", "c1"]).ok().contains("sleep 999"));
@@ -184,7 +187,7 @@ fn signals_are_passed_on() {
 #[test]
 fn nothing_of_the_host_comes_in() {
     let engine = engine();
-    let secret = fs::File::open("/etc/hostname").unwrap();
+    let secret = fs::File::open("/etc/hosts").unwrap();
     nix::fcntl::fcntl(&secret, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty())).unwrap();
     // Descriptors, the directory, the mask of modes, what is blocked or ignored.
     let said = |arguments: &[&str]| {
@@ -233,4 +236,26 @@ fn a_process_on_its_way_in_cannot_be_looked_into() {
     };
     let foreign: Vec<_> = seen.lines().filter(|line| !inside(line)).collect();
     assert!(foreign.is_empty(), "{foreign:?}");
+}
+
+/// Its first process has no files any more, and waits for one that somebody keeps from its end.
+#[test]
+fn one_that_is_just_ending_does_not_run() {
+    let engine = engine();
+    engine.run(&["exec", "-d", "c1", "sleep", "999"]).ok();
+    let is_it = |pid: &i32| fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|line| line == b"sleep\x00999\x00");
+    let last = leaks::processes(&engine.root()).into_iter().find(is_it).map(Pid::from_raw).unwrap();
+    let first = engine.inspect("c1")["State"]["Pid"].as_i64().unwrap();
+    ptrace::seize(last, ptrace::Options::PTRACE_O_TRACEEXIT).unwrap();
+    kill(Pid::from_raw(first as i32), Signal::SIGKILL).unwrap();
+    waitpid(last, Some(WaitPidFlag::__WALL)).unwrap();
+    eventually("it has no root", || fs::read_link(format!("/proc/{first}/root")).is_err());
+    let refused = engine.run(&["exec", "c1", "true"]).refused(1);
+    assert!(refused.contains("c1 is not running"), "{refused}");
+    // Who wants its files waits for its end.
+    let mut copy = engine.command(&["cp", "c1:/bin/busybox", "-"]);
+    let copy = copy.stdout(Stdio::piped()).spawn().unwrap();
+    ptrace::detach(last, None).unwrap();
+    let copied = copy.wait_with_output().unwrap();
+    assert!(copied.status.success() && copied.stdout.len() > 4096, "{:?}", copied.status);
 }

@@ -14,5 +14,6 @@ mod power;
 mod race;
 mod registry;
 mod sample;
+mod storm;
 mod time;
 mod world;

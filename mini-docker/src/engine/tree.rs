@@ -6,6 +6,7 @@
 use std::{
     ffi::{OsStr, OsString},
     fs::{self, File},
+    io,
     os::{
         fd::{AsFd, BorrowedFd, OwnedFd},
         unix::{ffi::OsStrExt, fs::MetadataExt},
@@ -17,6 +18,7 @@ use mount::Source;
 use nix::{
     errno::Errno,
     fcntl::{OFlag, OpenHow, ResolveFlag, openat2, readlinkat},
+    poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::stat::{FileStat, SFlag, fstat},
 };
 use process::{Host, Journal, Primitive, sys::MountAttr};
@@ -31,6 +33,9 @@ use super::{
 
 /// Links that are followed to one file, as by the kernel.
 const MOST_LINKS: usize = 40;
+
+/// Milliseconds that a process may take from the loss of its root to its end, on a busy machine.
+const ENDING: u16 = 10_000;
 
 /// Where paths begin: the host, or a container.
 #[derive(Debug)]
@@ -90,21 +95,8 @@ impl Engine {
         let failed = |e: &dyn std::fmt::Display| Error::new(Kind::System, format!("open the container's files: {e}"));
         if container.status.state != State::Exited
             && let Some(first) = first_process(container)
+            && let Some(root) = Root::running(container, &first).map_err(|e| failed(&e))?
         {
-            let way_in = process::way_in(nix::unistd::Pid::from_raw(container.status.pid));
-            let fd = File::open(format!("/proc/{way_in}/root")).map_err(|e| failed(&e))?;
-            let owner = File::open(format!("/proc/{way_in}/ns/user")).map_err(|e| failed(&e))?;
-            // The pid may have been another's by then; alive now, it was its own.
-            nix::poll::poll(
-                &mut [nix::poll::PollFd::new(first.as_fd(), nix::poll::PollFlags::POLLIN)],
-                nix::poll::PollTimeout::ZERO,
-            )
-            .ok()
-            .filter(|ended| *ended == 0)
-            .ok_or_else(|| failed(&"it has just ended"))?;
-            let ours = fs::metadata("/proc/self/ns/user").and_then(|ours| Ok(ours.ino() == owner.metadata()?.ino()));
-            let owner = Some(owner.into()).filter(|_| !ours.unwrap_or(true));
-            let root = Root { fd: fd.into(), owner, read_only: false, mounts: Vec::new(), _lock: None };
             return Ok(Tree::Container(root));
         }
         let lock = self.lock_container(&container.config.id)?;
@@ -127,6 +119,29 @@ impl Engine {
 }
 
 impl Root {
+    /// That of one that runs; `None` where it has ended meanwhile.
+    fn running(container: &Container, first: &OwnedFd) -> io::Result<Option<Self>> {
+        let way_in = process::way_in(nix::unistd::Pid::from_raw(container.status.pid));
+        let opened = File::open(format!("/proc/{way_in}/root"))
+            .and_then(|fd| Ok((fd, File::open(format!("/proc/{way_in}/ns/user"))?)));
+        let has_ended =
+            |timeout| Ok::<_, Errno>(poll(&mut [PollFd::new(first.as_fd(), PollFlags::POLLIN)], timeout)? > 0);
+        let (fd, owner) = match opened {
+            // Who is ending has no root any more, before the pidfd says that he has ended.
+            Err(e) if e.kind() == io::ErrorKind::NotFound || e.raw_os_error() == Some(Errno::ESRCH as i32) => {
+                return if has_ended(PollTimeout::from(ENDING))? { Ok(None) } else { Err(e) };
+            }
+            opened => opened?,
+        };
+        // The pid may have been another's by then; alive now, it was its own.
+        if has_ended(PollTimeout::ZERO)? {
+            return Ok(None);
+        }
+        let ours = fs::metadata("/proc/self/ns/user").and_then(|ours| Ok(ours.ino() == owner.metadata()?.ino()));
+        let owner = Some(owner.into()).filter(|_| !ours.unwrap_or(true));
+        Ok(Some(Self { fd: fd.into(), owner, read_only: false, mounts: Vec::new(), _lock: None }))
+    }
+
     /// The mount that a path without links and `..` is in, and the way from there.
     fn mount(&self, path: &Path) -> (BorrowedFd<'_>, PathBuf, bool) {
         let inside =

@@ -1,7 +1,7 @@
 //! A further process in a running container: it joins what is there, and takes the second list only.
 
 use std::{
-    fs,
+    fs, io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::PathBuf,
 };
@@ -45,9 +45,13 @@ pub fn exec(spec: &ProcessSpec, running: &Running, stdio: [Option<OwnedFd>; 3], 
 }
 
 fn enter(spec: &ProcessSpec, running: &Running, stdio: [Option<OwnedFd>; 3], host: &mut Host) -> Result<Child> {
-    let failed = |doing: &'static str| move |e: std::io::Error| Error::from_io("join", doing, &e);
+    let failed = |doing: &'static str| move |e: io::Error| Error::from_io("join", doing, &e);
     // What the container has mounted over its files counts too; they are only read, and only within this root.
-    let root = fs::File::open(format!("/proc/{}/root", running.pid)).map_err(failed("open the container's root"))?;
+    let root = fs::File::open(format!("/proc/{}/root", running.pid)).map_err(|e| match e.kind() {
+        // Who is ending has no root any more, before the pidfd says that he has ended.
+        io::ErrorKind::NotFound => Error::new("join", "open the container's root", Errno::ESRCH),
+        _ => failed("open the container's root")(e),
+    })?;
     // The pid may have been given to another process before it was opened, not after.
     if has_ended(running.pidfd.as_fd()) {
         return Err(Error::new("join", "open the container's root", Errno::ESRCH));

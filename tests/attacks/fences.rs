@@ -14,7 +14,7 @@ use tests::engine::{output, said};
 use crate::attack::{Attack, Outcome, SECRET, Scene};
 
 /// A script that prints `OUT` where it gets what it wants, with flags that let it: name, CVE, script, flags.
-const SCRIPTS: [(&str, &str, &str, &[&str]); 22] = [
+const SCRIPTS: [(&str, &str, &str, &[&str]); 25] = [
     (
         "a disk of the host is read by its number",
         "",
@@ -65,6 +65,25 @@ const SCRIPTS: [(&str, &str, &str, &[&str]); 22] = [
         "kernel memory is read as a file",
         "",
         "[ -e /proc/kcore ] || echo ABSENT; [ -n \"$(head -c 4 /proc/kcore)\" ] && echo OUT",
+        &["--privileged"],
+    ),
+    (
+        "a setting of the kernel's is opened for writing",
+        "",
+        "find /proc/[a-z]* /sys -path /proc/self -prune -o -path /proc/thread-self -prune -o -path '/proc/sys/net/*' -prune -o \
+         -type f -perm /222 -print 2>/dev/null | { while read -r f; do : >>$f && echo OUT $f && exit; done; } 2>/dev/null",
+        &["--privileged"],
+    ),
+    (
+        "the machine's memory is counted page by page",
+        "",
+        "[ -e /proc/kpagecount ] || echo ABSENT; [ \"$(head -c 8 /proc/kpagecount | wc -c)\" = 8 ] && echo OUT",
+        &["--privileged"],
+    ),
+    (
+        "what the kernel has allocated is listed",
+        "",
+        "[ -e /proc/vmallocinfo ] || echo ABSENT; [ -n \"$(head -c 9 /proc/vmallocinfo)\" ] && echo OUT",
         &["--privileged"],
     ),
     ("keys are listed", "CVE-2014-9529", "[ -n \"$(cat /proc/keys)\" ] && echo OUT", &["--privileged"]),

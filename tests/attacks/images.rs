@@ -95,6 +95,22 @@ pub(crate) fn attacks() -> Vec<Attack> {
                 Outcome::of(listener.accept().is_ok(), "it was not asked")
             },
         ),
+        attack(
+            "a document is a manifest and an index at once",
+            "CVE-2021-41190",
+            "what one looks for is found",
+            |scene| {
+                let image = Image::new().with(|manifest| {
+                    manifest["manifests"] = json!([{"mediaType": MANIFEST, "size": 2, "digest": digest(b"{}"),
+                    "platform": {"architecture": "amd64", "os": "linux"}}]);
+                });
+                if !scene.is_on() {
+                    let both = image.manifest.get("layers").is_some() && image.manifest.get("manifests").is_some();
+                    return Outcome::of(both, "two images by one digest");
+                }
+                pull(scene, &image)
+            },
+        ),
     ]
 }
 

@@ -301,7 +301,8 @@ fn table(spec: &Spec, cgroups: Vec<Mount>) -> Result<Vec<Mount>, NulError> {
     table.retain(|mount| *mount.path == *c"/proc" || !covered(&mount.path));
     table.extend(spec.mounts.iter().cloned());
     if !spec.view.unmasked {
-        table.extend(mount::masks());
+        let own_ids = matches!(spec.user_namespace, UserNamespace::Own(_)) || !in_initial_user_namespace();
+        table.extend(mount::masks(!own_ids));
     }
     if spec.read_only {
         let directory = |path: &str, source, attr| Mount::new(path.as_ref(), Target::Directory, source, attr);

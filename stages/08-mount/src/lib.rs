@@ -35,7 +35,7 @@ use process::{
     CloneArgs, Errno, Error, Host, IdMaps, Inside, Primitive, Result, in_initial_user_namespace,
     sys::{self, OpenTree},
 };
-pub use table::{MASKED, READ_ONLY, cgroup_table, default_table, devices, filesystems, masks};
+pub use table::{MASKED, MASKED_FROM_ROOT, READ_ONLY, cgroup_table, default_table, devices, filesystems, masks};
 
 // ANCHOR: mounts
 /// A mount namespace with the container's root and the mounts in it.

@@ -28,6 +28,11 @@ pub const MASKED: [&str; 13] = [
     "/sys/kernel/security",
 ];
 
+/// The same, of which only root of the host may read anything: which pages of memory are whose, and what the kernel has
+/// where.
+pub const MASKED_FROM_ROOT: [&str; 4] =
+    ["/proc/kpagecgroup", "/proc/kpagecount", "/proc/kpageflags", "/proc/vmallocinfo"];
+
 /// Parts of /proc that set the kernel's behaviour.
 pub const READ_ONLY: [&str; 5] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
@@ -56,7 +61,7 @@ const NONE: MountAttr = MountAttr::NO_SUID.and(MountAttr::NO_DEV).and(MountAttr:
 /// The mounts that every container has, as the OCI runtime specification's "Default Filesystems" asks, with the
 /// masked and read-only paths of Docker. `shm_size` is in bytes.
 pub fn default_table(shm_size: u64) -> Vec<Mount> {
-    [filesystems(shm_size), devices(), masks()].concat()
+    [filesystems(shm_size), devices(), masks(false)].concat()
 }
 
 /// The filesystems of [`default_table`].
@@ -100,10 +105,11 @@ pub(crate) fn node(path: &CStr) -> Option<Node> {
 }
 
 /// What covers the parts of /proc and /sys that no container needs to see or set. After all others, which it holds for
-/// too.
-pub fn masks() -> Vec<Mount> {
+/// too. `host_root`: whether its root is the host's.
+pub fn masks(host_root: bool) -> Vec<Mount> {
     let sealed = NONE.and(MountAttr::READ_ONLY);
-    let masked = MASKED.iter().filter_map(|path| {
+    let of_root: &[&str] = if host_root { &MASKED_FROM_ROOT } else { &[] };
+    let masked = MASKED.iter().chain(of_root).filter_map(|path| {
         // What is not there on the host's /proc is not there in the container's: it is the same kernel.
         let source = if std::fs::metadata(path).ok()?.is_dir() {
             Source::Filesystem(c"tmpfs", vec![(c"size", c"0".to_owned()), (c"nr_inodes", c"1".to_owned())])

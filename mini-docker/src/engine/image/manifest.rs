@@ -1,6 +1,6 @@
 //! Manifests and indexes, Docker's (schema 2) and OCI's, which differ in names only.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::IgnoredAny};
 
 use super::{
     config::{MOST_BYTES, MOST_LAYERS},
@@ -105,7 +105,9 @@ impl Document {
             schema_version: u32,
             #[serde(default)]
             media_type: String,
-            manifests: Option<serde::de::IgnoredAny>,
+            manifests: Option<IgnoredAny>,
+            config: Option<IgnoredAny>,
+            layers: Option<IgnoredAny>,
         }
         let invalid = |why: String| Error::invalid(format!("read the manifest: {why}"));
         if bytes.len() as u64 > MOST_BYTES {
@@ -125,6 +127,12 @@ impl Document {
             "" | "application/json" | "text/plain" | "application/octet-stream" => head.manifests.is_some(),
             other => return Err(invalid(format!("its type {} is not known", super::shown(other)))),
         };
+        // One digest would be two images: one for who asked whether it is good, another for us (CVE-2021-41190).
+        if head.manifests.is_some() && (head.config.is_some() || head.layers.is_some()) {
+            return Err(invalid(
+                "it is an index and a manifest at once, so that nobody knows what is meant".to_owned(),
+            ));
+        }
         if is_index {
             let index: Index = serde_json::from_slice(bytes).map_err(malformed)?;
             if index.manifests.len() > MOST_MANIFESTS {
@@ -212,6 +220,8 @@ mod tests {
             (r#"{"schemaVersion":1,"fsLayers":[]}"#.to_owned(), "schema 1"),
             ("{}".to_owned(), "schema 1"),
             ("nonsense".to_owned(), "read the manifest"),
+            (good.replace("\"layers\"", "\"manifests\":[],\"layers\""), "at once"),
+            (format!(r#"{{"schemaVersion":2,"manifests":[],"config":{config}}}"#), "at once"),
         ] {
             let error = Document::parse(bad.as_bytes(), "").unwrap_err().to_string();
             assert!(error.contains(says), "{error}");

@@ -10,7 +10,7 @@ use nix::libc;
 use crate::attack::{Attack, Defence, Outcome, Scene};
 
 /// As programs/calls.c prints them.
-const CALLS: [(&str, &str); 63] = [
+const CALLS: [(&str, &str); 69] = [
     ("socket(AF_ALG)", "CVE-2026-31431"),
     ("socket(AF_ALG + 2^32)", "CVE-2026-31431"),
     ("socket(AF_VSOCK)", ""),
@@ -61,6 +61,12 @@ const CALLS: [(&str, &str); 63] = [
     ("mbind", ""),
     ("fanotify_init", ""),
     ("lookup_dcookie", ""),
+    ("fspick", ""),
+    ("kexec_file_load", ""),
+    ("quotactl_fd", ""),
+    ("lsm_set_self_attr", ""),
+    ("open_tree_attr", ""),
+    ("listns", ""),
     ("getpid of x32", ""),
     ("io_uring_setup of x32", ""),
     ("iopl", ""),

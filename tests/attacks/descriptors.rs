@@ -1,6 +1,13 @@
 //! What an engine has open, and is itself, while it starts a program: descriptors, directories, its own program file.
 
-use std::{fs, process::Command};
+use std::{
+    fs,
+    os::{
+        linux::net::SocketAddrExt,
+        unix::net::{SocketAddr, UnixListener},
+    },
+    process::Command,
+};
 
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use sha2::{Digest, Sha256};
@@ -100,7 +107,44 @@ pub(crate) fn attacks() -> Vec<Attack> {
             "an engine that joins as it is",
             |scene| overwrite(scene, true),
         ),
+        seen("the command line of who joins a container is read", "cmdline", |scene, _| {
+            scene.canary().display().to_string()
+        }),
+        seen("the host's mounts are read from who joins a container", "mountinfo", |_, _| {
+            let table = fs::read_to_string("/proc/self/mountinfo").expect("mountinfo");
+            let root = table.lines().find(|line| line.split(' ').nth(4) == Some("/")).expect("a root");
+            // Its id, its parent's, its device.
+            root.split_inclusive(' ').take(3).collect()
+        }),
+        seen("the host's sockets are read from who joins a container", "net/unix", |_, socket| socket.to_owned()),
     ]
+}
+
+/// A process of the container reads a file of /proc, which all may read, of whoever is born in there.
+fn seen(name: &'static str, file: &'static str, secret: fn(&Scene, &str) -> String) -> Attack {
+    Attack::new(("descriptors", name), "", "an engine that joins one namespace after the other", move |scene| {
+        if !scene.target.is_engine() {
+            return Outcome::Not("it is joined by other means".to_owned());
+        }
+        let socket = format!("mini-docker-attack-{}-{}", std::process::id(), scene.id);
+        let address = SocketAddr::from_abstract_name(&socket).expect("an address");
+        let _listener = UnixListener::bind_addr(&address).expect("bind");
+        let flags: &[&str] = if scene.is_on() { &[] } else { HOST };
+        let container = Detached::start(scene, flags, "bb", &["/attack/watch", file, &secret(scene, &socket)]);
+        container.await_file("/watching");
+        let environment = format!("CANARY={}", scene.canary().display());
+        for _ in 0..if scene.is_on() { 30 } else { 1 } {
+            if scene.is_on() {
+                scene.target.engine(&["exec", "-e", &environment, &container.name, "true"]);
+            } else {
+                let mut naive = Command::new(scene.target.rootfs().join("attack/naive"));
+                naive.arg(container.pid().to_string()).arg(scene.canary()).args(["/", "/bin/true"]);
+                let _ = naive.output();
+            }
+        }
+        let said = scene.target.engine(&["logs", &container.name]);
+        Outcome::of(said.out.contains("OUT"), said.out + &said.err)
+    })
 }
 
 /// A script that reads the canary from wherever it stands.

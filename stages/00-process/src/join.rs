@@ -22,7 +22,7 @@ use nix::{
 use crate::{
     error::{Error, Result},
     maps::IdMaps,
-    primitive::{Child, CloneArgs, Host, Inside, Primitive},
+    primitive::{Birthplace, Child, CloneArgs, Host, Inside, Primitive},
     sys,
 };
 
@@ -37,8 +37,8 @@ pub struct Join {
     one: Option<OwnedFd>,
     /// What of `wanted` is not ours already; setns(2) refuses one's own user namespace.
     flags: CloneFlags,
-    /// A copy of the pidfd for the clone, where the pid namespace is among them.
-    birthplace: RefCell<Option<OwnedFd>>,
+    /// What the child is born in, where the pid namespace is among them.
+    birthplace: RefCell<Option<Birthplace>>,
     /// Whether this process could be looked into before.
     was_dumpable: bool,
 }
@@ -111,6 +111,14 @@ impl Primitive for JoinUser {
     }
 }
 
+/// With its pid namespace a child is born in these, as far as they are wanted. Not in the user and the cgroup namespace:
+/// there nobody has the right to be born into a cgroup of the host's.
+const WITH_PID: CloneFlags = CloneFlags::CLONE_NEWPID
+    .union(CloneFlags::CLONE_NEWNS)
+    .union(CloneFlags::CLONE_NEWNET)
+    .union(CloneFlags::CLONE_NEWIPC)
+    .union(CloneFlags::CLONE_NEWUTS);
+
 const BECOME_ROOT: &str = "setgroups([]), setresgid(0, 0, 0), setresuid(0, 0, 0)";
 
 /// In a user namespace where the caller is nobody yet.
@@ -131,6 +139,12 @@ const ALL: [(CloneFlags, &str); 7] = [
     (CloneFlags::CLONE_NEWNS, "mnt"),
 ];
 
+/// As in /proc/PID/ns.
+fn names(flags: CloneFlags) -> String {
+    let names: Vec<_> = ALL.iter().filter(|(flag, _)| flags.contains(*flag)).map(|(_, name)| *name).collect();
+    names.join("|")
+}
+
 impl Join {
     /// The one namespace `wanted` that the process behind `pidfd` has, `pid` being its number here.
     pub fn new(pid: Pid, pidfd: OwnedFd, wanted: CloneFlags) -> Self {
@@ -141,6 +155,12 @@ impl Join {
     /// All of them.
     pub fn all(pid: Pid, pidfd: OwnedFd) -> Self {
         Self::new(pid, pidfd, ALL.iter().fold(CloneFlags::empty(), |all, (flag, _)| all | *flag))
+    }
+
+    /// What is not joined by birth.
+    fn rest(&self) -> CloneFlags {
+        let is_birthplace = self.flags.contains(CloneFlags::CLONE_NEWPID);
+        if is_birthplace { self.flags.difference(WITH_PID) } else { self.flags }
     }
 
     /// Opens the one namespace that is wanted. The pid may have been another process's by then; alive after it, it was its own.
@@ -177,8 +197,8 @@ impl Primitive for Join {
             }
         }
         if self.flags.contains(CloneFlags::CLONE_NEWPID) {
-            let copy = self.pidfd.try_clone().map_err(|e| Error::from_io("join", "dup(pidfd)", &e))?;
-            self.birthplace = RefCell::new(Some(copy));
+            let pidfd = self.pidfd.try_clone().map_err(|e| Error::from_io("join", "dup(pidfd)", &e))?;
+            self.birthplace = RefCell::new(Some(Birthplace { pidfd, namespaces: self.flags & WITH_PID }));
         }
         // From its birth in the other pid namespace on the child can be seen in there, and has the host's memory and
         // descriptors until it executes the program: nobody may open those in /proc, or trace it (ptrace(2)).
@@ -197,13 +217,13 @@ impl Primitive for Join {
     fn clone_args(&self, args: &mut CloneArgs) {
         // Another of these in the list may have it.
         if let Some(birthplace) = self.birthplace.take() {
-            args.pid_namespace = Some(birthplace);
+            args.birthplace = Some(birthplace);
         }
     }
 
     fn enter(&self, inside: &Inside) -> Result<(), Errno> {
         inside.at(0);
-        let rest = self.flags & !CloneFlags::CLONE_NEWPID;
+        let rest = self.rest();
         if !rest.is_empty() {
             setns(self.one.as_ref().unwrap_or(&self.pidfd), rest)?;
         }
@@ -218,13 +238,8 @@ impl Primitive for Join {
         if step > 0 {
             return BECOME_ROOT.to_owned();
         }
-        let names: Vec<_> = ALL.iter().filter(|(flag, _)| self.flags.contains(*flag)).map(|(_, name)| *name).collect();
-        format!(
-            "setns({} of {}, {})",
-            if self.one.is_some() { "namespace" } else { "pidfd" },
-            self.pid,
-            names.join("|")
-        )
+        let whose = if self.one.is_some() { "namespace" } else { "pidfd" };
+        format!("setns({whose} of {}, {})", self.pid, names(self.rest()))
     }
 
     fn hint(&self, _: u16, errno: Errno) -> Option<String> {

@@ -52,7 +52,7 @@ pub use kernel_file::kernel_file;
 pub use maps::{IdMaps, IdRange, may_map_any_id};
 pub use namespace::{NamespaceHolder, enter_namespaces, enter_user_namespace, in_initial_user_namespace, owns_network};
 pub use nix::errno::Errno;
-pub use primitive::{Child, CloneArgs, Host, Inside, Primitive, TERMINAL};
+pub use primitive::{Birthplace, Child, CloneArgs, Host, Inside, Primitive, TERMINAL};
 pub use shared_network::SharedNetwork;
 pub use spawn::{Container, Process, spawn};
 pub use undo::{Journal, Undo, start_time};

@@ -6,7 +6,7 @@ use std::{
     time::Instant,
 };
 
-use nix::{errno::Errno, unistd::Pid};
+use nix::{errno::Errno, sched::CloneFlags, unistd::Pid};
 
 use crate::{
     error::{Error, Result},
@@ -65,10 +65,19 @@ pub struct CloneArgs {
     pub flags: u64,
     /// The v2 cgroup that the child starts in (`CLONE_INTO_CGROUP`, Linux 5.7).
     pub cgroup: Option<OwnedFd>,
-    /// A pidfd of a process whose pid namespace the child is born in: the one namespace that nobody can join alive.
-    pub pid_namespace: Option<OwnedFd>,
+    /// Whose pid namespace the child is born in: the one namespace that nobody can join alive.
+    pub birthplace: Option<Birthplace>,
     /// A user namespace that the child is born in, so that its other namespaces belong to that.
     pub user_namespace: Option<OwnedFd>,
+}
+
+/// Namespaces of a process that runs.
+#[derive(Debug)]
+pub struct Birthplace {
+    /// The process.
+    pub pidfd: OwnedFd,
+    /// Its pid namespace (`CLONE_NEWPID`), and with it those that the child is to be in when it is first seen there.
+    pub namespaces: CloneFlags,
 }
 
 impl CloneArgs {

@@ -1,13 +1,12 @@
 //! From two lists of primitives to a running program.
 
 use std::{
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd},
     time::Duration,
 };
 
 use nix::{
     errno::Errno,
-    fcntl::{OFlag, open},
     sched::{CloneFlags, setns},
     sys::{
         prctl,
@@ -22,15 +21,17 @@ use crate::{
     error::{EXEC, Error, Result},
     exec::Program,
     init::{self, Title},
-    namespace::in_initial_user_namespace,
-    primitive::{Child, CloneArgs, Host, Inside, Primitive},
+    primitive::{Birthplace, Child, CloneArgs, Host, Inside, Primitive},
     report::{Channel, Record, now},
-    sys::{self, Cloned},
+    sys::{self, Cloned, CommandLine},
     undo::{Undo, start_time},
 };
 
 /// The name under which the core's own acts are explained.
 const PROCESS: &str = "process";
+
+/// What a process on its way into other namespaces is called there.
+const NAME: &[u8] = b"mini-docker";
 
 /// What lives as long as the container: namespaces, mounts, cgroup, network.
 #[derive(Default)]
@@ -119,38 +120,34 @@ fn make(container: &mut Container, process: &mut Process, host: &mut Host) -> Re
 }
 // ANCHOR_END: spawn
 
-/// Clones, in another pid namespace if that is asked for: setns(2) with `CLONE_NEWPID` moves not the caller but the
-/// children that it gets from then on, and is taken back at once.
+/// Clones, in namespaces of another process if that is asked for.
 fn clone(args: &CloneArgs, cgroup: Option<BorrowedFd>) -> Result<Cloned, Errno> {
-    if let Some(there) = &args.user_namespace {
-        return clone_in(Some(there), args, cgroup);
+    if args.user_namespace.is_none() && args.birthplace.is_none() {
+        return sys::clone3(args.flags, cgroup);
     }
-    let Some(there) = &args.pid_namespace else { return sys::clone3(args.flags, cgroup) };
-    if !in_initial_user_namespace() {
-        return clone_in(None, args, cgroup);
-    }
-    let here = open(c"/proc/self/ns/pid", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty())?;
-    setns(there, CloneFlags::CLONE_NEWPID)?;
-    let cloned = sys::clone3(args.flags, cgroup);
-    if !matches!(cloned, Ok(Cloned::Child)) {
-        setns(here, CloneFlags::CLONE_NEWPID)?;
-    }
-    cloned
+    clone_elsewhere(args, cgroup)
 }
 
-/// Clones in another user namespace, or, as root of one only, in a pid namespace. From there is no way back, so that a
-/// process between goes: what it clones with
-/// `CLONE_PARENT` is our child, and belongs to the namespace with all the namespaces that it gets.
-fn clone_in(there: Option<&OwnedFd>, args: &CloneArgs, cgroup: Option<BorrowedFd>) -> Result<Cloned, Errno> {
+/// Clones in another user namespace, which is left by nobody, or in another pid namespace, which nobody joins alive: a
+/// process between goes there, and what it clones with `CLONE_PARENT` is our child, and belongs to the user namespace with
+/// all the namespaces that it gets.
+///
+/// Whoever is in the pid namespace sees the child from its birth on, with its mounts, its network and its command line,
+/// which /proc shows to all (proc(5)). So it is born with the mounts and the network of that place, and without our words.
+fn clone_elsewhere(args: &CloneArgs, cgroup: Option<BorrowedFd>) -> Result<Cloned, Errno> {
+    let ours_is = args.birthplace.is_some().then(CommandLine::find).transpose()?;
     let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
     let between = match sys::clone3(0, None)? {
         Cloned::Parent(_, between) => between.ok_or(Errno::EBADF)?,
         Cloned::Child => {
             let go = || {
-                if let Some(there) = &args.pid_namespace {
-                    setns(there, CloneFlags::CLONE_NEWPID)?;
+                if let Some(command_line) = ours_is {
+                    command_line.replace(NAME);
                 }
-                if let Some(there) = there {
+                if let Some(Birthplace { pidfd, namespaces }) = &args.birthplace {
+                    setns(pidfd, *namespaces)?;
+                }
+                if let Some(there) = &args.user_namespace {
                     setns(there, CloneFlags::CLONE_NEWUSER)?;
                 }
                 match sys::clone3(args.flags | libc::CLONE_PARENT as u64, cgroup)? {

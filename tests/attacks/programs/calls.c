@@ -73,7 +73,7 @@ CALL(request_key, SYS_request_key, "user", "attack", NULL, 0)
 CALL(user_ns, SYS_unshare, CLONE_NEWUSER)
 CALL(mount_ns, SYS_unshare, CLONE_NEWNS)
 CALL(net_ns, SYS_unshare, CLONE_NEWNET)
-CALL(mount_, SYS_mount, "none", "/tmp", "tmpfs", 0, NULL)
+CALL(mount_, SYS_mount, "none", "/tmp", "no_such_filesystem", 0, NULL)
 CALL(umount_, SYS_umount2, "/nowhere", 0)
 CALL(fsopen_, SYS_fsopen, "tmpfs", 0)
 CALL(open_tree_, SYS_open_tree, AT_FDCWD, "/", 1)
@@ -101,6 +101,12 @@ CALL(move_pages_, SYS_move_pages, 0, 0, NULL, NULL, NULL, 0)
 CALL(mbind_, SYS_mbind, 0, 0, 0, NULL, 0, 0)
 CALL(fanotify, SYS_fanotify_init, 0, 0)
 CALL(nfs, SYS_lookup_dcookie, 0, NULL, 0)
+CALL(fspick_, SYS_fspick, -1, "", 0)
+CALL(kexec_file, SYS_kexec_file_load, -1, -1, 0, NULL, 0xffff0000)
+CALL(quotactl_fd_, 443, -1, 0x80000300, 0, NULL)
+CALL(lsm_set_self_attr_, 460, 99, NULL, 0, 0)
+CALL(open_tree_attr_, 467, -1, "", 0x1001, NULL, 0)
+CALL(listns_, 470, NULL, NULL, 0, 0)
 
 static long icmp_with(int option)
 {
@@ -211,6 +217,12 @@ int main(void)
     one("mbind", mbind_);
     one("fanotify_init", fanotify);
     one("lookup_dcookie", nfs);
+    one("fspick", fspick_);
+    one("kexec_file_load", kexec_file);
+    one("quotactl_fd", quotactl_fd_);
+    one("lsm_set_self_attr", lsm_set_self_attr_);
+    one("open_tree_attr", open_tree_attr_);
+    one("listns", listns_);
 #if defined(__x86_64__)
     one("getpid of x32", x32);
     one("io_uring_setup of x32", x32_uring);

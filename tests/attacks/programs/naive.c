@@ -1,5 +1,5 @@
-// What an engine without defences does to run a program in a container: it joins the namespaces of process PID with a
-// directory of the host open, changes to a directory that the image names, and becomes the program.
+// What an engine without defences does to run a program in a container: it joins the namespaces of process PID, one after the
+// other, with a directory of the host open, changes to a directory that the image names, and becomes the program.
 //
 //   naive PID HOST_DIRECTORY WORKING_DIRECTORY PROGRAM ARGUMENT...
 #define _GNU_SOURCE
@@ -26,11 +26,14 @@ int main(int argc, char **argv)
         snprintf(path, sizeof path, "/proc/%s/ns/%s", argv[1], kinds[i]);
         joined[i] = open(path, O_RDONLY | O_CLOEXEC);
     }
-    for (int i = 0; i < 2; i++)
-        if (setns(joined[i], 0))
-            return 4;
+    if (setns(joined[0], 0))
+        return 4;
     pid_t child = fork();
     if (child == 0) {
+        // It is seen inside, and sees what the host sees.
+        usleep(100000);
+        if (setns(joined[1], 0))
+            _exit(4);
         // With no more rights than a container's root, which could not look at it otherwise, it is inside for a moment before it
         // is the program.
         struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, 0 };

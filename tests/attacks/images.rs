@@ -1,6 +1,6 @@
 //! What a registry says of an image.
 
-use std::{fs, io::Write as _, net::TcpListener};
+use std::{fs, io::Write as _, net::TcpListener, process::Command};
 
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -95,23 +95,42 @@ pub(crate) fn attacks() -> Vec<Attack> {
                 Outcome::of(listener.accept().is_ok(), "it was not asked")
             },
         ),
+        attack("an image's history commands the terminal that it is shown on", "", "the words as they are", history),
         attack(
             "a document is a manifest and an index at once",
             "CVE-2021-41190",
             "what one looks for is found",
-            |scene| {
-                let image = Image::new().with(|manifest| {
-                    manifest["manifests"] = json!([{"mediaType": MANIFEST, "size": 2, "digest": digest(b"{}"),
-                    "platform": {"architecture": "amd64", "os": "linux"}}]);
-                });
-                if !scene.is_on() {
-                    let both = image.manifest.get("layers").is_some() && image.manifest.get("manifests").is_some();
-                    return Outcome::of(both, "two images by one digest");
-                }
-                pull(scene, &image)
-            },
+            two_in_one,
         ),
     ]
+}
+
+fn history(scene: &Scene) -> Outcome {
+    let words = "LABEL a=\"\u{1b}]0;attacked\u{7}\"";
+    if !scene.is_on() {
+        let printed = Command::new("printf").args(["%s\n", words]).output().expect("printf");
+        return Outcome::of(printed.stdout.contains(&0x1b), "as they are");
+    }
+    let context = scene.path("context");
+    fs::create_dir(&context).expect("mkdir");
+    fs::write(context.join("Dockerfile"), format!("FROM bb\n{words}\n")).expect("write");
+    let name = scene.name("history");
+    scene.target.engine(&["build", "-q", "-t", &name, context.to_str().expect("UTF-8")]).ok();
+    let said = scene.target.engine(&["history", "--no-trunc", &name]);
+    scene.target.engine(&["image", "rm", "-f", &name]);
+    Outcome::of(said.out.contains('\u{1b}'), said.out)
+}
+
+fn two_in_one(scene: &Scene) -> Outcome {
+    let image = Image::new().with(|manifest| {
+        manifest["manifests"] = json!([{"mediaType": MANIFEST, "size": 2, "digest": digest(b"{}"),
+            "platform": {"architecture": "amd64", "os": "linux"}}]);
+    });
+    if !scene.is_on() {
+        let both = image.manifest.get("layers").is_some() && image.manifest.get("manifests").is_some();
+        return Outcome::of(both, "two images by one digest");
+    }
+    pull(scene, &image)
 }
 
 /// An image in a registry: one layer with a file.

@@ -78,22 +78,21 @@ impl Engine {
     /// # Errors
     /// [`super::error::Kind::Conflict`] where it does not run.
     pub fn attach(&self, container: &Container, wants: u8) -> Result<UnixStream> {
-        let advice = match container.status.state {
-            State::Running => {
-                let name = &container.config.name;
-                let line = monitor::connect(self, &container.config.id, wants);
-                let line = line.map_err(|e| Error::system(format_args!("attach to container {name}"), &e))?;
-                self.emit_container(&container.config, "attach", &[]);
-                return Ok(line);
+        may_attach(container)?;
+        let config = &container.config;
+        let line = monitor::connect(self, &config.id, wants).or_else(|e| match e.kind() {
+            // It has ended meanwhile, or its monitor has: whoever holds it sees to that.
+            ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
+                let (lock, now) = self.hold(&config.id)?;
+                drop(lock);
+                may_attach(&now)?;
+                monitor::connect(self, &config.id, wants)
+                    .map_err(|e| Error::system(format_args!("attach to container {}", config.name), &e))
             }
-            State::Paused => "a paused container, unpause it first",
-            State::Restarting => "a restarting container, wait until it is running",
-            State::Created | State::Exited => "a stopped container, start it first",
-        };
-        Err(Error::conflict(format!(
-            "cannot attach to container {}: you cannot attach to {advice}",
-            container.config.name
-        )))
+            _ => Err(Error::system(format_args!("attach to container {}", config.name), &e)),
+        })?;
+        self.emit_container(config, "attach", &[]);
+        Ok(line)
     }
 
     /// Waits for the end of a container that may run, and returns its exit code.
@@ -293,6 +292,17 @@ pub(super) fn first_process(container: &Container) -> Option<OwnedFd> {
     let mut poll_fd = [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
     let ended = poll(&mut poll_fd, PollTimeout::ZERO) != Ok(0);
     (!ended && start_time(pid) == Some(status.start_time)).then_some(pidfd)
+}
+
+fn may_attach(container: &Container) -> Result<()> {
+    let advice = match container.status.state {
+        State::Running => return Ok(()),
+        State::Paused => "a paused container, unpause it first",
+        State::Restarting => "a restarting container, wait until it is running",
+        State::Created | State::Exited => "a stopped container, start it first",
+    };
+    let name = &container.config.name;
+    Err(Error::conflict(format!("cannot attach to container {name}: you cannot attach to {advice}")))
 }
 
 /// The process by which a running container's namespaces are reached ([`process::way_in`]), and a handle on it.

@@ -10,7 +10,7 @@ use std::{
 };
 
 use nix::{sys::signal::Signal, unistd::Pid};
-use tests::{archive::Maker, compose::Shop, engine::Engine, machine::Machine};
+use tests::{archive::Maker, compose::Shop, disk::Disk, engine::Engine, machine::Machine};
 
 /// Calls of command, monitor, the container's first process and its program together, from start to end. There were 784
 /// when this was written, and a user namespace with idmapped layers takes some 100; what comes on top of each start has to be
@@ -170,6 +170,35 @@ fn a_published_port_costs_a_start_little_and_a_thousand_cost_no_more_messages() 
     assert!(kept.0 <= one.0 + 14_500 && kept.1 <= one.1 + 12, "{one:?}, with a thousand {kept:?}");
     assert!(moved.0 <= one.0 + 14_500 && moved.1 <= one.1 + 12, "{one:?}, with a thousand that move {moved:?}");
     engine.run_on(&host, &["network", "prune", "-f"]).ok();
+}
+
+/// A file of a context that nobody has touched is looked at once, and not opened: a build that finds all in the cache.
+#[test]
+fn a_cached_build_makes_one_call_for_each_file() {
+    const MORE: u64 = 1000;
+    let engine = engine();
+    let Some(disk) = Disk::new(64) else { return };
+    let count = |files: u64| {
+        let context = disk.path().join(files.to_string());
+        fs::create_dir_all(context.join("files")).unwrap();
+        fs::write(context.join("Dockerfile"), "FROM bb\nCOPY files /files\n").unwrap();
+        for file in 0..files {
+            fs::write(context.join(format!("files/{file}")), "x").unwrap();
+        }
+        let build = ["build", "-q", context.to_str().unwrap()];
+        let known = engine.root().join("build/contents");
+        let records = || fs::read_dir(&known).into_iter().flatten().count();
+        let before = records();
+        nix::unistd::syncfs(fs::File::open(disk.path()).unwrap()).unwrap();
+        tests::engine::eventually("the files are known", || {
+            engine.run(&build).ok();
+            records() > before
+        });
+        calls(&traced(&engine, &["-c", "-U", "calls,name"], &build))
+    };
+    let (few, many) = (count(100), count(100 + MORE));
+    println!("{few} system calls with 100 files, {many} with {MORE} more");
+    assert!(many > few + MORE && many <= few + MORE + MORE / 20, "{few} with 100 files, {many} with {MORE} more");
 }
 
 /// KiB that a monitor has for itself of what it allocates. The command line and the start need 350.

@@ -14,12 +14,12 @@ use nix::{
     },
     unistd::Pid,
 };
-use tests::engine::{Engine, Said, eventually};
-
-use crate::{
+use tests::{
     disk::Disk,
-    sample::{report, sample},
+    engine::{Engine, Said, eventually},
 };
+
+use crate::sample::{report, sample};
 
 /// Steps of all kinds, in stages side by side and one after the other.
 const STEPS: &str = "FROM bb AS one\nRUN head -c 100000 /dev/urandom > /one\nCOPY many /many\nADD many.tar /unpacked/\nWORKDIR /w/o/r/k\nFROM bb AS two\nRUN --mount=type=cache,target=/c head -c 100000 /dev/urandom > /c/f; cp /c/f /two\nCOPY --link many /many\nFROM bb\nCOPY --from=one / /one\nCOPY --from=two /two /two\nRUN --mount=from=one,target=/m cat /m/one /two > /sum\n";

@@ -1,97 +1,18 @@
 //! A disk that is full, or broken: each command says so, loses nothing, and works when that is over.
 
-use std::{
-    fs::{self, File},
-    os::unix::fs::FileExt,
-    path::PathBuf,
-    process::Command,
-};
+use std::process::Command;
 
-use nix::{
-    errno::Errno,
-    fcntl::{FallocateFlags, fallocate},
-    libc,
-    sys::statvfs::statvfs,
+use nix::{errno::Errno, libc};
+use tests::{
+    disk::Disk,
+    tracer::{Act, Call, Traced, trace},
 };
-use tests::tracer::{Act, Call, Traced, trace};
 
 use crate::{
     cases::{self, Case},
     sample::{report, sample},
     world::World,
 };
-
-/// A small ext4 filesystem in a file. Dropped, it is unmounted and gone.
-pub(crate) struct Disk {
-    directory: tempfile::TempDir,
-}
-
-impl Disk {
-    /// One of so many MiB; `None`, and a word why, where there is no loop device.
-    pub(crate) fn new(size: u64) -> Option<Self> {
-        let disk = Self { directory: tempfile::Builder::new().prefix("mini-docker-disk-").tempdir().unwrap() };
-        File::create(disk.image()).and_then(|file| file.set_len(size << 20)).unwrap();
-        fs::create_dir(disk.path()).unwrap();
-        let (image, path) = (disk.image(), disk.path());
-        // Nothing of it for root alone; and what nobody syncs stays in memory.
-        let made = Command::new("mkfs.ext4").args(["-q", "-m", "0", "-E", "lazy_itable_init=0"]).arg(&image).status();
-        assert!(made.unwrap().success(), "mkfs.ext4 (e2fsprogs)");
-        let mounted = Command::new("mount").args(["-o", "loop,commit=600"]).arg(&image).arg(&path).output().unwrap();
-        if mounted.status.success() {
-            return Some(disk);
-        }
-        println!("skipped: no loop device here: {}", String::from_utf8_lossy(&mounted.stderr).trim());
-        None
-    }
-
-    /// The file that it is in.
-    pub(crate) fn image(&self) -> PathBuf {
-        self.directory.path().join("image")
-    }
-
-    /// Where it is mounted.
-    pub(crate) fn path(&self) -> PathBuf {
-        self.directory.path().join("disk")
-    }
-
-    /// Takes all room but `free` bytes, until [`Disk::empty`].
-    fn fill(&self, free: u64) {
-        let file = File::create(self.filler()).unwrap();
-        let (mut length, mut part) = (0, u64::MAX);
-        // Its own description takes room too, so that the last bytes are taken in small parts.
-        while part > 4096 {
-            let found = statvfs(&self.path()).unwrap();
-            let room = (found.blocks_available() * found.fragment_size()).saturating_sub(free);
-            part = part.min(room);
-            match fallocate(&file, FallocateFlags::empty(), length as i64, part.min(room).max(1) as i64) {
-                Ok(()) => length += part,
-                Err(Errno::ENOSPC) => part /= 2,
-                Err(errno) => panic!("fallocate: {errno}"),
-            }
-        }
-        if free == 0 {
-            // What is left in pieces.
-            while file.write_all_at(&[1; 1024], length).is_ok() && file.sync_all().is_ok() {
-                length += 1024;
-            }
-        }
-        file.sync_all().unwrap();
-    }
-
-    fn empty(&self) {
-        fs::remove_file(self.filler()).unwrap();
-    }
-
-    fn filler(&self) -> PathBuf {
-        self.path().join("filler")
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(self.path()).status();
-    }
-}
 
 fn all_cases() -> impl Iterator<Item = &'static Case> {
     let only = std::env::var("MINI_DOCKER_FAULTS_ONLY").unwrap_or_default();

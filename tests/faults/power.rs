@@ -16,6 +16,7 @@ use nix::{
     sched::{CloneFlags, unshare},
 };
 use tests::{
+    disk::Disk,
     engine::eventually,
     leaks,
     machine::Machine,
@@ -24,7 +25,6 @@ use tests::{
 
 use crate::{
     cases::{self, Case},
-    disk::Disk,
     sample::{report, sample},
     world::World,
 };

@@ -9,6 +9,7 @@ pub mod calls;
 pub mod cgroups;
 pub mod compose;
 pub mod container;
+pub mod disk;
 pub mod dockerd;
 pub mod engine;
 pub mod figures;

@@ -262,7 +262,8 @@ impl Builder<'_> {
         if new.is_empty() {
             return Ok(());
         }
+        self.intake.lease(&new)?;
         self.leased.extend(new);
-        self.intake.lease(&self.leased)
+        Ok(())
     }
 }

@@ -92,6 +92,7 @@ impl Engine {
                 gone.push(entry);
             }
         }
+        self.forget_contents()?;
         self.clear_layers(None)?;
         self.store.clear_unfinished("build")?;
         self.emit_prune(Type::Builder, gone.iter().map(|entry| entry.size).sum());

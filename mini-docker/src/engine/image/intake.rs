@@ -5,15 +5,15 @@
 //! that it counts on is removed, though it does not hold the store's lock as long as it waits for a network.
 
 use std::{
-    fs,
+    fs::{self, File},
+    io::{Read, Write},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU32, Ordering},
 };
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-
-use std::io::Read;
 
 use super::{
     Image,
@@ -88,11 +88,15 @@ impl Intake<'_> {
         &self.scratch.path
     }
 
-    /// Names the layers that the image will have. Those that are there stay there.
+    /// Names layers that the image will have, more than before. Those that are there stay there.
     pub fn lease(&self, layers: &[Digest]) -> Result<()> {
+        // Who reads the list has the lock alone, so that it is whole then. A new one in the old one's place would wait for
+        // the disk each time: that is how ext4 treats a rename.
         let _no_removal = self.engine.store.lock(Locking::Shared)?;
-        let list = layers.iter().map(Digest::hex).collect::<Vec<_>>().join("\n");
-        write_atomic(&self.scratch.path.join(USES), list.as_bytes(), Durability::Process)
+        let list: String = layers.iter().map(|layer| format!("{}\n", layer.hex())).collect();
+        let path = self.scratch.path.join(USES);
+        let file = File::options().append(true).create(true).mode(0o600).open(&path);
+        file.and_then(|mut file| file.write_all(list.as_bytes())).doing("write", &path)
     }
 
     /// Whether the store has a layer.

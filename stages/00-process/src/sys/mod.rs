@@ -25,7 +25,7 @@ use nix::errno::Errno;
 pub use bpf::{Instruction, attach_device_program, load_device_program};
 pub use datagram::{BATCH, receive_many, send_many};
 pub use descriptor::{read_link, receive_fd, send_fd};
-pub use disk::begin_to_write;
+pub use disk::{begin_to_write, is_clean};
 pub use ended::Ended;
 pub use memory::{CommandLine, SharedWord, trim_memory};
 pub use mount::{

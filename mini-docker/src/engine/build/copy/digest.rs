@@ -28,12 +28,35 @@ const MOST_KEPT: i64 = 32 << 20;
 
 // ANCHOR: digest
 /// One digest over the sources and how they arrive: names, kinds, modes, link targets, devices, attributes and bytes, and
-/// owners where they stay; no times. Keeps small files, which most often are copied next.
-pub(super) fn digest(selected: &mut [Selected], arrival: &Arrival) -> Result<String> {
+/// owners where they stay; no times. Keeps small files, which most often are copied next. `reads` is told of each file.
+pub(super) fn digest(
+    selected: &mut [Selected],
+    arrival: &Arrival,
+    reads: &mut dyn FnMut(BorrowedFd),
+) -> Result<String> {
     let mut left = MOST_KEPT;
     let mut hashing = Hashing::new(io::sink());
+    part(&mut hashing, how(arrival).as_bytes())?;
+    for file in &arrival.copy.inline {
+        part(&mut hashing, file.name.as_bytes())?;
+        part(&mut hashing, file.content.as_bytes())?;
+    }
+    for source in &mut *selected {
+        part(&mut hashing, source.path.as_os_str().as_encoded_bytes())?;
+        source.small = entry(&mut hashing, source.fd.as_fd(), Path::new(""), &source.stat, arrival, &mut left, reads)?;
+        for inner in &mut source.entries {
+            part(&mut hashing, inner.path.as_os_str().as_encoded_bytes())?;
+            inner.small = entry(&mut hashing, source.fd.as_fd(), &inner.path, &inner.stat, arrival, &mut left, reads)?;
+        }
+    }
+    Ok(hashing.digest().hex().to_owned())
+}
+// ANCHOR_END: digest
+
+/// All that the Dockerfile says of how they arrive.
+pub(super) fn how(arrival: &Arrival) -> String {
     let copy = arrival.copy;
-    let how = format!(
+    format!(
         "{} {:?} {} {:?} {:?} {} {} {} {:?} {:?}",
         arrival.keyword,
         arrival.destination,
@@ -45,23 +68,8 @@ pub(super) fn digest(selected: &mut [Selected], arrival: &Arrival) -> Result<Str
         arrival.unpacks,
         copy.sources,
         copy.exclude,
-    );
-    part(&mut hashing, how.as_bytes())?;
-    for file in &copy.inline {
-        part(&mut hashing, file.name.as_bytes())?;
-        part(&mut hashing, file.content.as_bytes())?;
-    }
-    for source in &mut *selected {
-        part(&mut hashing, source.path.as_os_str().as_encoded_bytes())?;
-        source.small = entry(&mut hashing, source.fd.as_fd(), Path::new(""), &source.stat, arrival, &mut left)?;
-        for inner in &mut source.entries {
-            part(&mut hashing, inner.path.as_os_str().as_encoded_bytes())?;
-            inner.small = entry(&mut hashing, source.fd.as_fd(), &inner.path, &inner.stat, arrival, &mut left)?;
-        }
-    }
-    Ok(hashing.digest().hex().to_owned())
+    )
 }
-// ANCHOR_END: digest
 
 fn part(hashing: &mut Hashing<io::Sink>, bytes: &[u8]) -> Result<()> {
     let written = hashing.write_all(&(bytes.len() as u64).to_le_bytes()).and_then(|()| hashing.write_all(bytes));
@@ -75,6 +83,7 @@ fn entry(
     stat: &FileStat,
     arrival: &Arrival,
     left: &mut i64,
+    reads: &mut dyn FnMut(BorrowedFd),
 ) -> Result<Option<Small>> {
     let kind = onto::kind(stat);
     let owner = if arrival.keeps_owners { (stat.st_uid, stat.st_gid) } else { (0, 0) };
@@ -89,6 +98,7 @@ fn entry(
         }
         SFlag::S_IFREG => {
             let mut file = open(source, path)?;
+            reads(file.as_fd());
             let attributes = super::write::attributes(file.as_fd(), path)?;
             for (name, value) in &attributes {
                 part(hashing, name.to_bytes())?;

@@ -1,19 +1,20 @@
 //! COPY and ADD.
 
 mod digest;
+mod known;
 mod mode;
+mod origin;
 mod select;
 mod write;
 
 use std::{
-    os::fd::AsFd,
+    os::fd::BorrowedFd,
     path::{Path, PathBuf},
 };
 
 use super::{
-    Builder, Failure, Place, cache,
+    Builder, Failure, cache,
     configure::below,
-    context::Context,
     dockerfile::{self, Command, Ignore, ParseError},
     onto::{self, Owner},
     remote,
@@ -24,7 +25,9 @@ use crate::engine::{
     error::{Error, Result},
     image::ImageConfig,
 };
+use known::Known;
 use mode::Mode;
+use origin::Origin;
 use select::Selected;
 
 /// Whether a file's first bytes are those of an archive, compressed or not.
@@ -59,14 +62,8 @@ struct Arrival<'a> {
     unpacks: bool,
 }
 
-impl<'a> Builder<'a> {
-    pub(super) fn copy(
-        &mut self,
-        stage: &mut Stage,
-        command: &Command,
-        copy: &dockerfile::Copy,
-        add: bool,
-    ) -> Result<(), Failure> {
+impl<'a> Arrival<'a> {
+    fn new(stage: &Stage, copy: &'a dockerfile::Copy, add: bool, remote: bool) -> Result<Self> {
         let keyword = if add { "ADD" } else { "COPY" };
         let many = copy.sources.len() + copy.inline.len() > 1;
         let ends = ["", ".", "..", "/", "/.", "/.."].iter().any(|end| match *end {
@@ -76,17 +73,12 @@ impl<'a> Builder<'a> {
         if many && !ends {
             return Err(Error::invalid(format!(
                 "when using {keyword} with more than one source file, the destination must be a directory and end with a /"
-            ))
-            .into());
+            )));
         }
-        let (remote, local) = copy.sources.iter().cloned().partition(|source| add && remote::is_remote(source));
-        let remote: Vec<String> = remote;
-        if copy.checksum.is_some() && (remote.is_empty() || many) {
-            return Err(
-                Error::invalid("checksum is only for one source, an address of HTTP or a git repository").into()
-            );
+        if copy.checksum.is_some() && (!remote || many) {
+            return Err(Error::invalid("checksum is only for one source, an address of HTTP or a git repository"));
         }
-        let mut arrival = Arrival {
+        Ok(Self {
             owner: None,
             keyword,
             copy,
@@ -94,38 +86,84 @@ impl<'a> Builder<'a> {
             into: ends || many,
             mode: copy.chmod.as_deref().map(Mode::parse).transpose()?,
             keeps_owners: copy.from.is_some() && copy.chown.is_none(),
-            unpacks: add && copy.unpack.unwrap_or(remote.is_empty()),
-        };
+            unpacks: add && copy.unpack.unwrap_or(!remote),
+        })
+    }
+}
+
+impl Builder<'_> {
+    pub(super) fn copy(
+        &mut self,
+        stage: &mut Stage,
+        command: &Command,
+        copy: &dockerfile::Copy,
+        add: bool,
+    ) -> Result<(), Failure> {
+        let (remote, local): (Vec<String>, _) =
+            copy.sources.iter().cloned().partition(|source| add && remote::is_remote(source));
+        let mut arrival = Arrival::new(stage, copy, add, !remote.is_empty())?;
         self.announce(stage, &command.source);
-        let from = self.source(stage, copy.from.as_deref())?;
-        let invalid = |e: ParseError| Error::invalid(e.to_string());
-        let exclude = Ignore::new(&copy.exclude).map_err(invalid)?;
-        let none = Ignore::default();
-        let (root, ignore) = match &from {
-            From::Workspace(workspace) => (workspace.root(), &none),
-            From::Context(context) => (context.root.as_fd(), &context.ignore),
-        };
-        let local = dockerfile::Copy { sources: local, ..copy.clone() };
-        let mut selected = select::select(root, ignore, &exclude, &local)?;
-        for source in &remote {
-            selected.extend(self.fetch(source, copy, &exclude)?);
-        }
+        let origin = self.origin(stage, copy.from.as_deref())?;
         if copy.link {
             arrival.owner = self.linked_owner(stage, copy)?;
         }
-        let content = digest::digest(&mut selected, &arrival)?;
         let words = history(&arrival);
-        let key = if copy.link {
-            let epoch = self.epoch.map(|epoch| epoch.as_second().to_string());
-            cache::key(&["link", &format!("{:?} {epoch:?}", arrival.owner), &content])
-        } else {
-            cache::key(&["copy", &stage.key, &content])
-        };
-        let step = Step { words: &words, source: &command.source, key, alone: copy.link };
+        let step = |key| Step { words: &words, source: &command.source, key, alone: copy.link };
+        let mut known = Known::of(self.engine, &origin, &arrival)?;
+        // What is fetched is not known before, and layers do not change.
+        let mut known = Some(&mut known).filter(|_| remote.is_empty());
+        if let (Origin::Image(_), Some(known)) = (&origin, &known)
+            && self.is_done(stage, &arrival, known, &step)?
+        {
+            return Ok(());
+        }
+        let place = self.open(&origin)?;
+        let exclude = Ignore::new(&copy.exclude).map_err(|e: ParseError| Error::invalid(e.to_string()))?;
+        let local = dockerfile::Copy { sources: local, ..copy.clone() };
+        let mut selected = select::select(place.root(), place.ignore(), &exclude, &local)?;
+        if let (Origin::Directory(_), Some(known)) = (&origin, &mut known) {
+            known.look(&selected)?;
+            if self.is_done(stage, &arrival, known, &step)? {
+                return Ok(());
+            }
+        }
+        for source in &remote {
+            selected.extend(self.fetch(source, copy, &exclude)?);
+        }
+        // Read again also where it is known: what is written now is what this digest is of.
+        let mut reads = |file: BorrowedFd| known.iter_mut().for_each(|known| known.reads(file));
+        let content = digest::digest(&mut selected, &arrival, &mut reads)?;
+        if let Some(known) = known {
+            known.keep(self.engine, &content)?;
+        }
+        let step = step(self.key(stage, &arrival, &content));
         if self.reuse(stage, &step)? {
             return Ok(());
         }
         self.change(stage, &step, |workspace| write::write(workspace, &selected, &arrival))
+    }
+
+    /// Whether the cache has what is made of content that is known.
+    fn is_done<'s>(
+        &mut self,
+        stage: &mut Stage,
+        arrival: &Arrival,
+        known: &Known,
+        step: &impl Fn(String) -> Step<'s>,
+    ) -> Result<bool> {
+        let Some(content) = known.content() else { return Ok(false) };
+        let step = step(self.key(stage, arrival, &content));
+        self.reuse(stage, &step)
+    }
+
+    /// The cache's key of content that arrives in a stage, or anywhere.
+    fn key(&self, stage: &Stage, arrival: &Arrival, content: &str) -> String {
+        if arrival.copy.link {
+            let epoch = self.epoch.map(|epoch| epoch.as_second().to_string());
+            cache::key(&["link", &format!("{:?} {epoch:?}", arrival.owner), content])
+        } else {
+            cache::key(&["copy", &stage.key, content])
+        }
     }
 
     /// Whom `--chown` means in the stage: only names need its files.
@@ -136,21 +174,6 @@ impl<'a> Builder<'a> {
         }
         let base = self.intake.directory()?;
         onto::owner(&Workspace::new(self.engine, &stage.image, &base)?, text).map(Some)
-    }
-
-    /// Gets what ADD names that is not here.
-    fn fetch(&self, source: &str, copy: &dockerfile::Copy, exclude: &Ignore) -> Result<Vec<Selected>> {
-        let directory = self.intake.directory()?;
-        let keep_git = copy.keep_git_dir == Some(true);
-        let path = remote::fetch(source, &directory, copy.checksum.as_deref(), keep_git)?;
-        let (Some(parent), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
-            return Err(Error::invalid(format!("ADD {source}: it has no name")));
-        };
-        let context = Context::new(parent, "")?;
-        // Not a pattern, whatever is in it.
-        let name = name.chars().flat_map(|c| if "*?[\\".contains(c) { vec!['\\', c] } else { vec![c] }).collect();
-        let one = dockerfile::Copy { sources: vec![name], ..dockerfile::Copy::default() };
-        select::select(context.root.as_fd(), &context.ignore, exclude, &one)
     }
 
     /// Copies files for a mount: the directory with the copy, the digest of its content, and whether it is a directory.
@@ -169,14 +192,10 @@ impl<'a> Builder<'a> {
             keeps_owners: copy.from.is_some(),
             unpacks: false,
         };
-        let from = self.source(stage, copy.from.as_deref())?;
-        let none = Ignore::default();
-        let (root, ignore) = match &from {
-            From::Workspace(workspace) => (workspace.root(), &none),
-            From::Context(context) => (context.root.as_fd(), &context.ignore),
-        };
-        let mut selected = select::select(root, ignore, &none, copy)?;
-        let content = digest::digest(&mut selected, &arrival)?;
+        let origin = self.origin(stage, copy.from.as_deref())?;
+        let place = self.open(&origin)?;
+        let mut selected = select::select(place.root(), place.ignore(), &Ignore::default(), copy)?;
+        let content = digest::digest(&mut selected, &arrival, &mut |_| ())?;
         let base = self.intake.directory()?;
         let workspace = Workspace::new(self.engine, &ImageConfig::new(), &base)?;
         let unmasked = Unmasked::new();
@@ -185,27 +204,6 @@ impl<'a> Builder<'a> {
         let directory = workspace.into_upper()?.unwrap_or(base);
         Ok((directory, content, selected.iter().any(Selected::is_directory)))
     }
-
-    /// Where files come from.
-    fn source(&mut self, stage: &Stage, from: Option<&str>) -> Result<From<'a>, Failure> {
-        let request = self.request;
-        let Some(name) = from else { return Ok(From::Context(&request.context)) };
-        let image = match (request.contexts.get(name), self.plan.stage(name, stage.index)) {
-            (Some(Place::Directory(context)), _) => return Ok(From::Context(context)),
-            (None, Some(index)) => self.stage(index)?.image,
-            _ => self.image_of(name)?,
-        };
-        let base = self.intake.directory()?;
-        Ok(From::Workspace(Workspace::new(self.engine, &image, &base)?))
-    }
-}
-
-/// Where files come from.
-enum From<'a> {
-    /// The user's files.
-    Context(&'a Context),
-    /// Those of a stage or an image.
-    Workspace(Workspace),
 }
 
 /// For the history, as `COPY a b /c`.

@@ -222,7 +222,7 @@ fn what_is_known_is_not_needed_and_goes_with_the_cache() {
     }
     assert_eq!(scene.opened().len(), 1);
     scene.engine.run(&["builder", "prune", "-f", "--filter", "id=none"]).ok();
-    assert_eq!(scene.records(), [PathBuf::new(); 0]);
+    assert!(scene.records().is_empty());
     assert_eq!(scene.built("/f"), "one");
 }
 

@@ -57,6 +57,49 @@ fn a_step_is_on_a_network_and_finds_names_there() {
     assert_eq!(engine.leaks(), Vec::<String>::new());
 }
 
+/// As a container of `run` does: nothing else is open that comes with the right.
+#[test]
+fn a_step_pings_and_does_no_more_with_raw_sockets() {
+    let engine = engine();
+    let look = "FROM bb\nRUN ping -c 1 -W 2 127.0.0.1 > /dev/null && echo pings > /o; arping -c 1 -w 1 -I eth0 192.0.2.1 >> /o 2>&1; true\n";
+    build(&engine, &["-q", "-t", "t"], look).ok();
+    let said = engine.run(&["run", "--rm", "t", "cat", "/o"]).ok();
+    assert_eq!(said, "pings\narping: socket: Operation not permitted\n");
+    let none = look.replace("RUN", "RUN --network=none").replace("eth0", "lo");
+    build(&engine, &["-q", "-t", "t"], &none).ok();
+    assert!(engine.run(&["run", "--rm", "t", "cat", "/o"]).ok().starts_with("pings\n"));
+}
+
+/// What a step would only mount is neither copied nor waited for where the cache has what it made.
+#[test]
+fn a_cached_step_makes_none_of_its_mounts() {
+    let engine = engine();
+    fs::create_dir(engine.path("other")).unwrap();
+    fs::write(engine.path("other/f"), "bound").unwrap();
+    let context = format!("other={}", engine.path("other").display());
+    let steps = "FROM bb\nRUN --mount=type=bind,from=other,target=/b --mount=type=secret,id=s,required --mount=type=cache,target=/c,sharing=locked cat /b/f /run/secrets/s > /o\n";
+    fs::write(engine.path("secret"), "said").unwrap();
+    let secret = format!("id=s,src={}", engine.path("secret").display());
+    let built = |flags: &[&str]| build(&engine, &[&["-t", "t", "--build-context", &context], flags].concat(), steps);
+    built(&["--secret", &secret]).ok();
+    // The one that holds the cache's lock is another step, and has no end.
+    let waiting = engine.path("waiting");
+    fs::create_dir(&waiting).unwrap();
+    let dockerfile = "FROM bb\nRUN --mount=type=cache,target=/c,sharing=locked echo step; sleep 1000\n";
+    fs::write(waiting.join("Dockerfile"), dockerfile).unwrap();
+    let mut child = engine.command(&["build", waiting.to_str().unwrap()]);
+    let mut child = child.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().ends_with(" step")), "it runs");
+    let said = built(&[]);
+    assert!(said.code == 0 && said.err.contains(" CACHED"), "{said:?}");
+    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGKILL).unwrap();
+    child.wait().unwrap();
+    fs::write(engine.path("other/f"), "other").unwrap();
+    eventually("what was killed is gone", || built(&["--secret", &secret]).code == 0);
+    assert_eq!(engine.run(&["run", "--rm", "t", "cat", "/o"]).ok(), "othersaid");
+}
+
 #[test]
 fn a_killed_step_gives_its_address_back() {
     let engine = engine();

@@ -68,6 +68,18 @@ pub fn write_atomic(path: &Path, bytes: &[u8], durability: Durability) -> Result
 }
 // ANCHOR_END: write
 
+/// As [`write_atomic`] for the machine's death, of what most often is there already: then nothing is written, but waited for
+/// all the same, for who wrote it may have died before he had waited.
+pub fn write_unless_same(path: &Path, bytes: &[u8]) -> Result<()> {
+    match (fs::read(path), path.parent()) {
+        // One that may be lost has that from its mode.
+        (Ok(old), Some(directory)) if old == bytes && !may_be_lost(path) => {
+            File::open(directory).and_then(|directory| directory.sync_all()).doing("write", path)
+        }
+        _ => write_atomic(path, bytes, Durability::Machine),
+    }
+}
+
 /// As [`write_atomic`], of a value as JSON that a person can read.
 pub fn write_json<T: Serialize>(path: &Path, value: &T, durability: Durability) -> Result<()> {
     let mut bytes = serde_json::to_vec_pretty(value)

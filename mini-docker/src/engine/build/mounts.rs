@@ -47,20 +47,24 @@ pub(super) struct Mounts {
 }
 
 impl Builder<'_> {
+    /// What of a step's mounts counts for the cache. Nothing is made for it, and nobody waited for.
+    pub(super) fn mounts_key(&mut self, stage: &Stage, run: &Run) -> Result<String, Failure> {
+        let mut key = String::new();
+        for (mount, _) in self.parsed(stage, run)? {
+            if mount.kind == MountKind::Bind {
+                key = cache::key(&[&key, &self.content(stage, &bound(&mount))?]);
+            }
+            key = with(&key, &mount);
+        }
+        Ok(key)
+    }
+
+    /// Makes what a step's mounts need.
     pub(super) fn mounts(&mut self, stage: &Stage, run: &Run) -> Result<Mounts, Failure> {
         let mut mounts = Mounts::default();
         // Every container has one, for its hosts and resolv.conf.
         mounts.add(Path::new("/etc"), Source::Directory, Target::Directory, false)?;
-        let lookup = |name: &str| stage.variable(name);
-        let expander = self.expander.clone();
-        for text in &run.mounts {
-            let mount = Mount::parse(text, |value| expander.word(value, &lookup));
-            let mount = mount.map_err(|e: ParseError| Error::invalid(e.to_string()))?;
-            let target = below(&stage.image.config.working_dir, &mount.target);
-            let target = PathBuf::from(target);
-            if mount.target.is_empty() && !matches!(mount.kind, MountKind::Secret | MountKind::Ssh) {
-                return Err(Error::invalid(format!("RUN --mount={text}: a target is required")).into());
-            }
+        for (mount, target) in self.parsed(stage, run)? {
             match mount.kind {
                 MountKind::Tmpfs => mounts.add(&target, tmpfs(mount.size)?, Target::Directory, false)?,
                 MountKind::Cache => self.cache_mount(&mut mounts, &mount, &target)?,
@@ -68,10 +72,25 @@ impl Builder<'_> {
                 MountKind::Bind => self.bind(stage, &mut mounts, &mount, &target)?,
                 MountKind::Ssh => self.agent(&mut mounts, &mount, target)?,
             }
-            let shown = Mount { required: false, ..mount };
-            mounts.key = cache::key(&[&mounts.key, &format!("{shown:?}")]);
+            mounts.key = with(&mounts.key, &mount);
         }
         Ok(mounts)
+    }
+
+    /// The mounts, each with its place.
+    fn parsed(&self, stage: &Stage, run: &Run) -> Result<Vec<(Mount, PathBuf)>> {
+        let lookup = |name: &str| stage.variable(name);
+        let mut parsed = Vec::new();
+        for text in &run.mounts {
+            let mount = Mount::parse(text, |value| self.expander.word(value, &lookup));
+            let mount = mount.map_err(|e: ParseError| Error::invalid(e.to_string()))?;
+            if mount.target.is_empty() && !matches!(mount.kind, MountKind::Secret | MountKind::Ssh) {
+                return Err(Error::invalid(format!("RUN --mount={text}: a target is required")));
+            }
+            let target = PathBuf::from(below(&stage.image.config.working_dir, &mount.target));
+            parsed.push((mount, target));
+        }
+        Ok(parsed)
     }
 
     /// A directory of the store that outlives the build.
@@ -167,19 +186,28 @@ impl Builder<'_> {
 
     /// Files of the context, a stage or an image: a copy, so that nothing that is written stays.
     fn bind(&mut self, stage: &Stage, mounts: &mut Mounts, mount: &Mount, target: &Path) -> Result<(), Failure> {
-        let source = if mount.source.is_empty() { "." } else { &mount.source };
-        let from = Some(mount.from.clone()).filter(|from| !from.is_empty());
-        let copy = dockerfile::Copy {
-            sources: vec![source.to_owned()],
-            destination: "/bound".to_owned(),
-            from,
-            ..dockerfile::Copy::default()
-        };
+        let copy = bound(mount);
         let (directory, content, is_directory) = self.gather(stage, &copy)?;
         mounts.key = cache::key(&[&mounts.key, &content]);
         let place = if is_directory { Target::Directory } else { Target::File };
         mounts.add(target, bind(&directory.join("bound"))?, place, mount.read_only)?;
         Ok(())
+    }
+}
+
+/// A key with one mount more: whether something may be missing says nothing of what is there.
+fn with(key: &str, mount: &Mount) -> String {
+    cache::key(&[key, &format!("{:?}", Mount { required: false, ..mount.clone() })])
+}
+
+/// The files that are bound.
+fn bound(mount: &Mount) -> dockerfile::Copy {
+    let source = if mount.source.is_empty() { "." } else { &mount.source };
+    dockerfile::Copy {
+        sources: vec![source.to_owned()],
+        destination: "/bound".to_owned(),
+        from: Some(mount.from.clone()).filter(|from| !from.is_empty()),
+        ..dockerfile::Copy::default()
     }
 }
 
@@ -189,7 +217,6 @@ impl Mounts {
         let file = directory.join("script");
         fs::write(&file, text).doing("write", &file)?;
         fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).doing("chmod", &file)?;
-        self.key = cache::key(&[&self.key, text]);
         self.add(target, bind(&file)?, Target::File, true)
     }
 

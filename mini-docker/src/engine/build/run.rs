@@ -56,23 +56,27 @@ impl Builder<'_> {
             return Err(Error::invalid("RUN has no command").into());
         }
         let words = history(stage, &arguments);
-        let mut mounts = self.mounts(stage, run)?;
-        if let (Some(script), [name]) = (&script, &arguments[..]) {
-            mounts.script(&self.intake.directory()?, Path::new(name), script)?;
-        }
-        let network = if run.network == "default" { &self.request.environs.network } else { &run.network };
-        let config = &stage.image.config;
-        let mut parts = vec!["run", &stage.key, &config.user, &config.working_dir, network.as_str(), &mounts.key];
-        parts.extend(arguments.iter().map(String::as_str));
-        parts.push("hosts");
-        parts.extend(self.request.environs.extra_hosts.iter().map(String::as_str));
-        parts.push("env");
-        parts.extend(stage.env.iter().map(String::as_str));
-        let step = Step { words: &words, source: &command.source, key: cache::key(&parts), alone: false };
-        self.announce(stage, step.source);
-        if self.reuse(stage, &step)? {
+        let environs = &self.request.environs;
+        let network = if run.network == "default" { &environs.network } else { &run.network };
+        let script = script.as_deref();
+        let step = |stage: &Stage, mounts: &str| Step {
+            words: &words,
+            source: &command.source,
+            key: key(stage, &arguments, script, [network, mounts], &environs.extra_hosts),
+            alone: false,
+        };
+        let known = self.mounts_key(stage, run)?;
+        self.announce(stage, &command.source);
+        let done = step(stage, &known);
+        if self.reuse(stage, &done)? {
             return Ok(());
         }
+        let mut mounts = self.mounts(stage, run)?;
+        if let (Some(script), [name]) = (script, &arguments[..]) {
+            mounts.script(&self.intake.directory()?, Path::new(name), script)?;
+        }
+        // Of the files that are there now.
+        let step = step(stage, &mounts.key);
         let base = self.intake.directory()?;
         let code = self.execute(stage, &arguments, network, &mounts, &base)?;
         if code != 0 {
@@ -170,6 +174,25 @@ fn readable(output: &File, network: &mut Attendance, ticks: bool) -> io::Result<
     let ready = fds[0].any() == Some(true);
     network.handle();
     Ok(ready)
+}
+
+/// The cache's key of a step.
+fn key(
+    stage: &Stage,
+    arguments: &[String],
+    script: Option<&str>,
+    [network, mounts]: [&str; 2],
+    hosts: &[String],
+) -> String {
+    let config = &stage.image.config;
+    let mut parts = vec!["run", &stage.key, &config.user, &config.working_dir, network, mounts];
+    parts.extend(arguments.iter().map(String::as_str));
+    parts.extend(script.iter().flat_map(|script| ["script", script]));
+    parts.push("hosts");
+    parts.extend(hosts.iter().map(String::as_str));
+    parts.push("env");
+    parts.extend(stage.env.iter().map(String::as_str));
+    cache::key(&parts)
 }
 
 /// As Docker writes it: `RUN |1 version=2 /bin/sh -c make`.

@@ -24,13 +24,13 @@ use crate::engine::{
     Engine,
     digest::Digest,
     error::{Context, Error, Result},
-    files::{Durability, Locking, read_json, write_atomic, write_json},
+    files::{Durability, Locking, read_json, write_atomic, write_json, write_unless_same},
     reference::Reference,
     store::{Scratch, UNDO, make_directory},
 };
 
 /// What we know of an image beside its configuration.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Notes {
     /// The image that it was made from here.
@@ -93,7 +93,7 @@ impl Intake<'_> {
         // Who reads the list has the lock alone, so that it is whole then. A new one in the old one's place would wait for
         // the disk each time: that is how ext4 treats a rename.
         let _no_removal = self.engine.store.lock(Locking::Shared)?;
-        let list: String = layers.iter().map(|layer| format!("{}\n", layer.hex())).collect();
+        let list: String = layers.iter().flat_map(|layer| [layer.hex(), "\n"]).collect();
         let path = self.scratch.path.join(USES);
         let file = File::options().append(true).create(true).mode(0o600).open(&path);
         file.and_then(|mut file| file.write_all(list.as_bytes())).doing("write", &path)
@@ -148,9 +148,12 @@ impl Intake<'_> {
             write_atomic(&store.image_file(&id, "manifest"), manifest, Durability::Machine)?;
         }
         let known = self.engine.notes(&id);
-        let notes = Notes { parent: notes.parent.clone().or(known.parent), tagged: notes.tagged.or(known.tagged) };
-        write_json(&store.image_file(&id, "notes"), &notes, Durability::Process)?;
-        write_atomic(&store.image(&id), config, Durability::Machine)?;
+        let notes =
+            Notes { parent: notes.parent.clone().or(known.parent.clone()), tagged: notes.tagged.or(known.tagged) };
+        if notes != known {
+            write_json(&store.image_file(&id, "notes"), &notes, Durability::Process)?;
+        }
+        write_unless_same(&store.image(&id), config)?;
         for name in names {
             self.engine.name_image(&id, name)?;
         }

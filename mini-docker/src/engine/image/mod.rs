@@ -27,7 +27,7 @@ use super::{
     Engine,
     digest::Digest,
     error::{Context, Error, Kind, Result},
-    files::{Durability, Locking, read_json, write_atomic, write_json},
+    files::{Durability, Locking, read_json, write_json, write_unless_same},
     reference::Reference,
     store::make_directory,
 };
@@ -114,11 +114,13 @@ impl Engine {
         if let Some(parent) = path.parent() {
             make_directory(parent, 0o700)?;
         }
+        write_unless_same(&path, format!("{id}\n").as_bytes())?;
+        // Last: what is waited for before has nothing of it to write.
         if name.digest().is_none() {
             let notes = Notes { tagged: Some(Timestamp::now()), ..self.notes(id) };
             write_json(&self.store.image_file(id, "notes"), &notes, Durability::Process)?;
         }
-        write_atomic(&path, format!("{id}\n").as_bytes(), Durability::Machine)
+        Ok(())
     }
 
     /// Finds an image by name, by id, or by the beginning of its id.

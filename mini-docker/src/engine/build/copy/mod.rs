@@ -89,6 +89,20 @@ impl<'a> Arrival<'a> {
             unpacks: add && copy.unpack.unwrap_or(!remote),
         })
     }
+
+    /// Of a mount.
+    fn bound(copy: &'a dockerfile::Copy) -> Self {
+        Self {
+            owner: None,
+            keyword: "bind",
+            copy,
+            destination: copy.destination.clone(),
+            into: false,
+            mode: None,
+            keeps_owners: copy.from.is_some(),
+            unpacks: false,
+        }
+    }
 }
 
 impl Builder<'_> {
@@ -176,22 +190,34 @@ impl Builder<'_> {
         onto::owner(&Workspace::new(self.engine, &stage.image, &base)?, text).map(Some)
     }
 
+    /// The digest of the files of a mount.
+    pub(super) fn content(&mut self, stage: &Stage, copy: &dockerfile::Copy) -> Result<String, Failure> {
+        let arrival = Arrival::bound(copy);
+        let origin = self.origin(stage, copy.from.as_deref())?;
+        let mut known = Known::of(self.engine, &origin, &arrival)?;
+        if let (Origin::Image(_), Some(content)) = (&origin, known.content()) {
+            return Ok(content);
+        }
+        let place = self.open(&origin)?;
+        let mut selected = select::select(place.root(), place.ignore(), &Ignore::default(), copy)?;
+        if let Origin::Directory(_) = &origin {
+            known.look(&selected)?;
+            if let Some(content) = known.content() {
+                return Ok(content);
+            }
+        }
+        let content = digest::digest(&mut selected, &arrival, &mut |file| known.reads(file))?;
+        known.keep(self.engine, &content)?;
+        Ok(content)
+    }
+
     /// Copies files for a mount: the directory with the copy, the digest of its content, and whether it is a directory.
     pub(super) fn gather(
         &mut self,
         stage: &Stage,
         copy: &dockerfile::Copy,
     ) -> Result<(PathBuf, String, bool), Failure> {
-        let arrival = Arrival {
-            owner: None,
-            keyword: "bind",
-            copy,
-            destination: copy.destination.clone(),
-            into: false,
-            mode: None,
-            keeps_owners: copy.from.is_some(),
-            unpacks: false,
-        };
+        let arrival = Arrival::bound(copy);
         let origin = self.origin(stage, copy.from.as_deref())?;
         let place = self.open(&origin)?;
         let mut selected = select::select(place.root(), place.ignore(), &Ignore::default(), copy)?;

@@ -21,7 +21,7 @@ pub(super) enum Origin<'a> {
     /// The user's files.
     Directory(&'a Context),
     /// Those of a stage or an image.
-    Image(ImageConfig),
+    Image(Box<ImageConfig>),
 }
 
 /// The same, where it can be looked at.
@@ -54,8 +54,8 @@ impl<'a> Builder<'a> {
         let Some(name) = from else { return Ok(Origin::Directory(&request.context)) };
         Ok(match (request.contexts.get(name), self.plan.stage(name, stage.index)) {
             (Some(Place::Directory(context)), _) => Origin::Directory(context),
-            (None, Some(index)) => Origin::Image(self.stage(index)?.image),
-            _ => Origin::Image(self.image_of(name)?),
+            (None, Some(index)) => Origin::Image(Box::new(self.stage(index)?.image)),
+            _ => Origin::Image(Box::new(self.image_of(name)?)),
         })
     }
 

@@ -10,17 +10,7 @@ use process::Errno;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A compression that is known and not read.
-    #[error(
-        "the archive is compressed with {format}, which is not read here; decompress it first: {program} -d ARCHIVE"
-    )]
-    Compression {
-        /// Its name.
-        format: &'static str,
-        /// The program that undoes it.
-        program: &'static str,
-    },
-    /// Something else.
+    /// Something that is no archive.
     #[error("not a tar archive: {found}; make one with: tar -C DIRECTORY -cf ARCHIVE .")]
     NotTar {
         /// What it is instead.

@@ -2,7 +2,11 @@
 
 mod common;
 
-use std::{fs, io::Write as _};
+use std::{
+    fs,
+    io::Write as _,
+    process::{Command, Stdio},
+};
 
 use common::{Maker, Scratch, options, refused};
 use rootfs::Error;
@@ -64,8 +68,10 @@ fn what_is_no_archive() {
     assert!(says(&[b"PK\x03\x04".as_slice(), &[1; 600]].concat()).contains("zip"));
     assert!(says(&[b'x'; 600]).contains("not a tar archive"));
     assert!(says(b"\x28\xb5\x2f\xfd no frame").contains("read the archive"));
-    assert!(says(b"\xfd7zXZ\0.....").contains("xz -d"));
-    assert!(says(b"BZh91AY&SY").contains("bzip2 -d"));
+    for start in [&b"\xfd7zXZ\0....."[..], b"BZh91AY&SY"] {
+        let said = says(start);
+        assert!(said.contains("read the archive") || said.contains("in the middle of its compressed data"), "{said}");
+    }
     assert!(says(b"\x1f\x8b\x08").contains("in the middle of its compressed data"));
     assert!(says(b"\x1f\x8b\x08\0\0\0\0\0\0\0 no deflate").contains("read the archive"));
     let mut damaged = Maker::default().file("a", b"1").file("b", b"2").end();
@@ -73,6 +79,31 @@ fn what_is_no_archive() {
     assert!(says(&damaged).contains("damaged in the header at byte 1024"));
     let dangling = Maker::default().pax(&[("path", b"x")]).end();
     assert!(says(&dangling).contains("no entry after it"));
+}
+
+fn xz(bytes: &[u8]) -> Vec<u8> {
+    let mut child = Command::new("xz").arg("-c").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("xz");
+    child.stdin.take().expect("piped").write_all(bytes).expect("xz reads");
+    child.wait_with_output().expect("xz ends").stdout
+}
+
+fn bzip2(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = bzip2::write::BzEncoder::new(Vec::new(), bzip2::Compression::fast());
+    encoder.write_all(bytes).expect("compress");
+    encoder.finish().expect("compress")
+}
+
+/// A block that wants more memory than anybody has to decompress honest ones.
+#[test]
+fn a_dictionary_that_is_too_large_is_refused() {
+    let mut command = Command::new("xz");
+    command.args(["-c", "--lzma2=preset=0,dict=256MiB"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut child = command.spawn().expect("xz");
+    let archive = Maker::default().file("a", &[b'a'; 3000]).end();
+    child.stdin.take().expect("piped").write_all(&archive).expect("xz reads");
+    let packed = child.wait_with_output().expect("xz ends").stdout;
+    let error = refused(&packed, &options());
+    assert!(matches!(error, Error::Read { .. }) && error.to_string().contains("memory"), "{error}");
 }
 
 #[test]
@@ -91,6 +122,16 @@ fn truncated_archives() {
         scratch.unpack(&packed[..end], &options()).expect_err("truncated");
     }
     Scratch::new().unpack(&packed[..], &options()).expect("whole");
+    for (packed, wrong) in [(xz(&whole), 12), (bzip2(&whole), 10)] {
+        for end in 3..packed.len() {
+            Scratch::new().unpack(&packed[..end], &options()).expect_err("truncated");
+        }
+        Scratch::new().unpack(&packed[..], &options()).expect("whole");
+        Scratch::new().unpack(&[&packed[..], &packed[..]].concat()[..], &options()).expect("what follows an archive");
+        let mut damaged = packed.clone();
+        damaged[wrong] ^= 1;
+        Scratch::new().unpack(&damaged[..], &options()).expect_err("its checksum");
+    }
     let mut wrong = packed.clone();
     let at = packed.len() - 8;
     wrong[at] ^= 1;

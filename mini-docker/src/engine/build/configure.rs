@@ -77,6 +77,10 @@ pub(super) fn command(config: &RunConfig, line: &CommandLine) -> Vec<String> {
     }
     let mut words = shell(config);
     words.extend(line.words.iter().cloned());
+    if line.words.is_empty() {
+        // The shell is asked to do nothing, not for its own usage.
+        words.push(String::new());
+    }
     words
 }
 

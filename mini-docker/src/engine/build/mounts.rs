@@ -52,7 +52,7 @@ impl Builder<'_> {
         let mut key = String::new();
         for (mount, _) in self.parsed(stage, run)? {
             if mount.kind == MountKind::Bind {
-                key = cache::key(&[&key, &self.content(stage, &bound(&mount))?]);
+                key = cache::key(&[&key, &self.content(&bound(&mount))?]);
             }
             key = with(&key, &mount);
         }
@@ -69,7 +69,7 @@ impl Builder<'_> {
                 MountKind::Tmpfs => mounts.add(&target, tmpfs(mount.size)?, Target::Directory, false)?,
                 MountKind::Cache => self.cache_mount(&mut mounts, &mount, &target)?,
                 MountKind::Secret => self.secret(&mut mounts, &mount, target)?,
-                MountKind::Bind => self.bind(stage, &mut mounts, &mount, &target)?,
+                MountKind::Bind => self.bind(&mut mounts, &mount, &target)?,
                 MountKind::Ssh => self.agent(&mut mounts, &mount, target)?,
             }
             mounts.key = with(&mounts.key, &mount);
@@ -185,9 +185,9 @@ impl Builder<'_> {
     }
 
     /// Files of the context, a stage or an image: a copy, so that nothing that is written stays.
-    fn bind(&mut self, stage: &Stage, mounts: &mut Mounts, mount: &Mount, target: &Path) -> Result<(), Failure> {
+    fn bind(&mut self, mounts: &mut Mounts, mount: &Mount, target: &Path) -> Result<(), Failure> {
         let copy = bound(mount);
-        let (directory, content, is_directory) = self.gather(stage, &copy)?;
+        let (directory, content, is_directory) = self.gather(&copy)?;
         mounts.key = cache::key(&[&mounts.key, &content]);
         let place = if is_directory { Target::Directory } else { Target::File };
         mounts.add(target, bind(&directory.join("bound"))?, place, mount.read_only)?;

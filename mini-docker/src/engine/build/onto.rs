@@ -96,6 +96,35 @@ pub(super) fn make(root: BorrowedFd, path: &Path, owner: Owner) -> Result<OwnedF
     Ok(here)
 }
 
+/// Where a path leads when the links on its way are followed, the last one too; what is not there is taken as it stands.
+pub(super) fn resolve(root: BorrowedFd, path: &Path) -> Result<PathBuf> {
+    let mut resolved = PathBuf::from("/");
+    let mut left: VecDeque<OsString> = path.components().map(|part| part.as_os_str().to_owned()).collect();
+    let mut links = 0;
+    while let Some(name) = left.pop_front() {
+        match name.as_encoded_bytes() {
+            b"/" => resolved = PathBuf::from("/"),
+            b"." => {}
+            b".." => drop(resolved.pop()),
+            _ => {
+                let parent = open_in(root, &resolved, DIRECTORY | OFlag::O_PATH);
+                let target = parent.and_then(|parent| readlinkat(parent, name.as_os_str()));
+                match target {
+                    Ok(_) if links == MOST_LINKS => return Err(Errno::ELOOP).doing("resolve", path),
+                    Ok(target) => {
+                        links += 1;
+                        let inner: Vec<_> = Path::new(&target).components().map(|c| c.as_os_str().to_owned()).collect();
+                        inner.into_iter().rev().for_each(|part| left.push_front(part));
+                    }
+                    // No link, or nothing.
+                    Err(_) => resolved.push(name),
+                }
+            }
+        }
+    }
+    Ok(resolved)
+}
+
 /// The names in a path.
 fn names(path: &Path) -> impl Iterator<Item = OsString> + '_ {
     path.components().filter_map(|part| match part {

@@ -62,9 +62,15 @@ impl Plan {
         Ok(Self { stages, target, globals })
     }
 
-    /// The stage that `COPY --from` and mounts call `name`; those of a stage see only earlier ones.
-    pub(super) fn stage(&self, name: &str, before: usize) -> Option<usize> {
-        find(&self.stages[..before], name)
+    /// The stage that `COPY --from` and mounts call `name`, which may be a later one.
+    ///
+    /// # Errors
+    /// For a number that no stage has: it is no image's name.
+    pub(super) fn stage(&self, name: &str) -> Result<Option<usize>, Error> {
+        match (find(&self.stages, name), name.parse::<usize>()) {
+            (None, Ok(number)) => Err(Error::invalid(format!("invalid stage index {number}"))),
+            (found, _) => Ok(found),
+        }
     }
 
     /// Whether a stage has this name or number.

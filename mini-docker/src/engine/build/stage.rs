@@ -89,7 +89,11 @@ impl Builder<'_> {
     fn base(&mut self, index: usize, base: &Base) -> Result<Stage, Failure> {
         let mut stage = match base {
             Base::Stage(earlier) => Stage { index, step: 1, ..self.stage(*earlier)? },
-            Base::Scratch => Stage::new(index, ImageConfig::new(), None),
+            Base::Scratch => {
+                let mut image = ImageConfig::new();
+                "/".clone_into(&mut image.config.working_dir);
+                Stage::new(index, image, None)
+            }
             Base::Image(name) => {
                 let (image, id) = self.base_image(name)?;
                 Stage::new(index, image, id)

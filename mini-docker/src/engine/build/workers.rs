@@ -27,7 +27,7 @@ use process::sys::{self, Cloned};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Builder, Event, Failure, Place, TICK,
+    Builder, Event, Failure, TICK,
     dockerfile::{Instruction, Lines, Mount, ParseError},
     inline::Kept,
     plan::Base,
@@ -124,8 +124,9 @@ impl Builder<'_> {
             needs.insert(*earlier);
         }
         let mut add = |name: &str| {
-            if !matches!(self.request.contexts.get(name), Some(Place::Directory(_))) {
-                needs.extend(self.plan.stage(name, index));
+            if !self.request.contexts.contains_key(name) {
+                // A number that is none's is refused where it is used.
+                needs.extend(self.plan.stage(name).ok().flatten());
             }
         };
         for command in &stage.commands {

@@ -117,7 +117,7 @@ impl Builder<'_> {
             copy.sources.iter().cloned().partition(|source| add && remote::is_remote(source));
         let mut arrival = Arrival::new(stage, copy, add, !remote.is_empty())?;
         self.announce(stage, &command.source);
-        let origin = self.origin(stage, copy.from.as_deref())?;
+        let origin = self.origin(copy.from.as_deref())?;
         if copy.link {
             arrival.owner = self.linked_owner(stage, copy)?;
         }
@@ -191,9 +191,9 @@ impl Builder<'_> {
     }
 
     /// The digest of the files of a mount.
-    pub(super) fn content(&mut self, stage: &Stage, copy: &dockerfile::Copy) -> Result<String, Failure> {
+    pub(super) fn content(&mut self, copy: &dockerfile::Copy) -> Result<String, Failure> {
         let arrival = Arrival::bound(copy);
-        let origin = self.origin(stage, copy.from.as_deref())?;
+        let origin = self.origin(copy.from.as_deref())?;
         let mut known = Known::of(self.engine, &origin, &arrival)?;
         if let (Origin::Image(_), Some(content)) = (&origin, known.content()) {
             return Ok(content);
@@ -212,13 +212,9 @@ impl Builder<'_> {
     }
 
     /// Copies files for a mount: the directory with the copy, the digest of its content, and whether it is a directory.
-    pub(super) fn gather(
-        &mut self,
-        stage: &Stage,
-        copy: &dockerfile::Copy,
-    ) -> Result<(PathBuf, String, bool), Failure> {
+    pub(super) fn gather(&mut self, copy: &dockerfile::Copy) -> Result<(PathBuf, String, bool), Failure> {
         let arrival = Arrival::bound(copy);
-        let origin = self.origin(stage, copy.from.as_deref())?;
+        let origin = self.origin(copy.from.as_deref())?;
         let place = self.open(&origin)?;
         let mut selected = select::select(place.root(), place.ignore(), &Ignore::default(), copy)?;
         let content = digest::digest(&mut selected, &arrival, &mut |_| ())?;

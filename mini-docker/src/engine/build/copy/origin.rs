@@ -9,7 +9,6 @@ use crate::engine::{
         context::Context,
         dockerfile::{self, Ignore},
         remote,
-        stage::Stage,
         workspace::Workspace,
     },
     error::{Error, Result},
@@ -49,14 +48,18 @@ impl Opened<'_> {
 
 impl<'a> Builder<'a> {
     /// Finds what `--from` names; a stage is built if it is not yet.
-    pub(super) fn origin(&mut self, stage: &Stage, from: Option<&str>) -> Result<Origin<'a>, Failure> {
+    pub(super) fn origin(&mut self, from: Option<&str>) -> Result<Origin<'a>, Failure> {
         let request = self.request;
         let Some(name) = from else { return Ok(Origin::Directory(&request.context)) };
-        Ok(match (request.contexts.get(name), self.plan.stage(name, stage.index)) {
-            (Some(Place::Directory(context)), _) => Origin::Directory(context),
-            (None, Some(index)) => Origin::Image(Box::new(self.stage(index)?.image)),
-            _ => Origin::Image(Box::new(self.image_of(name)?)),
-        })
+        let place = request.contexts.get(name);
+        if let Some(Place::Directory(context)) = place {
+            return Ok(Origin::Directory(context));
+        }
+        let stage = if place.is_some() { None } else { self.plan.stage(name)? };
+        Ok(Origin::Image(Box::new(match stage {
+            Some(index) => self.stage(index)?.image,
+            None => self.image_of(name)?,
+        })))
     }
 
     pub(super) fn open<'o>(&self, origin: &'o Origin<'a>) -> Result<Opened<'o>> {

@@ -50,14 +50,16 @@ pub(super) fn write(workspace: &Workspace, selected: &[Selected], arrival: &Arri
         } else {
             let place = match (arrival.copy.parents, into) {
                 (false, true) => place.join(base_name(&source.path)),
-                _ => place,
+                // What a link names, and not the link.
+                (false, false) => onto::resolve(workspace.root(), &place)?,
+                (true, _) => place,
             };
             writer.links.clear();
             writer.file(source.fd.as_fd(), Path::new(""), &source.stat, source.small.as_ref(), &place)?;
         }
     }
     for file in &arrival.copy.inline {
-        let place = if into { destination.join(&file.name) } else { destination.to_owned() };
+        let place = if into { destination.join(&file.name) } else { onto::resolve(workspace.root(), destination)? };
         writer.inline(file.content.as_bytes(), &place)?;
     }
     Ok(())

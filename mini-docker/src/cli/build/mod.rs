@@ -2,6 +2,7 @@
 
 mod accepted;
 pub(super) mod builder;
+mod call;
 mod debug;
 mod environs;
 mod output;
@@ -28,10 +29,11 @@ use super::{
 };
 use crate::engine::{
     Engine, Error,
-    build::{Place, Pull, Request, check_platform, context::Context, lint},
+    build::{Place, Pull, Request, check_platform, context::Context},
     reference::Reference,
 };
 use accepted::AcceptedFlags;
+use call::{Call, Method};
 use environs::EnvironsFlags;
 use output::Output;
 use printer::{Printer, View};
@@ -84,9 +86,12 @@ pub(super) struct Build {
     /// Open a shell in the state before a step that failed
     #[arg(long)]
     debug_shell: bool,
-    /// Look the Dockerfile through, and build nothing
+    /// Look the Dockerfile through, and build nothing: --call=check
     #[arg(long)]
     check: bool,
+    /// What to do with the Dockerfile: build it, check it, or say what it takes (outline) or has (targets)
+    #[arg(long, default_value = "build", value_name = "build|check|outline|targets[,format=json]")]
+    call: Call,
     #[command(flatten)]
     environs: EnvironsFlags,
     #[command(flatten)]
@@ -142,8 +147,9 @@ impl Build {
         let outputs = self.publish.outputs()?;
         let scratch = engine.scratch()?;
         let source = self.source(&scratch.path)?;
-        if self.check {
-            return check(&source, &self.args());
+        let call = if self.check { self.call.check() } else { self.call };
+        if call.method != Method::Build {
+            return call.answer(engine, &source, &self.args(), self.target.as_deref());
         }
         let name = source.name.clone();
         let quiet = self.quiet || self.progress == Style::Quiet;
@@ -234,22 +240,6 @@ impl Build {
             secrets: self.secret.iter().map(|text| secret(text)).collect::<Result<_, _>>()?,
         })
     }
-}
-
-/// `--check`: 1 where something was found, as in Docker.
-fn check(source: &source::Source, args: &BTreeMap<String, String>) -> Outcome {
-    let warnings = lint::checked(&source.dockerfile, args)?.warnings;
-    let head = match warnings.len() {
-        0 => "Check complete, no warnings found.".to_owned(),
-        1 => "Check complete, 1 warning has been found!".to_owned(),
-        many => format!("Check complete, {many} warnings have been found!"),
-    };
-    print(format_args!("{head}\n"));
-    for lint::Warning { rule, text, lines } in &warnings {
-        let excerpt = printer::excerpt(&source.name, &source.dockerfile, *lines);
-        print(format_args!("\nWARNING: {rule}\n{text}\n{excerpt}"));
-    }
-    Ok(u8::from(!warnings.is_empty()))
 }
 
 /// `NAME=PATH` or `NAME=docker-image://IMAGE`.

@@ -20,6 +20,7 @@ mod inline;
 pub mod lint;
 mod mounts;
 mod onto;
+pub mod outline;
 pub(crate) mod plan;
 mod prune;
 pub mod remote;
@@ -189,7 +190,8 @@ impl Engine {
             let lines = e.line.map(|line| Lines { start: line, end: line });
             Failure { lines, ..Error::invalid(e.to_string()).into() }
         })?;
-        let checked = lint::checked(&request.dockerfile, &request.args)?;
+        let around = lint::Around { engine: Some(self), context: Some(&request.context) };
+        let checked = lint::checked(&request.dockerfile, &request.args, around)?;
         if !checked.warnings.is_empty() {
             progress(Event::Warnings(&checked.warnings));
         }

@@ -1,10 +1,10 @@
 //! What is to be built: names resolved, variables before the first FROM, the target.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Failure,
-    dockerfile::{Dockerfile, Expander, Lines, ParseError, Stage},
+    dockerfile::{Dockerfile, Expander, Instruction, Lines, Mount, ParseError, Stage},
     scope,
 };
 use crate::engine::error::Error;
@@ -71,6 +71,34 @@ impl Plan {
             (None, Ok(number)) => Err(Error::invalid(format!("invalid stage index {number}"))),
             (found, _) => Ok(found),
         }
+    }
+
+    /// What a stage needs, as far as it can be told before it is built; what else turns up is built then. `is_elsewhere` says
+    /// of a name that it is no stage's.
+    pub(super) fn needs(&self, index: usize, is_elsewhere: impl Fn(&str) -> bool) -> BTreeSet<usize> {
+        let (stage, base) = &self.stages[index];
+        let mut needs = BTreeSet::new();
+        if let Base::Stage(earlier) = base {
+            needs.insert(*earlier);
+        }
+        let mut add = |name: &str| {
+            if !is_elsewhere(name) {
+                // A number that is none's is refused where it is used.
+                needs.extend(self.stage(name).ok().flatten());
+            }
+        };
+        for command in &stage.commands {
+            match &command.instruction {
+                Instruction::Copy(copy) => copy.from.iter().for_each(|name| add(name)),
+                Instruction::Run(run) => {
+                    let same = |value: &str| Ok::<_, ParseError>(value.to_owned());
+                    let mounts = run.mounts.iter().filter_map(|text| Mount::parse(text, same).ok());
+                    mounts.filter(|mount| !mount.from.is_empty()).for_each(|mount| add(&mount.from));
+                }
+                _ => {}
+            }
+        }
+        needs
     }
 
     /// Whether a stage has this name or number.

@@ -26,13 +26,7 @@ use nix::{
 use process::sys::{self, Cloned};
 use serde::{Deserialize, Serialize};
 
-use super::{
-    Builder, Event, Failure, TICK,
-    dockerfile::{Instruction, Lines, Mount, ParseError},
-    inline::Kept,
-    plan::Base,
-    stage::Stage,
-};
+use super::{Builder, Event, Failure, TICK, dockerfile::Lines, inline::Kept, stage::Stage};
 use crate::engine::{
     error::{Error, Kind, Result},
     image::ImageConfig,
@@ -110,37 +104,11 @@ impl Builder<'_> {
         let mut left = vec![target];
         while let Some(index) = left.pop() {
             if let Entry::Vacant(place) = needed.entry(index) {
-                left.extend(place.insert(self.needs(index)).iter());
+                let needs = self.plan.needs(index, |name| self.request.contexts.contains_key(name));
+                left.extend(place.insert(needs).iter());
             }
         }
         needed
-    }
-
-    /// What a stage needs, as far as it can be told before it is built; what else turns up is built then.
-    fn needs(&self, index: usize) -> BTreeSet<usize> {
-        let (stage, base) = &self.plan.stages[index];
-        let mut needs = BTreeSet::new();
-        if let Base::Stage(earlier) = base {
-            needs.insert(*earlier);
-        }
-        let mut add = |name: &str| {
-            if !self.request.contexts.contains_key(name) {
-                // A number that is none's is refused where it is used.
-                needs.extend(self.plan.stage(name).ok().flatten());
-            }
-        };
-        for command in &stage.commands {
-            match &command.instruction {
-                Instruction::Copy(copy) => copy.from.iter().for_each(|name| add(name)),
-                Instruction::Run(run) => {
-                    let same = |value: &str| Ok::<_, ParseError>(value.to_owned());
-                    let mounts = run.mounts.iter().filter_map(|text| Mount::parse(text, same).ok());
-                    mounts.filter(|mount| !mount.from.is_empty()).for_each(|mount| add(&mount.from));
-                }
-                _ => {}
-            }
-        }
-        needs
     }
 
     /// Starts a worker.

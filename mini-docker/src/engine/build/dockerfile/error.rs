@@ -27,8 +27,7 @@ impl ParseError {
 
     /// Adds what may have been meant: the nearest of `options`, at most two letters away.
     pub(super) fn did_you_mean<'a>(mut self, word: &str, options: impl IntoIterator<Item = &'a str>) -> Self {
-        let nearest = options.into_iter().map(|option| (distance(word, option), option)).min();
-        if let Some((1 | 2, option)) = nearest {
+        if let Some(option) = nearest(word, options) {
             self.message = format!("{} (did you mean {option}?)", self.message);
         }
         self
@@ -45,6 +44,12 @@ impl fmt::Display for ParseError {
 }
 
 impl std::error::Error for ParseError {}
+
+/// What somebody may have meant by a word: the option that differs from it in one or two letters.
+pub fn nearest<'a>(word: &str, options: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let nearest = options.into_iter().map(|option| (distance(word, option), option)).min();
+    nearest.filter(|(distance, _)| [1, 2].contains(distance)).map(|(_, option)| option)
+}
 
 /// The number of letters to insert, remove or replace.
 fn distance(a: &str, b: &str) -> usize {

@@ -19,7 +19,7 @@ mod word;
 
 pub use ast::{Arguments, Ast, Node};
 pub use directive::Directives;
-pub use error::{ParseError, Result};
+pub use error::{ParseError, Result, nearest};
 pub use health::Healthcheck;
 pub use heredoc::Heredoc;
 pub use ignore::{Ignore, Matched, PathPattern, clean};

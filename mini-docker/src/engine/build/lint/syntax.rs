@@ -1,124 +1,18 @@
-//! What a Dockerfile has that works, and is better written otherwise. Rules have BuildKit's names
-//! (<https://docs.docker.com/reference/build-checks/>), and `# check=skip=RULE,…;error=true` counts.
+//! What can be told from one instruction after the other, without the values of variables.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
-use super::{
-    dockerfile::{Arguments, Ast, Dockerfile, Expander, Lines, Node},
-    scope,
-};
-use crate::engine::error::{Error, Result};
-
-/// Something to be written otherwise.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Warning {
-    /// The rule's name.
-    pub rule: &'static str,
-    /// What is wrong.
-    pub text: String,
-    /// Where.
-    pub lines: Lines,
-}
+use super::Warning;
+use crate::engine::build::dockerfile::{Arguments, Expander, Lines, Node, nearest};
 
 /// Names that FROM has for itself.
 const RESERVED: [&str; 2] = ["scratch", "context"];
 /// Words in names behind which secrets are.
 const SECRETS: [&str; 10] =
     ["apikey", "auth", "credential", "credentials", "key", "password", "pword", "passwd", "secret", "token"];
-/// The variable that counts in the directive's place.
-pub(super) const VARIABLE: &str = "BUILDKIT_DOCKERFILE_CHECK";
-
-/// What was found, and what it means.
-#[derive(Debug, Default)]
-pub struct Checked {
-    /// What is not skipped, in the file's order.
-    pub warnings: Vec<Warning>,
-    /// Whether a warning is reason enough to build nothing.
-    pub fatal: bool,
-}
-
-impl Checked {
-    /// The error where nothing is to be built.
-    pub(super) fn error(&self) -> Option<Error> {
-        let rules: BTreeSet<_> = self.warnings.iter().map(|warning| warning.rule).collect();
-        let rules = rules.into_iter().collect::<Vec<_>>().join(", ");
-        (self.fatal && !rules.is_empty()).then(|| Error::invalid(format!("lint violation found for rules: {rules}")))
-    }
-}
-
-/// Looks a Dockerfile through, with what its directive says, or the build argument `BUILDKIT_DOCKERFILE_CHECK` in its place.
-///
-/// # Errors
-/// Where it is none, or the directive is not understood.
-pub fn checked(text: &str, args: &BTreeMap<String, String>) -> Result<Checked> {
-    let (warnings, directive) = all(text)?;
-    let rules = Rules::parse(args.get(VARIABLE).map_or(directive.as_str(), String::as_str))?;
-    let skipped = |warning: &Warning| rules.skipped.iter().any(|rule| rule == "all" || rule == warning.rule);
-    let warnings = warnings.into_iter().filter(|warning| !skipped(warning)).collect();
-    Ok(Checked { warnings, fatal: rules.error })
-}
-
-/// Looks a Dockerfile through by all rules.
-///
-/// # Errors
-/// Where it is none.
-pub fn check(text: &str) -> Result<Vec<Warning>> {
-    all(text).map(|(warnings, _)| warnings)
-}
-
-/// All warnings, and the directive.
-fn all(text: &str) -> Result<(Vec<Warning>, String)> {
-    let invalid = |e: super::dockerfile::ParseError| Error::invalid(e.to_string());
-    let file = Dockerfile::parse(text).map_err(invalid)?;
-    let ast = Ast::parse(text).map_err(invalid)?;
-    let globals = scope::platform().into_keys().chain(["TARGETSTAGE".to_owned()]);
-    let globals = globals.chain(file.meta_args.into_iter().map(|arg| arg.name)).collect();
-    let mut found = Found { escape: ast.directives.escape, globals, ..Found::default() };
-    let upper = ast.nodes.iter().filter(|node| node.keyword.to_uppercase() == node.keyword).count();
-    let most_upper = upper * 2 >= ast.nodes.len();
-    for lines in &ast.gaps {
-        found.add("NoEmptyContinuation", "Empty continuation line".to_owned(), *lines);
-    }
-    for node in &ast.nodes {
-        found.casing(node, most_upper);
-        found.node(node);
-    }
-    found.warnings.sort_by_key(|warning| warning.lines.start);
-    Ok((found.warnings, ast.directives.check.unwrap_or_default()))
-}
-
-/// What `# check=` says.
-#[derive(Debug, Default)]
-struct Rules {
-    skipped: Vec<String>,
-    error: bool,
-}
-
-impl Rules {
-    /// `skip=RULE,…;error=true`; the experimental rules, which are none here, may be named too.
-    fn parse(directive: &str) -> Result<Self> {
-        let mut rules = Self::default();
-        for part in directive.split(';').map(str::trim).filter(|part| !part.is_empty()) {
-            let (key, value) = part.split_once('=').unwrap_or((part, ""));
-            match (key.trim(), value.trim()) {
-                ("skip", list) => rules.skipped.extend(list.split(',').map(|rule| rule.trim().to_owned())),
-                ("error", "true" | "1") => rules.error = true,
-                ("error", "false" | "0") => rules.error = false,
-                ("experimental", _) => {}
-                _ => {
-                    return Err(Error::invalid(format!(
-                        "invalid check option {part:?}: give skip=RULE,RULE or skip=all, and error=true, with ; between them"
-                    )));
-                }
-            }
-        }
-        Ok(rules)
-    }
-}
-
 #[derive(Default)]
-struct Found {
-    warnings: Vec<Warning>,
+pub(super) struct Found {
+    pub(super) warnings: Vec<Warning>,
     escape: char,
     /// Variables that FROM may use.
     globals: BTreeSet<String>,
@@ -133,11 +27,16 @@ struct Found {
 }
 
 impl Found {
-    fn add(&mut self, rule: &'static str, text: String, lines: Lines) {
+    /// Nothing yet. FROM may use the variables `globals`.
+    pub(super) fn new(escape: char, globals: BTreeSet<String>) -> Self {
+        Self { escape, globals, ..Self::default() }
+    }
+
+    pub(super) fn add(&mut self, rule: &'static str, text: String, lines: Lines) {
         self.warnings.push(Warning { rule, text, lines });
     }
 
-    fn casing(&mut self, node: &Node, most_upper: bool) {
+    pub(super) fn casing(&mut self, node: &Node, most_upper: bool) {
         let (keyword, case) = if most_upper {
             (node.keyword.to_uppercase(), "uppercase")
         } else {
@@ -149,8 +48,9 @@ impl Found {
         }
     }
 
-    fn node(&mut self, node: &Node) {
+    pub(super) fn node(&mut self, node: &Node) {
         let Arguments::Words(words) = &node.arguments else { return };
+        self.description(node, words);
         let keyword = node.keyword.to_lowercase();
         match keyword.as_str() {
             "from" => self.from(node, words),
@@ -246,7 +146,9 @@ impl Found {
             // What is used if it is not there need not be there.
             let default = ["-", ":-", "+", ":+"].iter().any(|sign| text.contains(&format!("${{{name}{sign}")));
             if !default && !self.globals.contains(&name) {
-                let text = format!("FROM argument '{name}' is not declared");
+                let near = nearest(&name, self.globals.iter().map(String::as_str));
+                let near = near.map(|near| format!(" (did you mean {near}?)")).unwrap_or_default();
+                let text = format!("FROM argument '{name}' is not declared{near}");
                 self.add("UndefinedArgInFrom", text, node.lines);
             }
         }
@@ -300,6 +202,22 @@ impl Found {
             let text = format!("Do not use ARG or ENV instructions for sensitive data ({upper} {name:?})");
             self.add("SecretsUsedInArgOrEnv", text, node.lines);
         }
+    }
+
+    /// The comment above what `--call` describes by it.
+    fn description(&mut self, node: &Node, words: &[String]) {
+        let Some(comment) = node.comments.last() else { return };
+        let names: Vec<&str> = match (node.keyword.to_uppercase().as_str(), words) {
+            ("FROM", [_, _, name]) => vec![name],
+            ("ARG", words) => words.iter().map(|word| word.split('=').next().unwrap_or_default()).collect(),
+            _ => return,
+        };
+        if names.contains(&comment.split(' ').next().unwrap_or_default()) {
+            return;
+        }
+        let (keyword, name) = (node.keyword.to_uppercase(), if let [name] = names[..] { name } else { "<arg_key>" });
+        let text = format!("Comment for {keyword} should follow the format: `# {name} <description>`");
+        self.add("InvalidDefinitionDescription", text, node.lines);
     }
 }
 

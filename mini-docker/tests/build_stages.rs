@@ -46,6 +46,25 @@ fn independent_stages_are_built_side_by_side() {
     assert_eq!(engine.leaks(), Vec::<String>::new());
 }
 
+/// Each but the last ends when it sees that the next has begun.
+#[test]
+fn there_is_always_a_stage_beside_another() {
+    const STAGES: usize = 20;
+    let engine = engine();
+    let wait = format!(
+        "RUN --mount=type=cache,target=/m n=1; until mkdir /m/$n 2>/dev/null; do n=$((n+1)); done; \
+         i=0; until test -e /m/$((n+1)) -o $n = {STAGES}; do i=$((i+1)); test $i -lt 6000 || exit 7; usleep 10000; done; echo $n > /n\n"
+    );
+    let stage = |number: usize| format!("FROM bb AS s{number}\nENV S={number}\n{wait}");
+    let copy = |number: usize| format!("COPY --from=s{number} /n /n{number}\n");
+    let (stages, copies): (String, String) = ((1..=STAGES).map(stage).collect(), (1..=STAGES).map(copy).collect());
+    let said = build(&engine, &["-t", "t"], &format!("{stages}FROM bb\n{copies}"));
+    assert_eq!(said.code, 0, "{}", said.err);
+    let order = engine.run(&["run", "--rm", "t", "sh", "-c", "cat /n* | sort -n"]).ok();
+    assert!(order.lines().eq((1..=STAGES).map(|number| number.to_string())), "{order}");
+    assert_eq!(engine.leaks(), Vec::<String>::new());
+}
+
 #[test]
 fn a_stage_that_fails_ends_those_beside_it() {
     let engine = engine();

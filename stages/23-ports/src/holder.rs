@@ -168,8 +168,9 @@ fn hold_one(protocol: Protocol, at: SocketAddr, container: u16) -> Result<Held, 
     }
     bind(socket.as_raw_fd(), &SockaddrStorage::from(at))?;
     if protocol == Protocol::Tcp {
-        // Only who listens has the port for himself. Where a relay will take connections some can wait for it.
-        listen(&socket, if at.is_ipv6() { Backlog::MAXCONN } else { Backlog::new(0)? })?;
+        // Only who listens has the port for himself. There is room for all who come too early: who finds none asks again in a
+        // second, and does not hear of it when they are turned away.
+        listen(&socket, Backlog::MAXCONN)?;
     } else {
         // What comes before the container can be reached is not kept.
         setsockopt(&socket, sockopt::RcvBuf, &1)?;
@@ -220,7 +221,7 @@ pub(crate) fn advice(errno: Errno, port: u16) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::{io::Read, net::TcpStream};
+    use std::{io::Read, net::TcpStream, time::Duration};
 
     use super::*;
 
@@ -228,9 +229,13 @@ mod tests {
     fn who_came_too_early_is_told() {
         let publish: Publish = "127.0.0.1::80".parse().unwrap();
         let (bindings, sockets) = hold(&publish, true, false).unwrap();
-        let mut early = TcpStream::connect((bindings[0].address, bindings[0].host)).unwrap();
+        let at = SocketAddr::new(bindings[0].address, bindings[0].host);
+        // With no room for them the third would wait for ever.
+        let connect = |_| TcpStream::connect_timeout(&at, Duration::from_secs(60)).unwrap();
+        let early: Vec<TcpStream> = (0..20).map(connect).collect();
         let _held: Vec<Held> = sockets.into_iter().map(|held| turn_away(held, true)).collect();
-        let told = early.read(&mut [0]).unwrap_err();
-        assert_eq!(told.kind(), std::io::ErrorKind::ConnectionReset);
+        for mut client in early {
+            assert_eq!(client.read(&mut [0]).unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+        }
     }
 }

@@ -23,7 +23,7 @@ use std::{
 use capabilities::{Capabilities, CapabilitySet};
 use cgroup::{Cgroup, Controller, Limits, Version};
 use mount::{Mount, Source, Target};
-use namespaces::{OomScore, SharedMemory, Sysctls};
+use namespaces::{OomScore, Proc, SharedMemory, Sysctls};
 use no_new_privs::NoNewPrivs;
 use process::{
     Child, Container, Errno, Error, Host, Primitive, Process, Program, Result, WorkingDirectory,
@@ -181,6 +181,7 @@ pub fn start(spec: &Spec, stdio: [Option<OwnedFd>; 3], host: &mut Host) -> Resul
     // The container has its own; these would keep the mount alive, and the namespace.
     (host.root, host.idmap) = (None, None);
     let child = child.map_err(|e| explain_exec(e, &spec.process))?;
+    network::arrived(&spec.network, host, &child);
     // The lists are done with; what holds the ports is not.
     drop(container);
     Ok(Started { child, ports: ports.and_then(network::Shared::into_inner) })
@@ -220,6 +221,7 @@ fn container(
     cgroup.delegated = spec.view.writable_cgroup;
     let own_cgroups = matches!(spec.namespaces.cgroup, Namespace::Own);
     let table = table(spec, cgroup_mounts(&cgroup, &spec.view, own_cgroups)).map_err(|_| null_byte("a path"))?;
+    let proc = table.iter().find(|mount| mount.is_proc()).cloned();
     // Not in the store, which only root of the host may enter.
     let mounts = mount::Mounts::new(Path::new("/"), table).map_err(|_| null_byte("a path"))?;
     let mut list: Vec<Box<dyn Primitive>> = vec![
@@ -230,7 +232,9 @@ fn container(
     list.extend(owner);
     // Before the mounts, which show them.
     list.extend(namespaces::primitives(spec)?);
-    // and a /sys its network namespace.
+    // For the settings of namespaces,
+    list.extend(proc.map(|proc| -> Box<dyn Primitive> { Box::new(Proc(proc)) }));
+    // of which this has some. A /sys shows the network namespace.
     list.extend(connection);
     if !spec.sysctls.is_empty() {
         list.push(Box::new(Sysctls::new(&spec.sysctls)?));

@@ -2,11 +2,10 @@
 
 use std::{cell::RefCell, ffi::CString, io, os::fd::OwnedFd, path::PathBuf, sync::Arc};
 
+use mount::Mount;
 use nix::{
-    fcntl::{OFlag, open},
-    mount::{MsFlags, mount},
+    mount::{self as mounting, MsFlags},
     sched::CloneFlags,
-    sys::stat::Mode,
     unistd::{Pid, write},
 };
 use process::{Errno, Error, Host, Inside, Join, Primitive, Result, Undo};
@@ -96,8 +95,8 @@ pub(super) fn primitives(spec: &Spec) -> Result<Vec<Box<dyn Primitive>>> {
 
 /// Settings of the kernel that belong to a namespace (sysctl(8)), in the container's own.
 ///
-/// The host's /proc/sys shows the namespaces of the process that opens a file of it, and the container's cannot be
-/// written: so after the namespaces and before the pivot.
+/// /proc/sys shows the namespaces of the process that opens a file of it, and the container's cannot be written once it is in
+/// its place: so after the namespaces and before the pivot.
 #[derive(Debug)]
 pub(super) struct Sysctls(Vec<(CString, String)>);
 
@@ -120,8 +119,7 @@ impl Primitive for Sysctls {
     fn enter(&self, inside: &Inside) -> Result<(), Errno> {
         for (number, (path, value)) in self.0.iter().enumerate() {
             inside.at(number);
-            let file = open(path.as_c_str(), OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())?;
-            write(&file, value.as_bytes())?;
+            write(inside.open_setting(path)?, value.as_bytes())?;
         }
         Ok(())
     }
@@ -142,6 +140,29 @@ impl Primitive for Sysctls {
             Errno::EINVAL | Errno::ERANGE => Some("the kernel does not take this value".to_owned()),
             _ => None,
         }
+    }
+}
+
+/// The container's /proc, attached nowhere: for the settings of its namespaces, until the mounts put it in its place.
+#[derive(Debug)]
+pub(super) struct Proc(pub(super) Mount);
+
+impl Primitive for Proc {
+    fn name(&self) -> &'static str {
+        "mount"
+    }
+
+    fn enter(&self, inside: &Inside) -> Result<(), Errno> {
+        inside.at(0);
+        self.0.make().map(|proc| inside.set_proc(proc))
+    }
+
+    fn step(&self, _: u16) -> String {
+        self.0.making()
+    }
+
+    fn hint(&self, _: u16, errno: Errno) -> Option<String> {
+        mount::hint(&self.0, false, errno).map(str::to_owned)
     }
 }
 
@@ -194,7 +215,7 @@ impl Primitive for SharedMemory {
                     }
                     _ => {}
                 }
-                mount(Some("shm"), &self.path, Some("tmpfs"), flags, Some(options.as_str()))
+                mounting::mount(Some("shm"), &self.path, Some("tmpfs"), flags, Some(options.as_str()))
             },
         )
     }

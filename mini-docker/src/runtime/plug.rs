@@ -99,7 +99,15 @@ impl Plug {
         match self {
             Self::Cable(veth) => veth.enter_here(),
             Self::Beside(beside) => beside.enter_here(),
-            Self::External(external) => external.configure(&|_| ()),
+            Self::External(external) => external.configure(None),
+        }
+    }
+
+    /// For when the container's end is up: what was sent to it too early goes on now.
+    pub fn arrived(&self, host: &mut Host, child: &Child) {
+        if let Self::Cable(veth) = self {
+            // Else the kernel asks again by itself, in a second.
+            let _ = veth.arrived(host, child);
         }
     }
 
@@ -158,8 +166,8 @@ pub struct External {
 }
 
 impl External {
-    fn configure(&self, at: &dyn Fn(usize)) -> Result<(), Errno> {
-        self.settings.as_ref().map_or(Ok(()), |settings| settings.apply(at))
+    fn configure(&self, inside: Option<&Inside>) -> Result<(), Errno> {
+        self.settings.as_ref().map_or(Ok(()), |settings| settings.apply(inside))
     }
 }
 
@@ -189,7 +197,7 @@ impl Primitive for External {
     }
 
     fn enter(&self, inside: &Inside) -> Result<(), Errno> {
-        self.configure(&|step| inside.at(step))
+        self.configure(Some(inside))
     }
 
     fn step(&self, step: u16) -> String {

@@ -94,7 +94,7 @@ impl Program {
     /// (CVE-2024-21626), and a filter may not know the call. What the primitives open is close-on-exec by itself.
     pub(crate) fn close_others(&self, line: BorrowedFd, inside: &Inside) -> Result<(), Errno> {
         inside.at(0);
-        inside.forget_root();
+        inside.forget_mounts();
         let [input, output, errors] = [0, 1, 2].map(|at: usize| self.stdio.get(at).and_then(Option::as_ref));
         let mut kept = [Some(line), input.map(AsFd::as_fd), output.map(AsFd::as_fd), errors.map(AsFd::as_fd)]
             .map(|fd| fd.map_or(-1, |fd| fd.as_raw_fd()));

@@ -2,11 +2,18 @@
 
 use std::{
     cell::Cell,
+    ffi::CStr,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     time::Instant,
 };
 
-use nix::{errno::Errno, sched::CloneFlags, unistd::Pid};
+use nix::{
+    errno::Errno,
+    fcntl::{AT_FDCWD, OFlag, openat},
+    sched::CloneFlags,
+    sys::stat::Mode,
+    unistd::Pid,
+};
 
 use crate::{
     error::{Error, Result},
@@ -171,6 +178,11 @@ impl Host {
         primitive.prepare(self)
     }
 
+    /// Records under this name what is done after the program has started.
+    pub fn afterwards(&mut self, primitive: &'static str) {
+        self.primitive = primitive;
+    }
+
     /// Does one thing to the kernel: times it, and on failure says what it was.
     pub fn act<T>(&mut self, what: impl Fn() -> String, act: impl FnOnce() -> Result<T, Errno>) -> Result<T> {
         self.trace.before(&what);
@@ -199,11 +211,13 @@ pub struct Inside<'a> {
     primitive: Cell<u16>,
     step: Cell<u16>,
     root: Cell<Option<BorrowedFd<'a>>>,
+    proc: Cell<Option<BorrowedFd<'static>>>,
 }
 
 impl<'a> Inside<'a> {
     pub(crate) fn new(channel: &'a Channel, traced: bool, root: Option<BorrowedFd<'a>>) -> Self {
-        Self { channel, traced, primitive: Cell::new(0), step: Cell::new(0), root: Cell::new(root) }
+        let (primitive, step) = (Cell::new(0), Cell::new(0));
+        Self { channel, traced, primitive, step, root: Cell::new(root), proc: Cell::new(None) }
     }
 
     pub(crate) fn begin(&self, primitive: u16) {
@@ -229,9 +243,34 @@ impl<'a> Inside<'a> {
         self.root.set(Some(sys::keep_until_exec(root)));
     }
 
-    /// The root's descriptor is closed.
-    pub(crate) fn forget_root(&self) {
+    // ANCHOR: setting
+    /// The container's /proc, where one was made that stands nowhere yet.
+    pub fn proc(&self) -> Option<BorrowedFd<'static>> {
+        self.proc.get()
+    }
+
+    /// Says so: the settings of the container's namespaces are opened through it from now on.
+    pub fn set_proc(&self, proc: OwnedFd) {
+        self.proc.set(Some(sys::keep_until_exec(proc)));
+    }
+
+    /// Opens a file below /proc/sys to write a setting of a namespace that the child is in: in the container's own /proc, or
+    /// in the host's. That one remembers an entry for each network that somebody has looked at through it, all by the same
+    /// name, and goes through them all the next time.
+    pub fn open_setting(&self, path: &CStr) -> Result<OwnedFd, Errno> {
+        let flags = OFlag::O_WRONLY | OFlag::O_CLOEXEC;
+        let below = path.to_bytes_with_nul().strip_prefix(b"/proc/");
+        match (self.proc.get(), below.map(CStr::from_bytes_with_nul)) {
+            (Some(proc), Some(Ok(below))) => openat(proc, below, flags, Mode::empty()),
+            _ => openat(AT_FDCWD, path, flags, Mode::empty()),
+        }
+    }
+    // ANCHOR_END: setting
+
+    /// The descriptors of both are closed.
+    pub(crate) fn forget_mounts(&self) {
         self.root.set(None);
+        self.proc.set(None);
     }
 
     /// Hands a copy of `fd` to the parent, under a name of up to 12 bytes ([`Child::take_descriptor`]).

@@ -7,11 +7,7 @@
 
 use std::ffi::CStr;
 
-use nix::{
-    fcntl::{OFlag, open},
-    sys::stat::Mode,
-    unistd::{Pid, write},
-};
+use nix::unistd::{Pid, write};
 use process::{CloneArgs, Errno, Host, IdMaps, Inside, Primitive, Result, sys};
 
 // ANCHOR: network
@@ -71,7 +67,7 @@ impl Primitive for Unprivileged {
     fn enter(&self, inside: &Inside) -> Result<(), Errno> {
         for (number, (path, value)) in self.settings.iter().enumerate() {
             inside.at(number);
-            match open(*path, OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty()) {
+            match inside.open_setting(path) {
                 // A kernel that has no such setting.
                 Err(Errno::ENOENT) => {}
                 file => drop(write(file?, value.as_bytes())?),

@@ -137,7 +137,7 @@ fn make_parents(entry: &Mount) -> Result<(), Errno> {
 }
 
 /// What the user can do about `errno`.
-pub(crate) fn hint(entry: &Mount, attaching: bool, errno: Errno) -> Option<&'static str> {
+pub fn hint(entry: &Mount, attaching: bool, errno: Errno) -> Option<&'static str> {
     match errno {
         Errno::EACCES if attaching && entry.follows => Some("nothing is mounted inside /proc, by whatever links"),
         Errno::ENOTDIR | Errno::EINVAL if attaching && entry.follows => Some(

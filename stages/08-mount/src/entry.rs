@@ -161,8 +161,13 @@ impl Mount {
         empty && (kind, options, self.attr) == (kind_too, options_too, other.attr)
     }
 
+    /// Whether it is a /proc of the container's own.
+    pub fn is_proc(&self) -> bool {
+        *self.path == *c"/proc" && matches!(self.source, Source::Filesystem(kind, _) if kind == c"proc")
+    }
+
     /// Makes the mount, attached nowhere. No allocation: this runs between clone and exec.
-    pub(crate) fn make(&self) -> Result<OwnedFd, Errno> {
+    pub fn make(&self) -> Result<OwnedFd, Errno> {
         match &self.source {
             Source::Filesystem(kind, options) => {
                 let context = sys::fsopen(kind)?;
@@ -209,7 +214,8 @@ impl Mount {
         Ok(tree)
     }
 
-    pub(crate) fn making(&self) -> String {
+    /// The same in words.
+    pub fn making(&self) -> String {
         match &self.source {
             Source::Filesystem(kind, options) => {
                 let options: Vec<_> = options

@@ -26,6 +26,7 @@ use std::{
     path::Path,
 };
 
+pub use attach::hint;
 pub use entry::{Mount, Node, Source, Target, Tree};
 use nix::{
     mount::{MntFlags, MsFlags, mount, umount2},
@@ -168,7 +169,9 @@ impl Primitive for Mounts {
         mount(None::<&CStr>, c"/", None::<&CStr>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&CStr>)?;
         for (number, (entry, detached)) in self.table.iter().zip(&self.detached).enumerate() {
             let made = self.made.get(number).and_then(Option::as_ref);
-            if made.is_none() && entry.source.is_made() {
+            if let Some(proc) = inside.proc().filter(|_| entry.is_proc()) {
+                detached.set(Some(proc));
+            } else if made.is_none() && entry.source.is_made() {
                 inside.at(TABLE + 2 * number);
                 let twin = self.twins.get(number).copied().flatten().and_then(|twin| self.detached.get(twin)?.get());
                 // Before Linux 6.15, what stands nowhere has no copies.
@@ -205,7 +208,7 @@ impl Primitive for Mounts {
             }
             (step @ TABLE.., errno) => {
                 let entry = self.table.get((step - TABLE) / 2)?;
-                attach::hint(entry, !(step - TABLE).is_multiple_of(2), errno).map(str::to_owned)
+                hint(entry, !(step - TABLE).is_multiple_of(2), errno).map(str::to_owned)
             }
             _ => None,
         }

@@ -11,6 +11,8 @@ use process::{
     },
 };
 
+const IFLA_BR_MCAST_SNOOPING: u16 = 23;
+
 /// A bridge: a switch of the kernel's own, which the host is plugged into too (`bridge` in ip-link(8)).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Bridge {
@@ -60,7 +62,11 @@ impl Bridge {
     fn create(&self, host: &mut Host, socket: &Socket) -> Result<()> {
         let create = Message::new(libc::RTM_NEWLINK, libc::NLM_F_CREATE | libc::NLM_F_EXCL, &link_header(0, false))
             .string(libc::IFLA_IFNAME, &self.name)
-            .nest(libc::IFLA_LINKINFO, |m| m.string(libc::IFLA_INFO_KIND, "bridge"));
+            .nest(libc::IFLA_LINKINFO, |m| {
+                // Who is in which group nobody asks here, so that all hear all anyway. A container could play the one who asks; and
+                // with each port that comes all others are looked at.
+                m.string(libc::IFLA_INFO_KIND, "bridge").nest(libc::IFLA_INFO_DATA, |m| m.u8(IFLA_BR_MCAST_SNOOPING, 0))
+            });
         // One of its own: else the bridge takes that of a port, and another one when that port goes.
         let create = match self.gateways.first() {
             Some(gateway) => create.bytes(libc::IFLA_ADDRESS, &crate::mac_of(gateway.address)),
@@ -133,7 +139,7 @@ fn unless(errno: Errno, done: Result<(), Refusal>) -> Result<(), Refusal> {
 
 /// Sets a setting of this network namespace (the kernel's Documentation/networking/ip-sysctl.rst), where the kernel has
 /// it: one without IPv6 has none of its settings.
-fn set_sysctl(host: &mut Host, name: &str, value: &str) -> Result<()> {
+pub(crate) fn set_sysctl(host: &mut Host, name: &str, value: &str) -> Result<()> {
     let path = format!("/proc/sys/{name}");
     let write = || match fs::write(&path, value) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),

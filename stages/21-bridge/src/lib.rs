@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod bridge;
+mod neighbour;
 mod settings;
 
 use std::net::IpAddr;
@@ -70,9 +71,9 @@ impl Veth {
     }
 
     // ANCHOR: cable
-    /// One request: the cable, both its ends, the container's namespace, the bridge's port, and the host's end up.
+    /// One request: the cable, both its ends, the container's namespace, and the bridge's port.
     fn cable(&self, name: &str, bridge: u32, pid: u32) -> Message {
-        let mac = self.mac.or_else(|| self.addresses.first().map(|a| mac_of(a.address)));
+        let mac = self.mac();
         let mtu = |m: Message| match self.bridge.mtu {
             Some(mtu) => m.u32(libc::IFLA_MTU, mtu),
             None => m,
@@ -82,7 +83,7 @@ impl Veth {
             let m = m.u32(libc::IFLA_NET_NS_PID, pid);
             mac.map_or(m.clone(), |mac| m.bytes(libc::IFLA_ADDRESS, &mac))
         };
-        let message = Message::new(libc::RTM_NEWLINK, libc::NLM_F_CREATE | libc::NLM_F_EXCL, &link_header(0, true))
+        let message = Message::new(libc::RTM_NEWLINK, libc::NLM_F_CREATE | libc::NLM_F_EXCL, &link_header(0, false))
             .string(libc::IFLA_IFNAME, name)
             .u32(libc::IFLA_MASTER, bridge)
             .nest(libc::IFLA_LINKINFO, |m| {
@@ -92,9 +93,14 @@ impl Veth {
     }
     // ANCHOR_END: cable
 
-    /// The options of the bridge's port.
+    /// The hardware address of the container's end.
+    fn mac(&self) -> Option<[u8; 6]> {
+        self.mac.or_else(|| self.addresses.first().map(|prefix| mac_of(prefix.address)))
+    }
+
+    /// The options of the bridge's port, and then the host's end up.
     fn port(&self, name: &str) -> Message {
-        Message::new(libc::RTM_NEWLINK, 0, &link_header(0, false)).string(libc::IFLA_IFNAME, name).nest(
+        Message::new(libc::RTM_NEWLINK, 0, &link_header(0, true)).string(libc::IFLA_IFNAME, name).nest(
             libc::IFLA_LINKINFO,
             |m| {
                 m.string(libc::IFLA_INFO_SLAVE_KIND, "bridge").nest(libc::IFLA_INFO_SLAVE_DATA, |m| {
@@ -157,18 +163,19 @@ impl Primitive for Veth {
         let namespace =
             netlink::act(host, || format!("RTM_NEWNSID({pid})"), || route::namespace_id(socket, pid.cast_unsigned()))?;
         host.undo(Undo::RemoveVeth { name: name.clone(), namespace })?;
+        self.forget_others(host, socket, *bridge)?;
         let cable = [self.cable(&name, *bridge, pid.cast_unsigned())];
         let what = || format!("RTM_NEWLINK({name}, veth, {} in {pid})", self.interface);
         netlink::act(host, what, || socket.request(&cable))?;
-        if self.isolated || self.hairpin {
-            let port = [self.port(&name)];
-            netlink::act(host, || format!("RTM_NEWLINK({name}, bridge port)"), || socket.request(&port))?;
-        }
-        Ok(())
+        // What comes in at a port of a bridge is the bridge's: an address here would be nobody's. It would have routes, which the
+        // kernel goes through whenever a link comes or goes.
+        bridge::set_sysctl(host, &format!("net/ipv6/conf/{name}/disable_ipv6"), "1")?;
+        let port = [self.port(&name)];
+        netlink::act(host, || format!("RTM_NEWLINK({name}, bridge port, IFF_UP)"), || socket.request(&port))
     }
 
     fn enter(&self, inside: &Inside) -> Result<(), Errno> {
-        self.prepared.as_ref().map_or(Ok(()), |prepared| prepared.settings.apply(&|step| inside.at(step)))
+        self.prepared.as_ref().map_or(Ok(()), |prepared| prepared.settings.apply(Some(inside)))
     }
 
     fn step(&self, step: u16) -> String {
@@ -187,7 +194,7 @@ impl Primitive for Veth {
 impl Veth {
     /// Does what is to be done inside in the network namespace of the calling thread: for a container that runs already.
     pub fn enter_here(&self) -> Result<(), Errno> {
-        self.prepared.as_ref().map_or(Ok(()), |prepared| prepared.settings.apply(&|_| ()))
+        self.prepared.as_ref().map_or(Ok(()), |prepared| prepared.settings.apply(None))
     }
 }
 

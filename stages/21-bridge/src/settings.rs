@@ -1,7 +1,7 @@
 //! What is left to do inside the container once it has an interface: addresses, routes, and trusting nobody.
 
 use std::{
-    ffi::CString,
+    ffi::{CStr, CString},
     net::IpAddr,
     os::fd::{AsFd, BorrowedFd},
 };
@@ -13,7 +13,7 @@ use nix::{
     unistd::write,
 };
 use process::{
-    Errno, Error, Result,
+    Errno, Error, Inside, Result,
     netlink::{
         Message, Prefix,
         route::{self, INDEX_AT, OUTPUT_AT},
@@ -68,15 +68,17 @@ impl Settings {
     }
 
     // ANCHOR: enter
-    /// Does all of it in the network namespace of the calling thread. System calls only; `at` hears which step is next.
-    pub fn apply(&self, at: &dyn Fn(usize)) -> Result<(), Errno> {
+    /// Does all of it in the network namespace of the calling thread. System calls only. Without `inside` it is that of a
+    /// container that runs already.
+    pub fn apply(&self, inside: Option<&Inside>) -> Result<(), Errno> {
+        let at = |step| inside.map_or((), |inside| inside.at(step));
         at(0);
         let index = sys::interface_index(&self.interface)?;
         let socket = sys::netlink_socket(libc::NETLINK_ROUTE)?;
         for (number, (_, act)) in self.steps.iter().enumerate() {
             at(number + 1);
             match act {
-                Act::Set(path, value) => set(path, value)?,
+                Act::Set(path, value) => set(inside, path, value)?,
                 Act::AboutInterface(message, at) => send_about(socket.as_fd(), message, *at, index)?,
                 Act::Send(message) => send_prepared(socket.as_fd(), message)?,
             }
@@ -142,8 +144,9 @@ fn steps(interface: &str, addresses: &[Prefix], default: &DefaultRoute, announce
 }
 
 /// Writes a setting; a kernel without IPv6 has none of its.
-fn set(path: &CString, value: &[u8]) -> Result<(), Errno> {
-    match open(path.as_c_str(), OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty()) {
+fn set(inside: Option<&Inside>, path: &CStr, value: &[u8]) -> Result<(), Errno> {
+    let here = || open(path, OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty());
+    match inside.map_or_else(here, |inside| inside.open_setting(path)) {
         Err(Errno::ENOENT) => Ok(()),
         file => write(file?, value).map(drop),
     }

@@ -113,6 +113,62 @@ fn without_ipv6_addresses_there_is_no_ipv6() {
     });
 }
 
+/// What a command of this machine says.
+fn command(words: &[&str]) -> String {
+    let output = std::process::Command::new(words[0]).args(&words[1..]).output().unwrap();
+    assert!(output.status.success(), "{words:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Whether a file of the kernel's has the name in its last column.
+fn in_last_column(path: &str, name: &str) -> bool {
+    fs::read_to_string(path).unwrap().lines().any(|line| line.split_whitespace().last() == Some(name))
+}
+
+#[test]
+fn the_host_s_end_has_no_address_and_the_bridge_asks_for_no_groups() {
+    Machine::new().run(|| {
+        let six = Veth::new(bridge("br0", &["10.1.0.1/24", "fd01::1/64"]), "six", vec!["fd01::2/64".parse().unwrap()]);
+        let running = sleeping(six);
+        let ports = ports("br0").unwrap();
+        let [port] = ports.as_slice() else { panic!("{ports:?}") };
+        for path in ["/proc/thread-self/net/if_inet6", "/proc/thread-self/net/ipv6_route"] {
+            assert!(in_last_column(path, "br0") && !in_last_column(path, port), "{path}");
+        }
+        let snooping = command(&["ip", "-d", "link", "show", "br0"]);
+        assert!(snooping.contains("mcast_snooping 0"), "{snooping}");
+        drop(running);
+    });
+}
+
+#[test]
+fn the_host_forgets_who_had_the_address_before_and_hears_of_who_has_it_now() {
+    Machine::new().run(|| {
+        let other = "02:00:00:00:00:01";
+        let neighbour = || command(&["ip", "neigh", "show", "10.1.0.2", "dev", "br0"]);
+        let remember =
+            || command(&["ip", "neigh", "replace", "10.1.0.2", "lladdr", other, "dev", "br0", "nud", "stale"]);
+        let first = sleeping(veth("one", "10.1.0.3/24"));
+        remember();
+        assert!(neighbour().contains(other));
+        let running = sleeping(veth("two", "10.1.0.2/24"));
+        assert!(!neighbour().contains(other), "{}", neighbour());
+        let mut host = Host::new(Journal::in_memory());
+        let two = veth("two", "10.1.0.2/24");
+        // Nobody has asked.
+        two.arrived(&mut host, &running.child).unwrap();
+        assert_eq!(neighbour(), "");
+        remember();
+        two.arrived(&mut host, &running.child).unwrap();
+        assert!(
+            neighbour().contains("lladdr 02:42:0a:01:00:02") && neighbour().contains("REACHABLE"),
+            "{}",
+            neighbour()
+        );
+        drop((first, running));
+    });
+}
+
 #[test]
 fn what_listens_on_the_host_s_loopback_is_out_of_reach() {
     use std::os::linux::net::SocketAddrExt;

@@ -131,7 +131,7 @@ impl Primitive for Beside {
     }
 
     fn enter(&self, inside: &Inside) -> Result<(), Errno> {
-        self.settings.as_ref().map_or(Ok(()), |settings| settings.apply(&|step| inside.at(step)))
+        self.settings.as_ref().map_or(Ok(()), |settings| settings.apply(Some(inside)))
     }
 
     fn step(&self, step: u16) -> String {
@@ -142,7 +142,7 @@ impl Primitive for Beside {
 impl Beside {
     /// Does what is to be done inside in the network namespace of the calling thread: for a container that runs already.
     pub fn enter_here(&self) -> Result<(), Errno> {
-        self.settings.as_ref().map_or(Ok(()), |settings| settings.apply(&|_| ()))
+        self.settings.as_ref().map_or(Ok(()), |settings| settings.apply(None))
     }
 }
 

@@ -132,7 +132,7 @@ impl Engine {
             .map_err(failed)?;
         let plugged =
             plug.attach(&mut host, child).and_then(|()| in_network_of(child.pidfd.as_fd(), || plug.enter_here()));
-        plugged.map_err(|e| {
+        plugged.map(|()| plug.arrived(&mut host, child)).map_err(|e| {
             // It may have a cable by now. What cannot be undone goes with the container.
             let _ = std::mem::take(&mut host.journal).undo_all();
             failed(e)

@@ -26,7 +26,7 @@ use process::{
     sys::{self, Cloned, OpenTree},
 };
 
-use crate::{Overlay, Prepared, create, finish, join, root_of};
+use crate::{Overlay, Prepared, SOURCE, create, finish, join, root_of};
 
 /// A mount of the host, copied whole and idmapped.
 struct Copy {
@@ -106,7 +106,7 @@ impl Layers {
         }
         sys::fsconfig_fd(context.as_fd(), c"upperdir", upper.as_fd())?;
         sys::fsconfig_fd(context.as_fd(), c"workdir", work.as_fd())?;
-        create(context.as_fd(), &prepared.flags, prepared.attr)
+        create(context.as_fd(), SOURCE, &prepared.flags, prepared.attr)
     }
 
     /// The same with the copies attached, as older kernels want their layers: in a mount namespace of a process of its
@@ -127,7 +127,8 @@ impl Layers {
             let context = sys::fsopen(c"overlay")?;
             sys::fsconfig_string(context.as_fd(), c"upperdir", &upper)?;
             sys::fsconfig_string(context.as_fd(), c"workdir", &work)?;
-            finish(context.as_fd(), &numbers, &joined, &prepared.flags, prepared.attr)
+            // The table of mounts has numbers for the layers, so that the upper one's path is its name there.
+            finish(context.as_fd(), &prepared.upper, (&numbers, &joined), &prepared.flags, prepared.attr)
         };
         let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
         match sys::clone3(libc::CLONE_NEWNS as u64, None)? {

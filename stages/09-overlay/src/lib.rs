@@ -69,8 +69,7 @@ struct Prepared {
 }
 
 /// What is the same for every overlay.
-const OPTIONS: [(&CStr, &CStr); 4] = [
-    (c"source", c"overlay"),
+const OPTIONS: [(&CStr, &CStr); 3] = [
     // A renamed directory is copied, and the upper directory stays a plain record of what changed.
     (c"redirect_dir", c"nofollow"),
     (c"index", c"off"),
@@ -79,6 +78,9 @@ const OPTIONS: [(&CStr, &CStr); 4] = [
 
 /// The name of the directory below where there is none.
 const EMPTY: &str = "empty";
+
+/// What the table of mounts calls it.
+const SOURCE: &CStr = c"overlay";
 
 const MOUNT: usize = 0;
 
@@ -204,7 +206,7 @@ impl Prepared {
         let context = sys::fsopen(c"overlay")?;
         sys::fsconfig_string(context.as_fd(), c"upperdir", &self.upper)?;
         sys::fsconfig_string(context.as_fd(), c"workdir", &self.work)?;
-        finish(context.as_fd(), &self.lower, &self.joined, &self.flags, self.attr)
+        finish(context.as_fd(), SOURCE, (&self.lower, &self.joined), &self.flags, self.attr)
     }
     // ANCHOR_END: mount
 }
@@ -231,7 +233,7 @@ pub fn merged(lower: &[PathBuf]) -> Result<OwnedFd, Errno> {
     let joined = join(&numbers)?;
     let context = sys::fsopen(c"overlay")?;
     let flags: &[&CStr] = if in_initial_user_namespace() { &[] } else { &[c"userxattr"] };
-    finish(context.as_fd(), &names, &joined, flags, MountAttr::READ_ONLY)
+    finish(context.as_fd(), SOURCE, (&names, &joined), flags, MountAttr::READ_ONLY)
 }
 
 /// All lower directories as one option.
@@ -259,23 +261,24 @@ fn takes_each() -> bool {
 /// (`joined`), so that some 80 fit; the kernel looks for them when it makes the mount.
 fn finish(
     context: BorrowedFd,
-    lower: &[CString],
-    joined: &CStr,
+    source: &CStr,
+    (lower, joined): (&[CString], &CStr),
     flags: &[&CStr],
     attr: MountAttr,
 ) -> Result<OwnedFd, Errno> {
     if takes_each() {
         lower.iter().try_for_each(|lower| sys::fsconfig_string(context, c"lowerdir+", lower))?;
-        return create(context, flags, attr);
+        return create(context, source, flags, attr);
     }
     let here = open(c".", OFlag::O_PATH | OFlag::O_CLOEXEC, Mode::empty())?;
     chdir(c"/proc/self/fd")?;
-    let made = sys::fsconfig_string(context, c"lowerdir", joined).and_then(|()| create(context, flags, attr));
+    let made = sys::fsconfig_string(context, c"lowerdir", joined).and_then(|()| create(context, source, flags, attr));
     fchdir(here)?;
     made
 }
 
-fn create(context: BorrowedFd, flags: &[&CStr], attr: MountAttr) -> Result<OwnedFd, Errno> {
+fn create(context: BorrowedFd, source: &CStr, flags: &[&CStr], attr: MountAttr) -> Result<OwnedFd, Errno> {
+    sys::fsconfig_string(context, c"source", source)?;
     for (key, value) in OPTIONS {
         sys::fsconfig_string(context, key, value)?;
     }

@@ -45,9 +45,11 @@ impl Engine {
     fn inside_of(&self, pid: u32) -> Option<String> {
         let table = fs::read_to_string(format!("/proc/{pid}/mountinfo")).ok()?;
         let root = table.lines().find(|line| line.split(' ').nth(4) == Some("/"))?;
-        let options = root.rsplit(' ').next()?;
-        let upper = options.split(',').find_map(|option| option.strip_prefix("upperdir="))?;
-        let below = unescape(upper).strip_prefix(self.store.container("")).ok()?.to_owned();
+        let mut fields = root.rsplit(' ');
+        let upper = fields.next()?.split(',').find_map(|option| option.strip_prefix("upperdir="))?;
+        // Before Linux 6.13 that is a descriptor's number, and the path is what is mounted.
+        let path = if upper.starts_with('/') { upper } else { fields.next()? };
+        let below = unescape(path).strip_prefix(self.store.container("")).ok()?.to_owned();
         Some(below.iter().next()?.to_str()?.to_owned())
     }
 }

@@ -15,7 +15,7 @@
 #   make test-book-browser  looks at every page of the built book in headless Chromium; SCREENSHOTS=DIRECTORY keeps pictures
 #   make check STAGE=04  looks at your exercise of that chapter
 #   make test-examples  the compose projects of the book, on Debian: minutes, and a network
-#   make faults   kills, full disks, power cuts and more at every moment: hours; EVERY=20 each twentieth of them
+#   make faults   kills, full disks, power cuts and more at every moment: hours; EVERY=20 each twentieth of them, FROM=7 from the seventh on
 #   make storm    commands beside each other and deaths at any moment, for STORM=600 seconds
 #   make attacks  the attack suite against mini-docker, docker and runc: writes tests/attacks/table.md; needs a dockerd that runs
 #   make soak     the long tests: thousands of runs
@@ -153,7 +153,7 @@ bench-all:
 EVERY := 1
 
 faults: packages-test
-	set -o pipefail; MINI_DOCKER_FAULTS=$(EVERY) $(CARGO) test --locked -p mini-docker --test faults -- --nocapture | tee target/faults.txt
+	set -o pipefail; MINI_DOCKER_FAULTS=$(EVERY) MINI_DOCKER_FAULTS_FROM=$(FROM) $(CARGO) test --locked -p mini-docker --test faults -- --nocapture | tee target/faults.txt
 	@awk '/^faults: /{n = split($$0, words, ": "); split(words[n], counts, " "); injected += counts[1]; survived += counts[5]} END {print "faults: " injected " injected, " survived " survived"}' target/faults.txt
 
 STORM ?= 600

@@ -117,7 +117,7 @@ fn read_only_holds_for_what_is_mounted_below_too() {
     let below = path.join("below");
     fs::create_dir(&below).unwrap();
     mount(Some("none"), &below, Some("tmpfs"), MsFlags::empty(), None::<&str>).unwrap();
-    let script = "for d in /d /d/below; do touch $d/new 2>/dev/null && echo $d; done; true";
+    let script = "for d in /d /d/below; do touch $d/new 2>/dev/null && rm $d/new && echo $d; done; true";
     let bind = format!("type=bind,src={text},dst=/d");
     let says = |flags: &[&str]| sh(&engine, flags, script);
     let all = [
@@ -139,6 +139,8 @@ fn mounts_are_passed_on_as_the_propagation_says() {
     let (path, text) = directory(&engine);
     let tmpfs = |at: &PathBuf| mount(Some("none"), at, Some("tmpfs"), MsFlags::empty(), None::<&str>).unwrap();
     tmpfs(&path);
+    // As what it is in, which most machines share.
+    mount(None::<&str>, &path, None::<&str>, MsFlags::MS_PRIVATE, None::<&str>).unwrap();
     let below = path.join("below");
     fs::create_dir(&below).unwrap();
     let bind = |how: &str| format!("{text}:/d:{how}");

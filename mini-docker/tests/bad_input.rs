@@ -81,7 +81,7 @@ fn wrong_command_lines_are_one_line() {
         (&["run"][..], "IMAGE"),
         (&["run", "--nosuch", "bb"], "--nosuch"),
         (&["nosuch"], "nosuch"),
-        (&["run", "--pull", "never", "nosuch:1", "true"], "no such image"),
+        (&["run", "--pull", "never", "nosuch:1", "true"], "No such image"),
         (&["run", "UPPER", "true"], "lowercase"),
         (&["run", "--network", "nosuch", "bb", "true"], "network nosuch not found"),
         (&["run", "-e", "=x", "bb", "true"], "has no name"),
@@ -101,15 +101,15 @@ fn wrong_command_lines_are_one_line() {
         (&["--label", "=x"], 125, "empty name"),
         (&["--restart", "never"], 1, "restart policy"),
         (&["--memory", "1k"], 1, "the minimum is 6 MB"),
-        (&["--link", "nosuch:alias"], 1, "no such container: nosuch"),
+        (&["--link", "nosuch:alias"], 1, "No such container: nosuch"),
     ] {
         let said = engine.run(&[&["create"], flags, &["bb", "true"]].concat()).refused(code);
         assert!(said.contains(says), "{flags:?}: {said}");
     }
     for command in ["logs", "stop", "kill", "wait", "rm"] {
-        assert!(engine.run(&[command, "nosuch"]).refused(1).contains("no such container: nosuch"));
+        assert!(engine.run(&[command, "nosuch"]).refused(1).contains("No such container: nosuch"));
     }
-    assert!(engine.run(&["rmi", "nosuch"]).refused(1).contains("no such image"));
+    assert!(engine.run(&["rmi", "nosuch"]).refused(1).contains("No such image"));
     assert_eq!(engine.run(&["ps", "-aq"]).ok(), "");
 }
 

@@ -14,7 +14,7 @@ fn what_has_no_image_is_built_and_again_only_when_asked() {
     let up = |arguments: &[&str]| shop.compose(&[&["up", "--no-log-prefix"], arguments].concat()).ok();
     dockerfile("1");
     let error = shop.refused(&["up", "--no-build"]);
-    assert!(error.contains("no such image"), "{error}");
+    assert!(error.contains("No such image"), "{error}");
     assert!(up(&[]).contains("\n1\n"));
     dockerfile("2");
     assert!(up(&[]).contains("\n1\n"));
@@ -60,7 +60,7 @@ fn the_keys_of_build_are_its_flags() {
 fn pull_policies_decide() {
     let shop = shop("policy", "services:\n  a:\n    image: 127.0.0.1:1/nosuch\n    pull_policy: never\n");
     let error = shop.refused(&["up", "-d"]);
-    assert!(error.contains("no such image: 127.0.0.1:1/nosuch"), "{error}");
+    assert!(error.contains("No such image: 127.0.0.1:1/nosuch"), "{error}");
     let said = shop.compose(&["up", "-d", "--pull", "missing"]);
     assert!(said.code == 1 && said.err.contains("pull has failed"), "{said:?}");
     shop.compose(&["pull", "--ignore-pull-failures"]).ok();

@@ -39,14 +39,14 @@ fn inspect_prints_what_is_there_and_complains_of_the_rest() {
 
     let missing = inspect(&["nosuch"]);
     assert_eq!((missing.code, missing.out.as_str()), (1, "[]\n"));
-    assert!(missing.err.contains("no such object: nosuch"), "{missing:?}");
+    assert!(missing.err.contains("No such object: nosuch"), "{missing:?}");
     let missing = inspect(&["-f", "{{.Name}}", "c1", "nosuch"]);
     assert_eq!((missing.code, missing.out.as_str()), (1, "/c1\n"));
     let missing = inspect(&["-f", "{{.Nope}}", "c1"]);
     assert_eq!((missing.code, missing.out.as_str()), (1, "\n"));
     assert!(missing.err.contains("map has no entry for key \"Nope\""), "{missing:?}");
     inspect(&["-f", "{{", "c1"]).refused(64);
-    assert!(inspect(&["--type", "image", "c1"]).err.contains("no such image"));
+    assert!(inspect(&["--type", "image", "c1"]).err.contains("No such image"));
     assert_eq!(inspect(&["--type", "container", "-f", "{{.Name}}", "c1"]).ok(), "/c1\n");
 }
 
@@ -90,7 +90,7 @@ fn ps_filters_containers() {
     assert!(engine.run(&["ps", "-f", "status=rubbish"]).refused(1).contains("invalid filter 'status=rubbish'"));
     assert!(engine.run(&["ps", "-f", "nosuch=1"]).refused(1).contains("invalid filter 'nosuch'"));
     assert!(engine.run(&["ps", "-f", "name"]).refused(1).contains("bad format of filter"));
-    assert!(engine.run(&["ps", "-f", "before=nosuch"]).refused(1).contains("no such container"));
+    assert!(engine.run(&["ps", "-f", "before=nosuch"]).refused(1).contains("No such container"));
 }
 
 #[test]

@@ -90,7 +90,7 @@ fn names_come_and_go() {
     for bad in ["fo$z$", "Foo@3cc", "UPPER", "a//b", "repo:", "x@sha256:00"] {
         assert!(engine.run(&["tag", "bb", bad]).refused(1).contains("invalid reference format"), "{bad}");
     }
-    assert!(engine.run(&["tag", "nosuch", "y"]).refused(1).contains("no such image"));
+    assert!(engine.run(&["tag", "nosuch", "y"]).refused(1).contains("No such image"));
     // By id, with several names, only by force.
     let said = engine.run(&["rmi", &id.as_str().unwrap()[7..]]).refused(1);
     assert!(said.contains("must be forced") && said.contains("multiple repositories"), "{said}");

@@ -61,7 +61,7 @@ fn a_name_that_a_killed_rename_or_removal_left_is_nobodys() {
     fs::write(names.join("gone"), "d".repeat(64)).unwrap();
     for name in ["old", "gone"] {
         let said = engine.run(&["rename", name, "other"]).refused(1);
-        assert!(said.contains(&format!("no such container: {name}")), "{said}");
+        assert!(said.contains(&format!("No such container: {name}")), "{said}");
     }
     engine.run(&["leaks"]).ok();
     assert_eq!(fs::read_dir(&names).unwrap().count(), 1);

@@ -71,7 +71,7 @@ fn names_and_ids_find_containers() {
     }
     engine.run(&["rm", "web"]).ok();
     engine.run(&["run", "--name", "web", "bb", "true"]).ok();
-    assert!(engine.run(&["inspect", "../../etc"]).err.contains("no such object"));
+    assert!(engine.run(&["inspect", "../../etc"]).err.contains("No such object"));
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn rm_refuses_a_running_container_unless_forced() {
     engine.run(&["run", "-d", "--name", "c1", "bb", "sleep", "1000"]).ok();
     assert!(engine.run(&["rm", "c1"]).refused(1).contains("running"));
     assert_eq!(engine.run(&["rm", "-f", "c1"]).ok(), "c1\n");
-    assert!(engine.run(&["rm", "c1"]).refused(1).contains("no such container"));
+    assert!(engine.run(&["rm", "c1"]).refused(1).contains("No such container"));
     assert_eq!(engine.run(&["rm", "-f", "c1"]).code, 0);
     assert_eq!(engine.leaks(), Vec::<String>::new());
 }
@@ -199,7 +199,7 @@ fn a_container_starts_again_and_keeps_what_it_wrote() {
     eventually("it has run again", || engine.run(&["logs", "c1"]).out.lines().count() >= 3);
     let both = engine.run(&["start", "c1", "nosuch"]);
     assert_eq!((both.code, both.out.as_str()), (1, "c1\n"));
-    assert!(both.err.contains("no such container: nosuch") && both.err.contains("failed to start containers: nosuch"));
+    assert!(both.err.contains("No such container: nosuch") && both.err.contains("failed to start containers: nosuch"));
     assert!(engine.run(&["start", "-a", "c1", "c1"]).refused(1).contains("cannot start and attach multiple"));
 }
 

@@ -212,7 +212,7 @@ fn volumes_come_from_another_container() {
         "2"
     );
     for (from, why) in
-        [("nope", "no such container"), ("c1:bad", "invalid mode: bad"), ("", "cannot be an empty string")]
+        [("nope", "No such container"), ("c1:bad", "invalid mode: bad"), ("", "cannot be an empty string")]
     {
         let refused = engine.run(&["run", "--rm", "--volumes-from", from, "bb", "true"]).refused(125);
         assert!(refused.contains(why), "{refused}");

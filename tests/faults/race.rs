@@ -93,7 +93,7 @@ fn fifty_race_for_a_layer() {
                     let host = Machine::beside(&world.host);
                     command.stdout(Stdio::null());
                     let said = said(&host.run(move || output(command, b"")));
-                    let is_gone = said.err.contains("no such image") || said.err.contains("just been removed");
+                    let is_gone = said.err.contains("No such image") || said.err.contains("just been removed");
                     assert!(said.code == 0 || is_gone, "{said:?}");
                 }
             });

@@ -96,7 +96,7 @@ fn any(engine: &Engine, name: &str, size: bool) -> Result<Value> {
     }
     match engine.inspect_volume(name) {
         Err(e) if e.kind == Kind::NotFound => {
-            Err(Error::not_found(format!("no such object: {name}; see `mini-docker ps -a` and `mini-docker images`")))
+            Err(Error::not_found(format!("No such object: {name}; see `mini-docker ps -a` and `mini-docker images`")))
         }
         found => found,
     }

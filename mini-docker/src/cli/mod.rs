@@ -10,6 +10,7 @@ mod create;
 mod debug_parse;
 mod detach_keys;
 mod events;
+mod flags;
 mod format;
 mod globals;
 mod image;
@@ -268,8 +269,8 @@ impl Command {
 
 /// Reads the words of a command line, and does nothing.
 pub(crate) fn read(words: &[String]) -> Result<(), String> {
-    let words = ["mini-docker"].into_iter().chain(words.iter().map(String::as_str));
-    let arguments = Arguments::try_parse_from(words).map_err(|e| e.to_string())?;
+    let words: Vec<_> = ["mini-docker"].into_iter().chain(words.iter().map(String::as_str)).map(Into::into).collect();
+    let arguments = flags::read(&words).map_err(|e| e.to_string())?;
     arguments.command.request().map_err(|e| e.to_string())
 }
 
@@ -287,7 +288,7 @@ fn words() -> Vec<OsString> {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse_from(words()) {
+    let arguments = match flags::read(&words()) {
         Ok(arguments) => arguments,
         Err(e) => return usage::complain(&e),
     };

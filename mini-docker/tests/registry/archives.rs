@@ -90,5 +90,5 @@ fn archives_that_are_no_images_are_refused() {
         assert!(said.contains(says), "{said}");
     }
     assert_eq!(entries(&engine, "tmp"), 0);
-    assert!(engine.run(&["save", "nosuch"]).refused(1).contains("no such image"));
+    assert!(engine.run(&["save", "nosuch"]).refused(1).contains("No such image"));
 }

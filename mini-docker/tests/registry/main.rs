@@ -168,7 +168,7 @@ fn run_pulls_what_is_missing() {
     }
     let engine = empty();
     let short = registry.name("bb");
-    assert!(engine.run(&["run", "--rm", "--pull", "never", &short, "true"]).refused(125).contains("no such image"));
+    assert!(engine.run(&["run", "--rm", "--pull", "never", &short, "true"]).refused(125).contains("No such image"));
     let said = engine.run(&["run", "--rm", &short, "echo", "ran"]);
     assert_eq!((said.code, said.out.as_str()), (0, "ran\n"), "{said:?}");
     let begin = format!("Unable to find image '{name}' locally\nlatest: Pulling from bb\n");

@@ -136,7 +136,7 @@ fn is_to_be_built(running: Running, service: &Service, how: &Images) -> Result<b
         Ok(()) if is_here || when != When::Never => Ok(false),
         Ok(()) if can_build => Ok(true),
         Ok(()) => Err(Error::not_found(format!(
-            "no such image: {name}, for service {:?}: pull or build it first (mini-docker compose pull, or build)",
+            "No such image: {name}, for service {:?}: pull or build it first (mini-docker compose pull, or build)",
             service.name
         ))),
     }

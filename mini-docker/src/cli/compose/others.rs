@@ -243,7 +243,7 @@ impl Cp {
             }
         };
         if containers.is_empty() {
-            return Err(Error::not_found("the service has no such container: bring it up first"));
+            return Err(Error::not_found("the service has No such container: bring it up first"));
         }
         for container in &containers {
             let place = format!("{}:{path}", container.config.name);

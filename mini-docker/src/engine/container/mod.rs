@@ -128,7 +128,7 @@ impl Engine {
     /// As [`Engine::load`], as it is.
     pub(super) fn read(&self, id: &str) -> Result<Container> {
         let config =
-            self.read_config(id)?.ok_or_else(|| Error::not_found(format!("no such container: {}", short(id))))?;
+            self.read_config(id)?.ok_or_else(|| Error::not_found(format!("No such container: {}", short(id))))?;
         Ok(Container { config, status: self.read_status(id)? })
     }
 
@@ -226,7 +226,7 @@ impl Engine {
             found.extend(ids.filter(|id| id.starts_with(name) && self.container_file(id, "config.json").exists()));
         }
         match found.as_slice() {
-            [] => Err(Error::not_found(format!("no such container: {text}; see `mini-docker ps -a`"))),
+            [] => Err(Error::not_found(format!("No such container: {text}; see `mini-docker ps -a`"))),
             [id] => Ok(id.clone()),
             _ => Err(Error::invalid(format!("the container id {text} is ambiguous: give more digits"))),
         }
@@ -235,5 +235,5 @@ impl Engine {
 
 /// For one that was there a moment ago.
 pub(super) fn removed(id: &str) -> Error {
-    Error::not_found(format!("no such container: {}; it has just been removed", short(id)))
+    Error::not_found(format!("No such container: {}; it has just been removed", short(id)))
 }

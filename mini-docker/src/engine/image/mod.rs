@@ -101,7 +101,7 @@ impl Engine {
     pub fn tag(&self, id: &str, name: &Reference) -> Result<()> {
         let _no_removal = self.store.lock(Locking::Shared)?;
         if !self.store.image(id).exists() {
-            return Err(Error::not_found(format!("no such image: {}; it has just been removed", short(id))));
+            return Err(Error::not_found(format!("No such image: {}; it has just been removed", short(id))));
         }
         self.name_image(id, name)?;
         self.emit_tag(id, name);
@@ -127,7 +127,7 @@ impl Engine {
     pub fn image(&self, text: &str) -> Result<Image> {
         let id = self.image_id(text)?;
         self.read_image(&id)?
-            .ok_or_else(|| Error::not_found(format!("no such image: {text}; it has just been removed")))
+            .ok_or_else(|| Error::not_found(format!("No such image: {text}; it has just been removed")))
     }
 
     pub(super) fn read_image(&self, id: &str) -> Result<Option<Image>> {
@@ -157,7 +157,7 @@ impl Engine {
         if !is_hex || prefix.len() != 64 {
             name?;
         }
-        Err(Error::not_found(format!("no such image: {text}; see `mini-docker images`")))
+        Err(Error::not_found(format!("No such image: {text}; see `mini-docker images`")))
     }
 
     pub(super) fn read_name(&self, name: &Reference) -> Option<String> {

@@ -86,7 +86,7 @@ impl Engine {
     /// The container as it is, for one who holds its lock.
     fn load_locked(&self, id: &str) -> Result<Container> {
         let config = self.read_config(id)?;
-        let config = config.ok_or_else(|| Error::not_found(format!("no such container: {id}")))?;
+        let config = config.ok_or_else(|| Error::not_found(format!("No such container: {id}")))?;
         let status = self.read_status(id)?;
         let mut container = Container { config, status };
         if first_process(&container).is_none() && container.status.state == State::Running {

@@ -33,11 +33,12 @@ fn what_they_write_is_shown_with_their_names_until_all_have_ended() {
     let file = "services:\n  a:\n    image: bb\n    command: sh -c 'echo one; echo two >&2; printf rest'\n  longer:\n    image: bb\n    command: echo hello\n    container_name: NAME\n  quiet:\n    image: bb\n    command: echo unseen\n    attach: false\n";
     let name = format!("own{}", std::process::id());
     let shop = shop("fore", &file.replace("NAME", &name));
-    let out = shop.compose(&["up"]).ok();
-    let width = name.len();
+    let said = shop.compose(&["up"]);
+    let (out, width) = (&said.out, name.len());
+    // Each stream is the same of this program.
+    assert!(said.err.contains(&format!("{:width$}  | two\n", "a-1")), "{said:?}");
     for line in [
         format!("{:width$}  | one\n", "a-1"),
-        format!("{:width$}  | two\n", "a-1"),
         format!("{:width$}  | rest\n", "a-1"),
         format!("{name}  | hello\n"),
         "a-1 exited with code 0\n".to_owned(),
@@ -47,11 +48,13 @@ fn what_they_write_is_shown_with_their_names_until_all_have_ended() {
     assert!(!out.contains("unseen"), "{out}");
     // Once more: what they wrote before is not shown again.
     let out = shop.compose(&["up", "--no-log-prefix", "a"]).ok();
-    assert!(out.starts_with("Attaching to a-1\none\n") && out.contains("two\n") && out.contains("rest\n"), "{out:?}");
-    let logs = shop.compose(&["logs", "--no-log-prefix", "-n", "1", "a"]).ok();
+    assert!(out.starts_with("Attaching to a-1\none\n") && out.contains("rest\n") && !out.contains("two"), "{out:?}");
+    let logs = shop.compose(&["logs", "--no-log-prefix", "-n", "1", "a"]);
     // The two streams are read in any order.
+    let logs = format!("{}{}", logs.out, logs.err);
     assert!(["rest\n", "two\n"].contains(&logs.as_str()), "{logs}");
-    let logs = shop.compose(&["logs", "-f", "--no-color"]).ok();
+    let logs = shop.compose(&["logs", "-f", "--no-color"]);
+    let logs = format!("{}{}", logs.out, logs.err);
     // Of both runs; what the first one did not end with a line's end may stand before what the second one wrote.
     let count = |text: &str| logs.matches(text).count();
     assert_eq!(["two", "rest", "hello", "unseen"].map(count), [2, 2, 1, 1], "{logs}");
@@ -61,14 +64,17 @@ fn what_they_write_is_shown_with_their_names_until_all_have_ended() {
 fn one_that_ends_may_end_all_with_its_code() {
     let file = "services:\n  a:\n    image: bb\n    command: sleep 1000\n    stop_signal: KILL\n  t:\n    image: bb\n    command: sh -c 'exit 42'\n    depends_on: {job: {condition: service_completed_successfully}}\n  job:\n    image: bb\n    command: 'true'\n";
     let shop = shop("abort", file);
-    for arguments in [&["--exit-code-from", "t"][..], &["--abort-on-container-exit"], &["--abort-on-container-failure"]]
-    {
+    for arguments in [&["--exit-code-from", "t"][..], &["--abort-on-container-failure"]] {
         let said = shop.compose(&[&["up"], arguments].concat());
         assert_eq!(said.code, 42, "{arguments:?}: {said:?}");
         let state = shop.engine.inspect(&shop.container("a"))["State"].clone();
         assert_eq!(state["Status"], "exited");
     }
     assert_eq!(shop.compose(&["up", "--exit-code-from", "a"]).code, 137);
+    // The first end is everybody's, whoever waited for it.
+    let said = shop.compose(&["up", "--abort-on-container-exit"]);
+    assert!(said.code == 0 && said.out.contains("job-1 exited with code 0"), "{said:?}");
+    assert!(shop.compose(&["up", "--menu=false", "--exit-code-from", "t"]).code == 42);
 }
 
 #[test]

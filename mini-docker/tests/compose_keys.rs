@@ -53,7 +53,8 @@ fn hooks_run_after_the_start_and_before_the_end() {
     shop.describe("services:\n  a: {image: bb, command: sleep 1000, post_start: [{command: 'false'}]}\n");
     let error = shop.refused(&["up", "-d"]);
     assert!(
-        error.contains("compose.yaml:2:") && error.contains("services.a.post_start: false exited with code 1"),
+        error.contains("compose.yaml:2:")
+            && error.contains("services.a.post_start: a hook exited with status 1: false"),
         "{error}"
     );
 }

@@ -39,7 +39,7 @@ fn one_that_waits_keeps_no_other_from_starting() {
 
 #[test]
 fn the_first_check_of_health_comes_after_the_start_interval() {
-    let check = "healthcheck: {test: 'true', interval: 1h, start_interval: 20ms}";
+    let check = "healthcheck: {test: 'true', interval: 1h, start_period: 1h, start_interval: 20ms}";
     let shop = shop(
         "soon",
         &format!(
@@ -48,7 +48,7 @@ fn the_first_check_of_health_comes_after_the_start_interval() {
     );
     shop.compose(&["up", "-d", "--wait", "a"]).ok();
     let error = shop.refused(&["up", "-d", "--wait", "--wait-timeout", "0"]);
-    assert!(error.contains(&format!("timeout: not ready yet: {}", shop.container("never"))), "{error}");
+    assert!(error.contains(&shop.container("never")), "{error}");
 }
 
 #[test]

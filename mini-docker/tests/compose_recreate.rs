@@ -112,7 +112,8 @@ fn containers_that_nothing_describes_are_named_and_removed_when_asked() {
     shop.describe(&file("", VOLUMES));
     let said = shop.compose(&["up", "-d"]);
     assert!(
-        said.code == 0 && said.err.contains(&format!("any more: {}: remove them", shop.container("b"))),
+        said.code == 0
+            && said.err.contains(&format!("Found orphan containers ({}) for this project", shop.container("b"))),
         "{said:?}"
     );
     shop.write(".env", "COMPOSE_IGNORE_ORPHANS=1\n");

@@ -69,3 +69,49 @@ fn exec_finds_the_container_of_the_service() {
     // Named, a service needs no profile.
     shop.compose(&["run", "--rm", "b"]).ok();
 }
+
+#[test]
+fn where_the_service_does_not_run_exec_finds_the_command_that_does() {
+    let shop = shop("alone", "services:\n  a:\n    image: bb\n    command: sleep 1000\n");
+    shop.compose(&["run", "-d", "a", "cat"]).ok();
+    assert!(shop.compose(&["exec", "a", "ps"]).ok().contains("cat"));
+    let error = shop.refused(&["exec", "--index", "1", "a", "ps"]);
+    assert!(error.contains("is not running container #1"), "{error}");
+    shop.compose(&["up", "-d"]).ok();
+    assert!(shop.compose(&["exec", "a", "ps"]).ok().contains("sleep"));
+    shop.compose(&["down", "-t", "0"]).ok();
+    assert_eq!(shop.engine.run(&["ps", "-aq"]).ok(), "");
+}
+
+#[test]
+fn commands_that_have_ended_are_orphans() {
+    let shop = shop(
+        "left",
+        "services:\n  a:\n    image: bb\n    command: 'true'\n  b:\n    image: bb\n    command: sleep 1000\n",
+    );
+    shop.compose(&["run", "a"]).ok();
+    let said = shop.compose(&["up", "-d", "b"]);
+    assert!(said.err.contains("Found orphan containers"), "{said:?}");
+    let said = shop.compose(&["up", "-d", "--remove-orphans", "b"]);
+    assert!(!said.err.contains("orphan"), "{said:?}");
+    assert_eq!(shop.engine.run(&["ps", "-aq"]).ok().lines().count(), 1);
+    shop.compose(&["down", "-t", "0"]).ok();
+}
+
+#[test]
+fn a_variable_without_a_value_is_the_projects_or_takes_the_images_away() {
+    let file = "services:\n  a:\n    image: with\n    command: echo [$${PLACE-none}]\n    environment: [PLACE]\n    entrypoint: [sh, -c]\n";
+    let file = file.replace("command: echo [$${PLACE-none}]", "command: ['echo [$${PLACE-none}]']");
+    let shop = shop("unset", &file);
+    shop.engine.run(&["create", "--name", "cc", "bb", "true"]).ok();
+    shop.engine.run(&["commit", "-c", "ENV PLACE=image", "cc", "with"]).ok();
+    shop.engine.run(&["rm", "cc"]).ok();
+    let run = ["run", "--rm", "a"];
+    assert_eq!(shop.compose(&run).ok(), "[none]\n");
+    let print = ["run", "--rm", "with", "sh", "-c", "echo [${PLACE-none}]"];
+    assert_eq!(shop.engine.run(&print).ok(), "[image]\n");
+    assert_eq!(shop.engine.run(&[&["run", "--rm", "-e", "PLACE"], &print[2..]].concat()).ok(), "[none]\n");
+    std::fs::write(shop.engine.path("shop/.env"), "PLACE=file\n").unwrap();
+    assert_eq!(shop.compose(&["run", "--rm", "-e", "PLACE", "a"]).ok(), "[file]\n");
+    shop.compose(&["down", "-t", "0"]).ok();
+}

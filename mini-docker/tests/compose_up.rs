@@ -2,6 +2,8 @@
 
 use tests::{compose::Shop, engine::eventually};
 
+const SLEEPS: &str = "image: bb, command: sleep 1000, stop_signal: KILL";
+
 fn shop(name: &str, file: &str) -> Shop {
     Shop::new(env!("CARGO_BIN_EXE_mini-docker"), name, file)
 }
@@ -122,9 +124,8 @@ fn each_step_is_said_unless_nobody_wants_to_know() {
         assert_eq!((said.code, &*said.out), (0, ""), "{said:?}");
         said.err.replace(&shop.name, "P")
     };
-    let both = |kind: &str, name: &str, doing: &str, done: &str| {
-        format!(" {kind} P{name}  {doing}\n {kind} P{name}  {done}\n")
-    };
+    let both =
+        |kind: &str, name: &str, doing: &str, done: &str| format!(" {kind} P{name} {doing}\n {kind} P{name} {done}\n");
     let container = |service: &str, doing: &str, done: &str| both("Container", &format!("-{service}-1"), doing, done);
     let up = [
         both("Volume", "_v", "Creating", "Created"),
@@ -135,7 +136,7 @@ fn each_step_is_said_unless_nobody_wants_to_know() {
         container("b", "Starting", "Started"),
     ];
     assert_eq!(steps(&["up", "-d"]), up.concat());
-    assert_eq!(steps(&["up", "-d", "a"]), " Container P-a-1  Running\n");
+    assert_eq!(steps(&["up", "-d", "a"]), " Container P-a-1 Running\n");
     assert_eq!(steps(&["--progress", "quiet", "up", "-d", "--force-recreate"]), "");
     shop.compose(&["wait", "b"]).ok();
     let down = [
@@ -189,15 +190,63 @@ fn a_dry_run_says_what_would_be_done_and_does_nothing() {
         assert_eq!(said.code, 0, "{said:?}");
         said.err.replace("DRY-RUN MODE -  ", "").replace(&shop.name, "P")
     };
-    let all = "Network P_default  Created\nVolume P_v  Created\nContainer P-a-1  Created\nContainer P-a-1  Started\n";
+    let all = "Network P_default Created\nVolume P_v Created\nContainer P-a-1 Created\nContainer P-a-1 Started\n";
     assert_eq!(dry(&["up", "-d"]), all);
     assert_eq!(dry(&["up", "-d"]), all);
     shop.compose(&["up", "-d"]).ok();
-    assert_eq!(dry(&["up", "-d"]), "Container P-a-1  Running\n");
+    assert_eq!(dry(&["up", "-d"]), "Container P-a-1 Running\n");
     shop.describe(&file("2000"));
-    assert_eq!(dry(&["create"]), "Container P-a-1  Recreated\n");
-    let down = "Container P-a-1  Stopped\nContainer P-a-1  Removed\nNetwork P_default  Removed\nVolume P_v  Removed\n";
+    assert_eq!(dry(&["create"]), "Container P-a-1 Recreated\n");
+    let down = "Container P-a-1 Stopped\nContainer P-a-1 Removed\nNetwork P_default Removed\nVolume P_v Removed\n";
     assert_eq!(dry(&["down", "-v"]), down);
     assert!(shop.refused(&["--dry-run", "kill"]).contains("--dry-run is there for up, create and down"));
     assert_eq!(shop.compose(&["ps", "-q"]).ok().lines().count(), 1);
+}
+
+#[test]
+fn only_what_the_services_use_is_made_unless_all_is_wanted() {
+    let file = format!(
+        "services:\n  a: {{{SLEEPS}, networks: [used]}}\n  b: {{{SLEEPS}, networks: [there]}}\nnetworks:\n  used:\n  unused:\n  there: {{name: nosuch-network, external: true}}\nvolumes:\n  unused:\n"
+    );
+    let shop = shop("use", &file);
+    assert!(
+        shop.refused(&["up", "-d"]).contains("network nosuch-network declared as external, but could not be found")
+    );
+    let said = shop.compose(&["up", "-d", "a"]);
+    assert!(said.code == 0 && !said.err.contains("_unused"), "{said:?}");
+    shop.compose(&["down", "-v", "-t", "0"]).ok();
+    shop.describe(&format!("services:\n  a: {{{SLEEPS}}}\nnetworks:\n  unused:\nvolumes:\n  unused:\n"));
+    let said = shop.compose(&["--all-resources", "up", "-d"]);
+    for line in ["Network P_unused Created", "Volume P_unused Created"] {
+        assert!(said.err.contains(&line.replace('P', &shop.name)), "{line}: {said:?}");
+    }
+    shop.compose(&["down", "-v", "-t", "0"]).ok();
+}
+
+#[test]
+fn names_have_the_first_versions_underscores_where_that_is_wanted() {
+    let shop = shop("under", &format!("services:\n  a: {{{SLEEPS}}}\n"));
+    shop.compose(&["--compatibility", "up", "-d"]).ok();
+    let name = format!("{}_a_1", shop.name);
+    assert_eq!(shop.engine.run(&["ps", "--format", "{{.Names}}"]).ok(), format!("{name}\n"));
+    shop.compose(&["down", "-t", "0"]).ok();
+}
+
+#[test]
+fn what_a_service_shares_has_to_be_there_without_dependencies() {
+    let shop = shop(
+        "donor",
+        &format!(
+            "services:\n  a: {{{SLEEPS}, network_mode: 'service:b'}}\n  b: {{{SLEEPS}}}\n  c: {{{SLEEPS}, links: [b]}}\n"
+        ),
+    );
+    let error = shop.refused(&["up", "-d", "--no-deps", "a"]);
+    assert!(error.contains("cannot share network namespace with service b: container missing"), "{error}");
+    shop.compose(&["up", "-d", "--no-deps", "c"]).ok();
+    shop.compose(&["up", "-d"]).ok();
+    shop.compose(&["stop", "-t", "0"]).ok();
+    // With what it depends on.
+    shop.compose(&["start", "a"]).ok();
+    assert_eq!(shop.compose(&["ps", "--services"]).ok(), "a\nb\n");
+    shop.compose(&["down", "-t", "0"]).ok();
 }

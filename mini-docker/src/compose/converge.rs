@@ -12,7 +12,7 @@ use crate::engine::{
         Container,
         storage::{From, MountRequest},
     },
-    error::{Kind, Result},
+    error::{Error, Kind, Result},
     network::Config as Network,
 };
 
@@ -73,13 +73,13 @@ impl<'a> Running<'a> {
         if up.remove_orphans {
             self.remove_orphans(up.timeout)?;
         }
-        let (orphans, containers): (Vec<_>, Vec<_>) = self.containers()?.into_iter().partition(|c| self.is_orphan(c));
-        if !orphans.is_empty() && !up.ignore_orphans {
-            let names: Vec<_> = orphans.iter().map(|orphan| orphan.config.name.as_str()).collect();
-            eprintln!(
-                "mini-docker: warning: no service describes these containers of the project any more: {}: remove them with --remove-orphans",
-                names.join(", ")
-            );
+        if !up.ignore_orphans {
+            self.name_orphans()?;
+        }
+        let mut containers = self.containers()?;
+        containers.retain(|container| !self.is_orphan(container));
+        if up.no_deps {
+            check_donors(&services, &containers)?;
         }
         let outdated = self.outdated_networks(&services)?;
         let plans = self.plans(&services, up, &containers, &outdated)?;
@@ -94,6 +94,18 @@ impl<'a> Running<'a> {
         Ok(())
     }
     // ANCHOR_END: make
+
+    fn name_orphans(&self) -> Result<()> {
+        let orphans = self.orphans()?;
+        let names: Vec<_> = orphans.iter().map(|orphan| orphan.config.name.as_str()).collect();
+        if !names.is_empty() {
+            eprintln!(
+                "mini-docker: warning: Found orphan containers ({}) for this project. If you removed or renamed this service in your compose file, you can run this command with the --remove-orphans flag to clean it up.",
+                names.join(", ")
+            );
+        }
+        Ok(())
+    }
 
     /// What is to be done about each service's containers.
     pub(super) fn plans(
@@ -159,6 +171,12 @@ impl<'a> Running<'a> {
             Act::Remove(id) => find(&id).map_or(Ok(()), |old| self.remove(old, true)),
             Act::Make(number, old) => {
                 let mut request = service.request(number, &|name| self.first_of(name))?;
+                if up.no_deps {
+                    // Nobody can be linked with who is not there.
+                    let is_there =
+                        |link: &String| self.engine.container_id(link.split(':').next().unwrap_or(link)).is_ok();
+                    request.network.links.retain(is_there);
+                }
                 let old = old.and_then(|id| find(&id));
                 if !up.renew_volumes {
                     inherit(&mut request.storage.mounts, old);
@@ -173,6 +191,20 @@ impl<'a> Running<'a> {
             }
         }
     }
+}
+
+/// Those whose namespaces and volumes services share are there, where they are not made.
+fn check_donors(services: &[Service], containers: &[Container]) -> Result<()> {
+    for service in services {
+        for (what, other) in service.donors() {
+            let is_made = services.iter().any(|service| service.name == other);
+            if !is_made && !containers.iter().any(|container| label(container, "service") == other) {
+                return Err(service
+                    .in_it(&Error::conflict(format!("cannot share {what} with service {other}: container missing"))));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The containers that go, or stop because what they want restarted with them goes.

@@ -19,20 +19,20 @@ impl Running<'_> {
         for (_, network) in self.used("networks", &services).filter(|(_, network)| !is(network, "external")) {
             let name = text(network, "name");
             if matches!(self.engine.network(&name), Err(e) if e.kind == Kind::NotFound) {
-                lines.push(format!("Network {name}  Created"));
+                lines.push(format!("Network {name} Created"));
             }
         }
         for (_, volume) in self.used("volumes", &services).filter(|(_, volume)| !is(volume, "external")) {
             let name = text(volume, "name");
             if matches!(self.engine.volume(&name), Err(e) if e.kind == Kind::NotFound) {
-                lines.push(format!("Volume {name}  Created"));
+                lines.push(format!("Volume {name} Created"));
             }
         }
         let outdated = self.outdated_networks(&services)?;
-        lines.extend(outdated.iter().map(|network| format!("Network {}  Recreated", network.name)));
+        lines.extend(outdated.iter().map(|network| format!("Network {} Recreated", network.name)));
         let containers = self.containers()?;
-        for orphan in containers.iter().filter(|container| up.remove_orphans && self.is_orphan(container)) {
-            lines.push(format!("Container {}  Removed", orphan.config.name));
+        for orphan in if up.remove_orphans { self.orphans()? } else { Vec::new() } {
+            lines.push(format!("Container {} Removed", orphan.config.name));
         }
         let mut starting = Vec::new();
         for (service, acts) in self.plans(&services, up, &containers, &outdated)? {
@@ -51,9 +51,9 @@ impl Running<'_> {
                     },
                 };
                 if starts && !["Removed", "Running"].contains(&done) {
-                    starting.push(format!("Container {name}  Started"));
+                    starting.push(format!("Container {name} Started"));
                 }
-                lines.extend((!done.is_empty()).then(|| format!("Container {name}  {done}")));
+                lines.extend((!done.is_empty()).then(|| format!("Container {name} {done}")));
             }
         }
         lines.append(&mut starting);
@@ -66,9 +66,9 @@ impl Running<'_> {
         all.retain(|c| label(c, "project") == self.project.name && (orphans || !self.is_orphan(c)));
         let name = |container: &Container| container.config.name.clone();
         let stopped =
-            all.iter().filter(|c| c.status.state.is_active()).map(|c| format!("Container {}  Stopped", name(c)));
+            all.iter().filter(|c| c.status.state.is_active()).map(|c| format!("Container {} Stopped", name(c)));
         let mut lines: Vec<_> = stopped.collect();
-        lines.extend(all.iter().map(|c| format!("Container {}  Removed", name(c))));
+        lines.extend(all.iter().map(|c| format!("Container {} Removed", name(c))));
         for (kind, word) in [("networks", "Network"), ("volumes", "Volume")] {
             for (_, resource) in self.resources(kind).filter(|(_, resource)| !is(resource, "external")) {
                 let name = text(resource, "name");
@@ -77,7 +77,7 @@ impl Running<'_> {
                 } else {
                     volumes && self.engine.volume(&name).is_ok()
                 };
-                lines.extend(is_there.then(|| format!("{word} {name}  Removed")));
+                lines.extend(is_there.then(|| format!("{word} {name} Removed")));
             }
         }
         Ok(lines)

@@ -64,6 +64,25 @@ impl<'a> Running<'a> {
         Ok(all)
     }
 
+    /// The containers that `run` made of a service.
+    pub fn one_offs(&self, service: &str) -> Result<Vec<Container>> {
+        let mut all = self.engine.containers()?;
+        all.retain(|c| {
+            label(c, "project") == self.project.name && label(c, "oneoff") == "True" && label(c, "service") == service
+        });
+        Ok(all)
+    }
+
+    /// The containers that nothing asks for any more: of services that are not described, and of `run`, when they have ended.
+    pub fn orphans(&self) -> Result<Vec<Container>> {
+        let mut all = self.engine.containers()?;
+        all.retain(|c| {
+            let left = label(c, "oneoff") == "True" && !c.status.state.is_active();
+            label(c, "project") == self.project.name && (left || self.is_orphan(c))
+        });
+        Ok(all)
+    }
+
     /// The containers of these services, or of all that are described.
     pub fn of(&self, services: &[String]) -> Result<Vec<Container>> {
         for name in services {
@@ -77,7 +96,7 @@ impl<'a> Running<'a> {
         Ok(all)
     }
 
-    /// A service's container with this number, or its first that runs.
+    /// A service's container with this number, or its first that runs, or else one of `run` that does.
     ///
     /// # Errors
     /// [`Kind::NotFound`] where there is none.
@@ -85,7 +104,10 @@ impl<'a> Running<'a> {
         let mut all = self.of(&[service.to_owned()])?.into_iter();
         let found = match index.filter(|&index| index > 0) {
             Some(index) => all.find(|c| number(c) == index),
-            None => all.find(|c| c.status.state.is_active()),
+            None => match all.find(|c| c.status.state.is_active()) {
+                None => self.one_offs(service)?.into_iter().find(|c| c.status.state.is_active()),
+                found => found,
+            },
         };
         let which = index.map_or_else(String::new, |index| format!(" container #{index}"));
         found.ok_or_else(|| Error::not_found(format!("service {service:?} is not running{which}: bring it up first")))

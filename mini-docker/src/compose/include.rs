@@ -39,13 +39,26 @@ pub(super) fn apply(
             path @ Value::String(_) => Mapping::from_iter([("path".to_owned(), path)]),
             _ => return Err(place.wrong("each entry must be a path or a mapping with a path")),
         };
-        let imported = load_entry(&entry, context, &trail, &place)?;
+        let (imported, environment) = load_entry(&entry, context, &trail, &place)?;
+        take_values(&imported, &environment, context);
         import(model, imported, cleared)?;
     }
     Ok(())
 }
 
-fn load_entry(entry: &Mapping, context: &Context, trail: &[PathBuf], place: &Path) -> Result<Mapping> {
+/// Variables of secrets and configurations that only the included project's files give.
+fn take_values(model: &Mapping, own: &Environment, context: &Context) {
+    for kind in ["secrets", "configs"] {
+        for resource in model.get(kind).and_then(Value::as_object).into_iter().flat_map(Mapping::values) {
+            let Some(variable) = resource.get("environment").and_then(Value::as_str) else { continue };
+            if let (None, Some(value)) = (context.environment.get(variable), own.get(variable)) {
+                context.included.borrow_mut().insert(variable.to_owned(), value);
+            }
+        }
+    }
+}
+
+fn load_entry(entry: &Mapping, context: &Context, trail: &[PathBuf], place: &Path) -> Result<(Mapping, Environment)> {
     let list = |key: &str| match entry.get(key) {
         Some(Value::Array(items)) => items.iter().map(text_of).collect(),
         Some(Value::Null) | None => Vec::new(),
@@ -71,7 +84,7 @@ fn load_entry(entry: &Mapping, context: &Context, trail: &[PathBuf], place: &Pat
     let context = Context { directory, environment, ..context.clone() };
     let sources = files.iter().map(|file| Source::read(file)).collect::<Result<Vec<_>>>();
     let sources = sources.map_err(|e| place.wrong(e))?;
-    load(&sources, &context, trail)
+    Ok((load(&sources, &context, trail)?, context.environment))
 }
 
 /// The environment, with variables from files that it does not have.

@@ -55,6 +55,8 @@ pub(super) struct Context {
     /// What relative paths begin at; absolute.
     pub(super) directory: PathBuf,
     pub(super) environment: Environment,
+    /// Variables of secrets and configurations that included projects have of their own.
+    pub(super) included: Rc<RefCell<std::collections::BTreeMap<String, String>>>,
     /// Whether variables are filled in.
     pub(super) interpolate: bool,
     /// For all files together.

@@ -49,6 +49,8 @@ pub struct OneOff {
     pub stdin: bool,
     /// Whether it goes when it ends.
     pub remove: bool,
+    /// Whether nobody stays with it.
+    pub detach: bool,
 }
 
 impl Running<'_> {
@@ -73,7 +75,7 @@ impl Running<'_> {
         }
         request.supervision.restart = crate::engine::container::supervision::RestartPolicy::No;
         request.auto_remove = how.remove;
-        request.stdin_once = how.stdin;
+        request.stdin_once = how.stdin && !how.detach;
         for (key, value) in [("oneoff", "True"), ("slug", &slug)] {
             request.labels.insert(format!("com.docker.compose.{key}"), value.to_owned());
         }
@@ -102,8 +104,11 @@ impl OneOff {
             let own = own.as_object_mut().into_iter();
             own.for_each(|own| {
                 own.extend(pairs.iter().map(|pair| {
-                    let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-                    (key.to_owned(), json!(value))
+                    match pair.split_once('=') {
+                        Some((key, value)) => (key.to_owned(), json!(value)),
+                        // A variable without a value takes the image's away.
+                        None => (pair.clone(), if key == "labels" { json!("") } else { Value::Null }),
+                    }
                 }));
             });
         }

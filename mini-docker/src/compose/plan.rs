@@ -42,14 +42,17 @@ pub enum Act {
 // ANCHOR: plan
 /// What is to be done, lowest numbers first.
 pub fn plan(wanted: &Wanted, observed: &[Observed]) -> Vec<Act> {
+    let is_same = |container: &Observed| container.hash == wanted.hash && container.image == wanted.image;
     let mut found: Vec<_> = observed.iter().collect();
+    // Of too many, those that are as wanted stay.
+    found.sort_by_key(|container| (!is_same(container), container.number));
+    let kept: Vec<_> = found.iter().take(wanted.scale).map(|container| container.number).collect();
     found.sort_by_key(|container| container.number);
     let mut acts: Vec<_> = found
         .iter()
-        .enumerate()
-        .map(|(at, container)| {
-            let same = container.hash == wanted.hash && container.image == wanted.image;
-            if at >= wanted.scale {
+        .map(|container| {
+            let same = is_same(container);
+            if !kept.contains(&container.number) {
                 Act::Remove(container.id.clone())
             } else if !wanted.force && (same || wanted.keep) {
                 Act::Keep(container.id.clone())
@@ -80,6 +83,8 @@ mod tests {
         assert_eq!(plan(&wanted, &both), [keep("c1"), Act::Make(2, Some("c2".to_owned()))]);
         assert_eq!(plan(&wanted, &[observed(2, "h")]), [keep("c2"), Act::Make(1, None)]);
         assert_eq!(plan(&Wanted { scale: 1, ..wanted.clone() }, &both), [keep("c1"), Act::Remove("c2".to_owned())]);
+        let fresh = [observed(1, "old"), observed(2, "h")];
+        assert_eq!(plan(&Wanted { scale: 1, ..wanted.clone() }, &fresh), [Act::Remove("c1".to_owned()), keep("c2")]);
         assert_eq!(plan(&Wanted { keep: true, ..wanted.clone() }, &both), [keep("c1"), keep("c2")]);
         let image = Wanted { image: "new".to_owned(), scale: 1, ..wanted };
         assert_eq!(plan(&image, &[observed(1, "h")]), [Act::Make(1, Some("c1".to_owned()))]);

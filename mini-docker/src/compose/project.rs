@@ -107,8 +107,10 @@ impl Project {
         let name = project_name(options, &environment, &sources, &directory)?;
         environment.0.insert("COMPOSE_PROJECT_NAME".to_owned(), name.clone());
         let warnings = Rc::default();
-        let context = Context { directory, environment, interpolate: !options.no_interpolate, warnings };
+        let included = Rc::default();
+        let mut context = Context { directory, environment, included, interpolate: !options.no_interpolate, warnings };
         let model = load(&sources, &context, &[])?;
+        context.environment.0.extend(context.included.take());
         if model.is_empty() {
             let names: Vec<_> = sources.iter().map(|source| source.path.display().to_string()).collect();
             return Err(Error::invalid(format!("empty compose file: {}", names.join(", "))));

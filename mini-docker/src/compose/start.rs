@@ -104,15 +104,20 @@ impl<'a> Running<'a> {
             let follower = self.engine.follow(&container)?;
             awaited.push(Awaited { container, condition, required: true, context: "", follower, is_told: false });
         }
-        self.await_all(&mut awaited, limit.and_then(|limit| Instant::now().checked_add(limit)))
+        self.await_all(&mut awaited, limit)
     }
 
-    fn await_all(&self, awaited: &mut Vec<Awaited>, deadline: Option<Instant>) -> Result<()> {
+    fn await_all(&self, awaited: &mut Vec<Awaited>, limit: Option<Duration>) -> Result<()> {
+        let deadline = limit.and_then(|limit| Instant::now().checked_add(limit));
         while !self.are_ready(awaited)? {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             if left.is_some_and(|left| left.is_zero()) {
                 let names: Vec<_> = awaited.iter().map(|one| one.container.config.name.as_str()).collect();
-                return Err(Error::conflict(format!("timeout: not ready yet: {}", names.join(", "))));
+                let limit = limit.unwrap_or_default().as_secs();
+                return Err(Error::conflict(format!(
+                    "timeout: application not healthy after {limit}s: {}",
+                    names.join(", ")
+                )));
             }
             wait(awaited.iter().flat_map(|one| one.follower.fds()).collect(), left)?;
             for one in awaited.iter_mut() {
@@ -154,6 +159,10 @@ impl<'a> Running<'a> {
             };
             if !word.is_empty() {
                 self.say_of(&one.container, word);
+            }
+            if let (Readiness::Failed(why), false) = (&readiness, one.required) {
+                let service = label(&one.container, "service");
+                eprintln!("mini-docker: warning: optional dependency {service:?} failed to start: {why}");
             }
             match readiness {
                 Readiness::Failed(why) if one.required => return Err(Error::conflict(why)),

@@ -135,11 +135,9 @@ impl Running<'_> {
         containers.iter().try_for_each(|container| self.remove(container, volumes))
     }
 
-    /// Stops and removes containers of services that the files do not describe any more.
+    /// Stops and removes [`Running::orphans`].
     pub fn remove_orphans(&self, timeout: Option<i64>) -> Result<()> {
-        let mut orphans = self.containers()?;
-        orphans.retain(|container| self.is_orphan(container));
-        self.take_down(&orphans, timeout, false)
+        self.take_down(&self.orphans()?, timeout, false)
     }
 
     /// Takes the project away; with `volumes` its data too.

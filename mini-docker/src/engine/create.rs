@@ -337,17 +337,21 @@ fn environment(image: &[String], request: &Request) -> Vec<String> {
     let mut env: Vec<String> = Vec::new();
     override_variables(&mut env, &request.env);
     for variable in image {
-        if !env.iter().any(|other| key(other) == key(variable)) {
+        if !request.env.iter().chain(&env).any(|other| key(other) == key(variable)) {
             env.push(variable.clone());
         }
     }
     env
 }
 
-/// The last of a name wins, in the first's place.
+/// The last of a name wins, in the first's place; a name without a value takes the variable away, as with Docker.
 pub(super) fn override_variables(env: &mut Vec<String>, over: &[String]) {
     for variable in over {
         let key = variable.split('=').next().unwrap_or_default();
+        if key == variable {
+            env.retain(|other| other.split('=').next() != Some(key));
+            continue;
+        }
         match env.iter_mut().find(|other| other.split('=').next() == Some(key)) {
             Some(other) => other.clone_from(variable),
             None => env.push(variable.clone()),

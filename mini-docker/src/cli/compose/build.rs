@@ -116,21 +116,33 @@ impl Pull {
             Some(Policy::Missing) => When::Missing,
             Some(_) => return Err(Error::invalid("--policy: there are missing and always")),
         };
-        let mut pulled = Vec::new();
+        let (mut pulled, mut to_build) = (Vec::new(), Vec::new());
         for service in running.ordered(&self.services, !self.include_deps)? {
             let name = service.image();
             let skipped = service.is_built() && (self.ignore_buildable || service.keys.get("image").is_none());
             let never = service.keys.get("pull_policy").and_then(|policy| policy.as_str()) == Some("never");
             if skipped || never || pulled.contains(&name) {
+                if service.is_built() && service.keys.get("image").is_none() {
+                    running.say("Image", &name, "Skipped No image to be pulled");
+                }
                 continue;
             }
             let platform = service.keys.get("platform").and_then(|platform| platform.as_str());
             match before(running.engine, &name, when, platform, self.quiet) {
                 // It may not have been pushed yet.
-                Err(e) if self.ignore_pull_failures || service.is_built() => complain(&e),
+                Err(e) if self.ignore_pull_failures || service.is_built() => {
+                    complain(&e);
+                    to_build.extend(service.is_built().then_some(service.name));
+                }
                 outcome => outcome?,
             }
             pulled.push(name);
+        }
+        if !to_build.is_empty() {
+            eprintln!(
+                "mini-docker: warning: Some service image(s) must be built from source by running:\n    mini-docker compose build {}",
+                to_build.join(" ")
+            );
         }
         Ok(0)
     }

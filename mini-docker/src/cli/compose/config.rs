@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf};
 
 use clap::Args;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{load, print_lines};
 use crate::{
@@ -29,6 +29,9 @@ pub(super) struct Config {
     /// Print the network names, one per line
     #[arg(long)]
     networks: bool,
+    /// Print the model names, one per line
+    #[arg(long)]
+    models: bool,
     /// Print the image names, one per line
     #[arg(long)]
     images: bool,
@@ -84,6 +87,8 @@ impl Config {
             print_lines(names("volumes").map(|(name, _)| name));
         } else if self.networks {
             print_lines(names("networks").map(|(name, _)| name));
+        } else if self.models {
+            print_lines(names("models").filter_map(|(_, model)| model.get("model")?.as_str()));
         } else if self.images {
             print_lines(images(&project));
         } else if self.profiles {
@@ -96,7 +101,7 @@ impl Config {
             let text = match self.format.as_str() {
                 "kubernetes" => manifests(&project)?,
                 // What comes of a variable is not to be taken for another when the file is read again.
-                "yaml" if !self.no_interpolate => yaml::to_string(&project.model).replace('$', "$$"),
+                "yaml" if !self.no_interpolate => in_order(&project.model).replace('$', "$$"),
                 "yaml" => yaml::to_string(&project.model),
                 _ => json(&project.model)?,
             };
@@ -160,6 +165,14 @@ fn manifests(project: &Project) -> Result<String> {
         eprintln!("mini-docker: not carried over: {note}");
     }
     Ok(manifests.objects.iter().map(yaml::to_string).collect::<Vec<_>>().join("---\n"))
+}
+
+/// The sections in the order in which Docker prints them.
+fn in_order(model: &Value) -> String {
+    const FIRST: [&str; 6] = ["name", "services", "networks", "volumes", "secrets", "configs"];
+    let mut sections: Vec<_> = model.as_object().into_iter().flatten().collect();
+    sections.sort_by_key(|(key, _)| FIRST.iter().position(|first| first == key).unwrap_or(FIRST.len()));
+    sections.into_iter().map(|(key, value)| yaml::to_string(&json!({ key: value }))).collect()
 }
 
 fn json(model: &Value) -> Result<String> {

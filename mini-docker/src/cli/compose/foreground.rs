@@ -227,8 +227,11 @@ impl<'a> Foreground<'a> {
     fn judge(&mut self, container: &Container, code: i32) -> Result<()> {
         let aborts = match self.manner.abort {
             Abort::Never => false,
-            // What another waits for to be done may be done.
-            Abort::OnExit => code != 0 || !self.running.project.is_job(label(container, "service")),
+            // Whose end is the command's may need others that are done before.
+            Abort::OnExit => {
+                let is_job = || self.running.project.is_job(label(container, "service"));
+                code != 0 || self.manner.code_from.is_none() || !is_job()
+            }
             Abort::OnFailure => code != 0,
         };
         if !aborts {

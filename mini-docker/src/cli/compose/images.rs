@@ -101,7 +101,13 @@ pub(super) fn ensure(running: Running, services: &[Service], how: &Images) -> Re
     };
     let quiet: &[String] = if how.quiet_build { &["--quiet".to_owned()] } else { &[] };
     let mut to_build = Vec::new();
+    // One may run what another builds.
+    let built: Vec<_> =
+        services.iter().filter(|service| service.is_built() && !how.no_build).map(Service::image).collect();
     for service in services {
+        if !service.is_built() && built.contains(&service.image()) {
+            continue;
+        }
         if is_to_be_built(running, service, how).map_err(|e| service.in_it(&e))? {
             to_build.push(*service);
         }
@@ -165,6 +171,7 @@ fn build(running: Running, service: &Service, flags: &[String], done: &mut Vec<S
         build(running, &running.service(&other)?, flags, done)?;
     }
     let engine = running.engine;
+    running.say("Image", &service.image(), "Building");
     // In a process of its own: what it needs of memory is no container's.
     let job = Job::begin(|| {
         let scratch = engine.scratch()?;
@@ -177,7 +184,9 @@ fn build(running: Running, service: &Service, flags: &[String], done: &mut Vec<S
             code => Err(Error::conflict(format!("service {:?}: the build has ended with {code}", service.name))),
         }
     });
-    job?.finish()
+    job?.finish()?;
+    running.say("Image", &service.image(), "Built");
+    Ok(())
 }
 
 #[cfg(test)]

@@ -60,7 +60,7 @@ impl Start {
     }
 
     pub(super) fn run(self, running: Running) -> Outcome {
-        let services = running.ordered(self.services(), true)?;
+        let services = running.ordered(self.services(), false)?;
         if running.of(self.services())?.is_empty() {
             return Err(Error::not_found(format!(
                 "no container of project {:?} to start: make them first (mini-docker compose up, or create)",

@@ -208,7 +208,7 @@ pub(super) struct Cp {
     /// Index of the container if service has multiple replicas
     #[arg(long, value_name = "NUMBER", conflicts_with = "all")]
     index: Option<usize>,
-    /// Copy to all containers of the service
+    /// Include containers created by the run command
     #[arg(long)]
     all: bool,
     /// Archive mode (copy all uid/gid information)
@@ -235,15 +235,17 @@ impl Cp {
             (Some(_), Some(_)) => return Err(Error::invalid("copying between services is not supported")),
             (None, None) => return Err(Error::invalid("must specify at least one service: SERVICE:PATH")),
         };
-        let containers = match (self.all && !out, self.index) {
-            (true, _) => running.of(&[service])?,
-            // One that has ended has files too.
-            (false, index) => {
-                running.of(&[service])?.into_iter().filter(|c| index.is_none_or(|i| i == number(c))).take(1).collect()
-            }
-        };
+        // One that has ended has files too.
+        let mut containers = running.of(std::slice::from_ref(&service))?;
+        if self.all {
+            containers.extend(running.one_offs(&service)?);
+        }
+        containers.retain(|container| self.index.is_none_or(|index| index == number(container)));
+        if out {
+            containers.truncate(1);
+        }
         if containers.is_empty() {
-            return Err(Error::not_found("the service has No such container: bring it up first"));
+            return Err(Error::not_found("the service has no container with that number: bring it up first"));
         }
         for container in &containers {
             let place = format!("{}:{path}", container.config.name);

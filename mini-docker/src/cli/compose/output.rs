@@ -8,7 +8,7 @@ use std::{
 use jiff::Timestamp;
 
 use crate::{
-    cli::out::Stdout,
+    cli::out::{Stderr, Stdout},
     compose::execute::Running,
     engine::{
         container::Container,
@@ -59,6 +59,7 @@ pub(super) struct Show {
     /// Whether what they will write is shown, too.
     follow: bool,
     out: BufWriter<Stdout>,
+    err: BufWriter<Stderr>,
     /// Whose line is not at its end.
     open: Option<(usize, Stream)>,
     /// Whether nobody reads any more.
@@ -82,8 +83,8 @@ impl Show {
     ) -> Result<Self> {
         let width = containers.iter().filter(|c| is_shown(c)).map(|c| short_name(running, c).len()).max().unwrap_or(0);
         let colored = !style.plain && running.manner.colors.unwrap_or_else(|| io::stdout().is_terminal());
-        let out = BufWriter::new(Stdout);
-        let mut show = Self { sources: Vec::new(), style, width, colored, follow, out, open: None, closed: false };
+        let (out, err) = (BufWriter::new(Stdout), BufWriter::new(Stderr));
+        let mut show = Self { sources: Vec::new(), style, width, colored, follow, out, err, open: None, closed: false };
         containers.iter().try_for_each(|container| show.add(running, container, is_shown).map(drop))?;
         Ok(show)
     }
@@ -138,24 +139,44 @@ impl Show {
                 self.closed |= self.write(at, &entry).is_err();
             }
         }
-        self.closed |= self.out.flush().is_err();
+        self.closed |= self.flush().is_err();
         Ok(!self.closed)
     }
 
     fn write(&mut self, at: usize, entry: &Entry) -> io::Result<()> {
         if self.open != Some((at, entry.stream)) {
             self.end_line()?;
-            self.out.write_all(self.sources[at].prefix.as_bytes())?;
-            if self.style.timestamps {
-                write!(self.out, "{:.9} ", entry.time)?;
+            let prefix = self.sources[at].prefix.clone();
+            let timestamps = self.style.timestamps;
+            let to = self.stream(entry.stream)?;
+            to.write_all(prefix.as_bytes())?;
+            if timestamps {
+                write!(to, "{:.9} ", entry.time)?;
             }
         }
         self.open = (!entry.ends_line()).then_some((at, entry.stream));
-        self.out.write_all(&entry.bytes())
+        self.stream(entry.stream)?.write_all(&entry.bytes())
+    }
+
+    /// Where this stream of the containers goes: to the same of this program, with all that comes before it on the other.
+    fn stream(&mut self, stream: Stream) -> io::Result<&mut dyn Write> {
+        if stream == Stream::Stderr {
+            self.out.flush()?;
+            return Ok(&mut self.err);
+        }
+        self.err.flush()?;
+        Ok(&mut self.out)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush().and(self.err.flush())
     }
 
     fn end_line(&mut self) -> io::Result<()> {
-        if self.open.take().is_some() { self.out.write_all(b"\n") } else { Ok(()) }
+        match self.open.take() {
+            Some((_, stream)) => self.stream(stream)?.write_all(b"\n"),
+            None => Ok(()),
+        }
     }
 
     /// Says whose output comes.
@@ -169,7 +190,8 @@ impl Show {
 
     /// A line of this program's own.
     pub(super) fn say(&mut self, line: &str) {
-        let said = self.end_line().and_then(|()| writeln!(self.out, "{line}")).and_then(|()| self.out.flush());
+        let said = self.end_line().and_then(|()| self.err.flush());
+        let said = said.and_then(|()| writeln!(self.out, "{line}")).and_then(|()| self.out.flush());
         self.closed |= said.is_err();
     }
 
@@ -198,6 +220,6 @@ impl Show {
 impl Drop for Show {
     fn drop(&mut self) {
         // A reader who has seen enough is no failure.
-        let _ = self.end_line().and_then(|()| self.out.flush());
+        let _ = self.end_line().and_then(|()| self.flush());
     }
 }

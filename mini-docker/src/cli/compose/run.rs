@@ -50,7 +50,7 @@ pub(super) struct Run {
     #[arg(long, value_name = "FILE")]
     env_from_file: Vec<PathBuf>,
     /// Add or override a label
-    #[arg(short, long, value_name = "KEY=VALUE")]
+    #[arg(short, long, visible_alias = "labels", value_name = "KEY=VALUE")]
     label: Vec<String>,
     /// Override the entrypoint of the image
     #[arg(long, value_name = "COMMAND")]
@@ -62,7 +62,7 @@ pub(super) struct Run {
     #[arg(short, long, value_name = "DIR")]
     workdir: Option<String>,
     /// Bind mount a volume
-    #[arg(short, long, value_name = "[SOURCE:]TARGET[:OPTIONS]")]
+    #[arg(short, long, visible_alias = "volumes", value_name = "[SOURCE:]TARGET[:OPTIONS]")]
     volume: Vec<String>,
     /// Publish a container's port(s) to the host
     #[arg(short, long, value_name = "[[IP:]HOST:]PORT[/PROTOCOL]")]
@@ -131,7 +131,7 @@ impl Run {
         };
         self.bring_up_dependencies(running, &service, &images)?;
         ensure(running, &[service], &images)?;
-        let mut request = running.one_off(&service, &self.changes()?)?;
+        let mut request = running.one_off(&service, &self.changes(running)?)?;
         let container = running.create(&mut request)?;
         let attach = match (self.detach, self.interactive) {
             (true, _) => 0,
@@ -166,17 +166,18 @@ impl Run {
             return Ok(());
         }
         ensure(running, &running.ordered(&services, false)?, images)?;
-        running.up(&Up { services, remove_orphans: self.remove_orphans, ..Up::default() })?;
+        let ignore_orphans = super::up::is_on(running, "COMPOSE_IGNORE_ORPHANS");
+        running.up(&Up { services, remove_orphans: self.remove_orphans, ignore_orphans, ..Up::default() })?;
         running.await_dependencies(service)
     }
 
-    fn changes(&self) -> Result<OneOff> {
+    fn changes(&self, running: Running) -> Result<OneOff> {
         let words = |text: &String| crate::compose::words(text).map_err(Error::invalid);
         let volume = |text: &String| absolute(text).map_err(Error::invalid);
         Ok(OneOff {
             command: self.command.clone(),
             entrypoint: self.entrypoint.as_ref().map(words).transpose()?,
-            env: env::collect(&self.env_from_file, &self.env)?,
+            env: env::collect_with(&self.env_from_file, &self.env, &|key| running.project.environment.get(key))?,
             labels: self.label.clone(),
             name: self.name.clone(),
             user: self.user.clone(),
@@ -188,8 +189,9 @@ impl Run {
             cap_add: self.cap_add.clone(),
             cap_drop: self.cap_drop.clone(),
             tty: !self.no_tty && !self.detach && terminal(self.interactive),
-            stdin: self.interactive && !self.detach,
+            stdin: self.interactive,
             remove: self.rm,
+            detach: self.detach,
         })
     }
 }

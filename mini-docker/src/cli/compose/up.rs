@@ -111,13 +111,16 @@ pub(super) struct Up {
     /// Say yes to all questions, of which there are none
     #[arg(short, long)]
     yes: bool,
+    /// Interactive shortcuts, of which there are none: refused, unless it is --menu=false
+    #[arg(long)]
+    menu: bool,
     /// The services; all where none is named
     #[arg(value_name = "SERVICE")]
     services: Vec<String>,
 }
 
 /// Whether one of compose's own variables says yes.
-fn is_on(running: Running, variable: &str) -> bool {
+pub(super) fn is_on(running: Running, variable: &str) -> bool {
     running.project.environment.get(variable).is_some_and(|value| ["1", "true"].contains(&&*value.to_lowercase()))
 }
 
@@ -148,6 +151,9 @@ impl Up {
     }
 
     pub(super) fn run(self, running: Running) -> Outcome {
+        if self.menu {
+            return Err(Error::invalid("--menu: there are no shortcuts on the keyboard: leave it out").usage());
+        }
         self.scale.iter().try_for_each(|(name, _)| running.service(name).map(drop))?;
         let services = running.ordered(&self.services, self.no_deps)?;
         check(&services)?;

@@ -9,29 +9,32 @@ use crate::engine::{Error, Result, error::Context};
 
 /// The variables of the files and then those of `variables`, as `--env-file` and `--env` name them.
 pub(in crate::cli) fn collect(files: &[PathBuf], variables: &[String]) -> Result<Vec<String>> {
+    collect_with(files, variables, &|key| std::env::var(key).ok())
+}
+
+/// The same, where `find` knows the caller's variables.
+pub(in crate::cli) fn collect_with(
+    files: &[PathBuf],
+    variables: &[String],
+    find: &dyn Fn(&str) -> Option<String>,
+) -> Result<Vec<String>> {
     let mut env = Vec::new();
     for path in files {
-        env.extend(env_file(path)?);
+        env.extend(lines(path)?.iter().map(|line| with_value(line, find)));
     }
     for variable in variables {
         if variable.is_empty() || variable.starts_with('=') {
             return Err(Error::invalid(format!("invalid environment variable: {variable:?}: it has no name")));
         }
-        env.extend(with_value(variable));
+        env.push(with_value(variable, find));
     }
     Ok(env)
 }
 
-/// `KEY=value` as it is; `KEY` with the caller's value, or not at all where the caller has none.
-fn with_value(variable: &str) -> Option<String> {
-    if variable.contains('=') {
-        return Some(variable.to_owned());
-    }
-    std::env::var(variable).ok().map(|value| format!("{variable}={value}"))
-}
-
-fn env_file(path: &Path) -> Result<Vec<String>> {
-    Ok(lines(path)?.iter().filter_map(|line| with_value(line)).collect())
+/// `KEY=value` as it is; `KEY` with the caller's value, or alone where the caller has none: it takes the image's away.
+fn with_value(variable: &str, find: &dyn Fn(&str) -> Option<String>) -> String {
+    let value = if variable.contains('=') { None } else { find(variable) };
+    value.map_or_else(|| variable.to_owned(), |value| format!("{variable}={value}"))
 }
 
 /// Labels of a file, as `--label-file` names it: `KEY[=VALUE]`, in the same format.

@@ -52,7 +52,10 @@ impl Service<'_> {
         let container = engine.load(&container.config.id)?;
         match run(engine, &container, &request)? {
             0 => Ok(()),
-            code => Err(self.wrong(key, &format!("{} exited with code {code}", request.command.join(" ")))),
+            code => {
+                let why = format!("{} hook exited with status {code}: {}", self.name, request.command.join(" "));
+                Err(self.wrong(key, &why))
+            }
         }
     }
 }

@@ -132,6 +132,18 @@ impl<'a> Service<'a> {
         modes.into_iter().flatten().filter_map(|mode| mode.strip_prefix("service:"))
     }
 
+    /// The services whose containers it shares something with, and what.
+    pub fn donors(&self) -> Vec<(&'static str, String)> {
+        let modes = [("network_mode", "network namespace"), ("ipc", "IPC namespace"), ("pid", "PID namespace")];
+        let joined = modes.into_iter().filter_map(|(key, what)| {
+            let mode = self.keys.get(key).and_then(Value::as_str)?;
+            Some((what, mode.strip_prefix("service:")?.to_owned()))
+        });
+        let volumes = self.texts("volumes_from").into_iter().filter(|from| !from.starts_with("container:"));
+        let volumes = volumes.map(|from| ("volume", from.split(':').next().unwrap_or_default().to_owned()));
+        joined.chain(volumes).collect()
+    }
+
     /// The real names of its networks.
     pub fn networks(&self) -> impl Iterator<Item = String> {
         self.entries("networks").map(|(key, _)| self.resource("networks", key))
@@ -155,7 +167,7 @@ impl<'a> Service<'a> {
     pub fn request(&self, number: usize, running: &dyn Fn(&str) -> Result<String>) -> Result<Request> {
         self.check()?;
         let variable = |(key, value): (&String, &Value)| {
-            if value.is_null() { None } else { Some(format!("{key}={}", text_of(value))) }
+            if value.is_null() { key.clone() } else { format!("{key}={}", text_of(value)) }
         };
         let mut request = Request {
             image: self.image(),
@@ -165,7 +177,7 @@ impl<'a> Service<'a> {
                 .and_then(Value::as_array)
                 .map(|words| words.iter().map(text_of).collect()),
             name: Some(self.container_name(number)),
-            env: self.entries("environment").filter_map(variable).collect(),
+            env: self.entries("environment").map(variable).collect(),
             working_dir: self.text("working_dir"),
             user: self.text("user"),
             hostname: self.text("hostname"),

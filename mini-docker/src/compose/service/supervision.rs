@@ -45,6 +45,10 @@ impl Service<'_> {
         } else {
             check.get("test").and_then(Value::as_array).into_iter().flatten().map(text_of).collect()
         };
+        if check.get("start_interval").is_some() && check.get("start_period").is_none() {
+            let why = "healthcheck.start_interval requires healthcheck.start_period to be set";
+            return Err(self.wrong("healthcheck.start_interval", why));
+        }
         let retries = check.get("retries").and_then(Value::as_u64).unwrap_or(0);
         supervision.health = Some(HealthCheck {
             test,

@@ -37,6 +37,14 @@ fn inspect_prints_what_is_there_and_complains_of_the_rest() {
     let json = inspect(&["-f", "json", "c1", "bb"]).ok();
     assert_eq!((json.lines().count(), &json[..7]), (1, "[{\"Id\":"));
 
+    // Go's names of fields that JSON writes otherwise.
+    let written = inspect(&["-f", "{{.Id}} {{.HostConfig.CpuShares}} {{.HostConfig.NanoCpus}}", "c1"]).ok();
+    assert_eq!(inspect(&["-f", "{{.ID}} {{.HostConfig.CPUShares}} {{.HostConfig.NanoCPUs}}", "c1"]).ok(), written);
+    for api in ["{{.Server.APIVersion}}", "{{.Client.APIVersion}}", "{{.Server.MinAPIVersion}}"] {
+        assert!(engine.run(&["version", "-f", api]).ok().starts_with("1."), "{api}");
+    }
+    assert_eq!(engine.run(&["info", "-f", "{{.HTTPProxy}}{{.Isolation}}"]).ok(), "\n");
+
     let missing = inspect(&["nosuch"]);
     assert_eq!((missing.code, missing.out.as_str()), (1, "[]\n"));
     assert!(missing.err.contains("No such object: nosuch"), "{missing:?}");
@@ -120,6 +128,12 @@ fn the_system_tells_what_it_is_and_what_it_takes() {
     let lines: Vec<_> = df.lines().collect();
     assert!(lines[0].starts_with("Images 1 1 ") && lines[0].ends_with(" 0B (0%)"), "{df}");
     assert_eq!(lines[1..], ["Containers 2 1 5kB 5kB (100%)", "Local Volumes 0 0 0B 0B", "Build Cache 0 0 0B 0B"]);
+    let all = "{{range .Images}}{{.Repository}} {{end}}{{len .Containers}} {{len .Volumes}} {{len .BuildCache}}";
+    let said = engine.run(&["system", "df", "-v", "--format", all]).ok();
+    assert!(said.starts_with("bb ") && said.split(' ').count() >= 4, "{said}");
+    let json = engine.run(&["system", "df", "-v", "--format", "json"]).ok();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert!(["Images", "Containers", "Volumes", "BuildCache"].iter().all(|part| json[part].is_array()), "{json}");
     assert!(engine.run(&["system", "df", "-v"]).ok().contains("Containers space usage:\n\nCONTAINER ID   IMAGE"));
     assert!(engine.run(&["-H", "tcp://x", "ps"]).refused(1).contains("no daemon"));
 }

@@ -247,3 +247,23 @@ fn a_domain_name_is_what_uname_says_too() {
     let flags = ["run", "--rm", "-h", "here", "--domainname", "example.org", "bb", "sh", "-c", script];
     assert_eq!(engine.run(&flags).ok(), "here\nexample.org\n");
 }
+
+#[test]
+fn a_container_has_dockers_sign_and_nothing_has_changed_by_it() {
+    let engine = Engine::new(env!("CARGO_BIN_EXE_mini-docker"));
+    let said = engine.run(&[
+        "run",
+        "--name",
+        "c1",
+        "bb",
+        "sh",
+        "-c",
+        "[ -e /.dockerenv ] && [ ! -s /.dockerenv ] && echo yes",
+    ]);
+    assert_eq!(said.ok(), "yes\n");
+    assert_eq!(engine.run(&["diff", "c1"]).ok(), "");
+    // A store that an older program made has it, too.
+    fs::remove_file(engine.root().join("mountpoints/.dockerenv")).unwrap();
+    engine.run(&["run", "--rm", "bb", "ls", "/.dockerenv"]).ok();
+    engine.run(&["rm", "c1"]).ok();
+}

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::Read,
+    io::{BufRead, BufReader, Read},
     os::{
         fd::{AsFd, OwnedFd},
         unix::fs::{FileTypeExt, symlink},
@@ -47,6 +47,29 @@ fn nothing_is_lost_on_a_pipe_that_does_not_block() {
     for arguments in [&["export", "c1"][..], &["save", "bb"], &["cp", "c1:/bin/busybox", "-"]] {
         assert!(slowly(&engine, arguments) > 500_000, "{arguments:?}");
     }
+}
+
+/// The first line of what a command writes, and how it ends when nobody reads the rest.
+fn first_line(engine: &Engine, arguments: &[&str]) -> (String, Option<i32>) {
+    let mut child = engine.command(arguments).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut line = String::new();
+    let mut reader = BufReader::new(child.stdout.take().unwrap());
+    reader.read_line(&mut line).unwrap();
+    drop(reader);
+    (line, child.wait().unwrap().code())
+}
+
+#[test]
+fn who_is_not_read_any_more_ends_and_the_container_goes_on() {
+    let engine = Engine::new(env!("CARGO_BIN_EXE_mini-docker"));
+    let endless = ["sh", "-c", "while :; do echo y; sleep 0.01; done"];
+    let run = [&["run", "--name", "c1", "bb"], &endless[..]].concat();
+    assert_eq!(first_line(&engine, &run), ("y\n".to_owned(), Some(1)));
+    assert_eq!(first_line(&engine, &["attach", "c1"]), ("y\n".to_owned(), Some(1)));
+    assert_eq!(first_line(&engine, &["logs", "-f", "c1"]).0, "y\n");
+    assert_eq!(first_line(&engine, &[&["exec", "c1"], &endless[..]].concat()).0, "y\n");
+    assert_eq!(engine.inspect("c1")["State"]["Status"], "running");
+    engine.run(&["rm", "-f", "c1"]).ok();
 }
 
 #[test]

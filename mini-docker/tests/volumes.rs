@@ -222,6 +222,16 @@ fn volumes_come_from_another_container() {
 }
 
 #[test]
+fn twice_the_same_is_once_and_relative_is_below_the_root() {
+    let engine = engine();
+    let (_, text) = directory(&engine);
+    let bind = format!("{text}:/b:ro");
+    let said =
+        sh(&engine, &["-v", &bind, "-v", &bind, "-v", "anon", "-v", "anon"], "cat /b/f; mount | grep -c ' /anon '");
+    assert_eq!(said.ok(), "of the host\n1\n");
+}
+
+#[test]
 fn what_makes_no_sense_is_refused() {
     let engine = engine();
     for (flags, why) in [

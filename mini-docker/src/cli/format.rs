@@ -52,6 +52,11 @@ impl Row {
 }
 
 impl Row {
+    /// Its fields, for who prints several listings as one document.
+    pub(crate) fn into_document(self) -> Value {
+        Value::Object(self.fields)
+    }
+
     /// With one field more.
     pub(crate) fn with(mut self, name: &str, value: Value) -> Self {
         self.fields.insert(name.to_owned(), value);

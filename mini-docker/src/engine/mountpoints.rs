@@ -1,7 +1,12 @@
-//! Where every container has something mounted: a layer below all of its image's. Without it each start made what its
+//! Where every container has something mounted, and the sign that it is one: a layer below all of its image's. Without it each start made what its
 //! image lacks in the container's own layer, and each end removed it.
 
-use std::{fs, io::ErrorKind, os::unix::fs::PermissionsExt, path::PathBuf};
+use std::{
+    fs,
+    io::ErrorKind,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+};
 
 use super::{
     Engine,
@@ -14,6 +19,15 @@ use super::{
 /// Directories of the root.
 const DIRECTORIES: [&str; 4] = ["dev", "etc", "proc", "sys"];
 
+/// By which programs find out that they are in a container of Docker's kind.
+const SIGN: &str = ".dockerenv";
+
+fn sign(root: &Path) -> Result<()> {
+    let path = root.join(SIGN);
+    let file = fs::File::create(&path).doing("create", &path)?;
+    file.set_permissions(fs::Permissions::from_mode(0o755)).doing("chmod", &path)
+}
+
 impl Engine {
     /// The read-only directories of a container's root, the topmost first.
     pub(super) fn lower(&self, config: &Config) -> Result<Vec<PathBuf>> {
@@ -25,6 +39,10 @@ impl Engine {
     pub(super) fn mount_points(&self) -> Result<PathBuf> {
         let place = self.store.root().join("mountpoints");
         if place.exists() {
+            if !place.join(SIGN).exists() {
+                // It is an older program's.
+                sign(&place)?;
+            }
             return Ok(place);
         }
         let scratch = self.store.scratch()?;
@@ -36,6 +54,7 @@ impl Engine {
             let path = new.join("etc").join(name);
             fs::File::create(&path).doing("create", &path)?;
         }
+        sign(&new)?;
         // Whatever the umask: an image without them shows these.
         for name in DIRECTORIES.iter().chain([&"."]) {
             let path = new.join(name);

@@ -16,6 +16,8 @@ pub(in crate::cli) enum Command {
     Prune(Prune),
     /// Disk usage: what the build cache has
     Du(Du),
+    /// Show the version: this program's own
+    Version(Version),
 }
 
 impl Command {
@@ -24,7 +26,20 @@ impl Command {
             Self::Build(command) => command.run(engine),
             Self::Prune(command) => command.run(engine),
             Self::Du(command) => command.run(engine),
+            Self::Version(_) => Version::run(),
         }
+    }
+}
+
+/// By which programs find out whether there is `buildx`.
+#[derive(Debug, Args)]
+#[command(about = "Show the version: this program's own")]
+pub(in crate::cli) struct Version {}
+
+impl Version {
+    fn run() -> Outcome {
+        print(format_args!("mini-docker v{}\n", env!("CARGO_PKG_VERSION")));
+        Ok(0)
     }
 }
 

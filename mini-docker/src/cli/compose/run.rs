@@ -15,7 +15,7 @@ use crate::{
         Outcome,
         container::{
             execute,
-            session::{Ended, Manner, stay},
+            session::{Manner, stay},
         },
         create::{absolute, env},
         detach_keys::DetachKeys,
@@ -151,10 +151,7 @@ impl Run {
             return Ok(0);
         }
         let manner = Manner { interactive: self.interactive, sig_proxy: true, keys: DetachKeys::default() };
-        match stay(running.engine, &container, line, manner)? {
-            Ended::Exited(code) => Ok(code),
-            Ended::Detached => Ok(0),
-        }
+        Ok(stay(running.engine, &container, line, manner)?.code(0))
     }
 
     fn bring_up_dependencies(&self, running: Running, service: &Service, images: &Images) -> Result<()> {

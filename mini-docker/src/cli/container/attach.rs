@@ -33,9 +33,9 @@ impl Attach {
         let line = engine.attach(&container, if interactive { STREAMS | INPUT } else { STREAMS })?;
         let manner = Manner { interactive, sig_proxy: self.sig_proxy, keys: self.detach_keys.unwrap_or_default() };
         match stay(engine, &container, line, manner)? {
-            Ended::Exited(code) => Ok(code),
             // Docker's words, and its exit code.
             Ended::Detached => Err(Error::conflict("read escape sequence")),
+            ended => Ok(ended.code(0)),
         }
     }
 }

@@ -177,12 +177,13 @@ fn status(container: &Container, document: &Value) -> String {
 }
 
 /// The containers' part of `system df -v`.
-pub(crate) fn print_usage(engine: &Engine) -> Outcome {
-    const USAGE: Listing = Listing {
-        table: "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.LocalVolumes}}\t{{.Size}}\t{{.RunningFor}}\t{{.Status}}\t{{.Names}}",
-        ..LISTING
-    };
+pub(crate) const USAGE: Listing = Listing {
+    table: "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.LocalVolumes}}\t{{.Size}}\t{{.RunningFor}}\t{{.Status}}\t{{.Names}}",
+    ..LISTING
+};
+
+/// The rows of [`USAGE`].
+pub(crate) fn usage(engine: &Engine) -> Result<Vec<Row>> {
     let selected = engine.select(&Filters::default(), true, None)?;
-    let rows: Result<Vec<_>> = selected.iter().map(|it| row(engine, it, false, true)).collect();
-    USAGE.print(None, false, rows?)
+    selected.iter().map(|it| row(engine, it, false, true)).collect()
 }

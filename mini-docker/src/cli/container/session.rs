@@ -20,7 +20,7 @@ use process::sys;
 use tty::RawMode;
 
 use crate::{
-    cli::{detach_keys::DetachKeys, out::write_through},
+    cli::{complain, detach_keys::DetachKeys, out::write_through},
     engine::{
         Engine, Error, Result,
         container::Container,
@@ -46,6 +46,22 @@ pub(crate) enum Ended {
     Exited(u8),
     /// By the user's keys; the container goes on.
     Detached,
+    /// As nobody reads what it writes any more; it goes on.
+    Unread,
+}
+
+impl Ended {
+    /// The exit code; `detached` is that of who left by his keys.
+    pub(crate) fn code(self, detached: u8) -> u8 {
+        match self {
+            Self::Exited(code) => code,
+            Self::Detached => detached,
+            Self::Unread => {
+                complain(&Error::conflict("write /dev/stdout: broken pipe; the container goes on"));
+                1
+            }
+        }
+    }
 }
 
 /// Stays with the container until it ends, or until the user leaves it.
@@ -71,7 +87,17 @@ pub(crate) fn stay(engine: &Engine, container: &Container, line: UnixStream, man
         Ok(Some(code)) => Ok(Ended::Exited(code as u8)),
         // The monitor was killed; what became of the container is in its status.
         Ok(None) => engine.wait(&engine.container(&container.config.id)?).map(|code| Ended::Exited(code as u8)),
+        // As yes(1) would end by SIGPIPE: `run … yes | head` has an end.
+        Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Ok(Ended::Unread),
         Err(e) => Err(failed(e)),
+    }
+}
+
+/// Writes output; where nobody else can read it, that is the end, and any other failure is none of the container's.
+fn show(to: BorrowedFd, bytes: &[u8]) -> io::Result<()> {
+    match write_through(to, bytes) {
+        Err(Errno::EPIPE) => Err(Errno::EPIPE.into()),
+        _ => Ok(()),
     }
 }
 
@@ -163,9 +189,8 @@ impl Attached<'_> {
     fn obey(&mut self) -> io::Result<Option<i32>> {
         while let Some((kind, payload)) = frame::take(&mut self.received)? {
             match kind {
-                // A closed pipe is the user's wish to see no more, not the container's end.
-                Kind::Stdout => drop(write_through(io::stdout().as_fd(), &payload)),
-                Kind::Stderr => drop(write_through(io::stderr().as_fd(), &payload)),
+                Kind::Stdout => show(io::stdout().as_fd(), &payload)?,
+                Kind::Stderr => show(io::stderr().as_fd(), &payload)?,
                 Kind::Exit => return Ok(payload.try_into().ok().map(i32::from_be_bytes)),
                 _ => {}
             }

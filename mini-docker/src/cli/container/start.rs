@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::session::{Ended, Manner, stay};
+use super::session::{Manner, stay};
 use crate::{
     cli::{Outcome, complain, detach_keys::DetachKeys, print, warn},
     engine::{
@@ -72,9 +72,6 @@ impl Start {
             None => engine.attach(&engine.container(name)?, wants)?,
         };
         let manner = Manner { interactive, sig_proxy: true, keys: self.detach_keys.clone().unwrap_or_default() };
-        match stay(engine, &container, line, manner)? {
-            Ended::Exited(code) => Ok(code),
-            Ended::Detached => Ok(0),
-        }
+        Ok(stay(engine, &container, line, manner)?.code(0))
     }
 }

@@ -37,9 +37,10 @@ fn with_value(variable: &str, find: &dyn Fn(&str) -> Option<String>) -> String {
     value.map_or_else(|| variable.to_owned(), |value| format!("{variable}={value}"))
 }
 
-/// Labels of a file, as `--label-file` names it: `KEY[=VALUE]`, in the same format.
+/// Labels of a file, as `--label-file` names it: `KEY=VALUE`, in the same format.
 pub(super) fn label_file(path: &Path) -> Result<Vec<String>> {
-    lines(path)
+    // What has no value is left out.
+    Ok(lines(path)?.into_iter().filter(|line| line.contains('=')).collect())
 }
 
 /// Docker's format: `KEY[=VALUE]` a line, `#` before a comment, no quotes, no expansion.

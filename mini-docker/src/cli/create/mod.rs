@@ -94,7 +94,7 @@ impl Flags {
         let mut request = Request {
             image: image.clone(),
             command: command.to_vec(),
-            name: self.name.clone(),
+            name: self.name.clone().filter(|name| !name.is_empty()),
             labels: labels.iter().map(label).collect(),
             annotations: self.annotation.iter().map(label).collect(),
             ..Request::default()

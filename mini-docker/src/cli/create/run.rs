@@ -8,7 +8,7 @@ use super::Flags;
 use crate::{
     cli::{
         Outcome, complain,
-        container::session::{Ended, Manner, stay},
+        container::session::{Manner, stay},
         detach_keys::DetachKeys,
         print, warn,
     },
@@ -89,10 +89,7 @@ impl Run {
             sig_proxy: self.sig_proxy,
             keys: self.detach_keys.unwrap_or_default(),
         };
-        match stay(engine, &container, started.line, manner)? {
-            Ended::Exited(code) => Ok(code),
-            Ended::Detached => Ok(0),
-        }
+        Ok(stay(engine, &container, started.line, manner)?.code(0))
     }
 }
 

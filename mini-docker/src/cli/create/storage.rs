@@ -45,9 +45,15 @@ impl StorageFlags {
         }
         let storage = &mut request.storage;
         for text in &self.volume {
-            match split(text)? {
-                Volume::Anonymous => storage.anonymous.push(text.clone()),
-                Volume::From(bind) => storage.binds.push(bind),
+            let (list, volume) = match split(text)? {
+                // Docker's are relative to the root, too.
+                Volume::Anonymous if !text.starts_with('/') => (&mut storage.anonymous, format!("/{text}")),
+                Volume::Anonymous => (&mut storage.anonymous, text.clone()),
+                Volume::From(bind) => (&mut storage.binds, bind),
+            };
+            // Twice the same is once, as in Docker.
+            if !list.contains(&volume) {
+                list.push(volume);
             }
         }
         storage.mounts = self.mount.iter().map(|mount| mount.0.clone()).collect();

@@ -1,20 +1,21 @@
 //! `system df`.
 
 use clap::Args;
+use serde_json::{Value, json};
 
 use crate::{
     cli::{
         Outcome, container,
-        format::{Listing, Row},
+        format::{Listing, Row, document},
         print, units,
     },
-    engine::{Engine, usage::Usage},
+    engine::{Engine, Result, build::Entry, usage::Usage},
 };
 
 #[derive(Debug, Args)]
 pub(crate) struct Df {
     /// Format output: 'table', 'table TEMPLATE', 'json', or a Go template
-    #[arg(long, value_name = "FORMAT", conflicts_with = "verbose")]
+    #[arg(long, value_name = "FORMAT")]
     format: Option<String>,
     /// Show detailed information on space usage
     #[arg(short, long)]
@@ -39,11 +40,11 @@ const IMAGES: Listing = Listing {
         ("Repository", "REPOSITORY"),
         ("Tag", "TAG"),
         ("ID", "IMAGE ID"),
-        ("Created", "CREATED"),
+        ("CreatedSince", "CREATED"),
         ("Size", "SIZE"),
         ("Containers", "CONTAINERS"),
     ],
-    table: "{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.Created}}\t{{.Size}}\t{{.Containers}}",
+    table: "{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}\t{{.Containers}}",
     quiet: "",
     raw: None,
 };
@@ -71,7 +72,11 @@ const CACHE: Listing = Listing {
 impl Df {
     pub(crate) fn run(self, engine: &Engine) -> Outcome {
         if self.verbose {
-            return verbose(engine);
+            let details = Details::of(engine)?;
+            return match self.format.as_deref().filter(|format| !["", "table"].contains(format)) {
+                Some(template) => document(template, &details.into_document()),
+                None => details.print(),
+            };
         }
         let containers = engine.containers()?;
         let rows = [
@@ -98,9 +103,52 @@ fn row(kind: &str, usage: Usage) -> Row {
     ])
 }
 
-fn verbose(engine: &Engine) -> Outcome {
+/// What `-v` shows.
+struct Details {
+    images: Vec<Row>,
+    containers: Vec<Row>,
+    volumes: Vec<Row>,
+    cache: Vec<Row>,
+    cache_size: u64,
+}
+
+impl Details {
+    fn of(engine: &Engine) -> Result<Self> {
+        let entries = engine.build_cache()?;
+        Ok(Self {
+            images: images(engine)?,
+            containers: container::usage(engine)?,
+            volumes: volumes(engine)?,
+            cache_size: entries.iter().map(|entry| entry.size).sum(),
+            cache: entries.iter().map(cache_row).collect(),
+        })
+    }
+
+    fn print(self) -> Outcome {
+        print(format_args!("Images space usage:\n\n"));
+        IMAGES.print(None, false, self.images)?;
+        print(format_args!("\nContainers space usage:\n\n"));
+        container::USAGE.print(None, false, self.containers)?;
+        print(format_args!("\nLocal Volumes space usage:\n\n"));
+        VOLUMES.print(None, false, self.volumes)?;
+        print(format_args!("\nBuild cache usage: {}\n\n", units::exact_size(self.cache_size)));
+        CACHE.print(None, false, self.cache)
+    }
+
+    /// One document, as Docker's.
+    fn into_document(self) -> Value {
+        let list = |rows: Vec<Row>| rows.into_iter().map(Row::into_document).collect::<Vec<_>>();
+        json!({
+            "Images": list(self.images),
+            "Containers": list(self.containers),
+            "Volumes": list(self.volumes),
+            "BuildCache": list(self.cache),
+        })
+    }
+}
+
+fn images(engine: &Engine) -> Result<Vec<Row>> {
     let containers = engine.containers()?;
-    print(format_args!("Images space usage:\n\n"));
     let mut images = Vec::new();
     for listed in engine.images()? {
         let users = containers.iter().filter(|container| container.config.image == listed.image.id).count();
@@ -114,38 +162,33 @@ fn verbose(engine: &Engine) -> Outcome {
                 ("Repository", repository.into()),
                 ("Tag", tag.into()),
                 ("ID", crate::engine::image::short(&listed.image.id).into()),
-                ("Created", listed.image.config.created.map_or("N/A".to_owned(), units::ago).into()),
+                ("CreatedSince", listed.image.config.created.map_or("N/A".to_owned(), units::ago).into()),
                 ("Size", units::exact_size(listed.image.size(engine)).into()),
                 ("Containers", users.to_string().into()),
             ])
         }));
     }
-    IMAGES.print(None, false, images)?;
-    print(format_args!("\nContainers space usage:\n\n"));
-    container::print_usage(engine)?;
-    print(format_args!("\nLocal Volumes space usage:\n\n"));
+    Ok(images)
+}
+
+fn volumes(engine: &Engine) -> Result<Vec<Row>> {
     let users = engine.volume_users()?;
-    let mut volumes = Vec::new();
-    for volume in engine.volumes()? {
-        volumes.push(Row::new([
-            ("Name", volume.name.as_str().into()),
-            ("Links", users.get(&volume.name).map_or(0, Vec::len).to_string().into()),
-            ("Size", units::exact_size(engine.volume_size(&volume.name)?).into()),
-        ]));
-    }
-    VOLUMES.print(None, false, volumes)?;
-    let entries = engine.build_cache()?;
-    let size = entries.iter().map(|entry| entry.size).sum();
-    print(format_args!("\nBuild cache usage: {}\n\n", units::exact_size(size)));
-    let entries = entries.iter().map(|entry| {
-        Row::new([
-            ("ID", entry.id.chars().take(12).collect::<String>().into()),
-            ("CacheType", entry.kind.into()),
-            ("Size", units::exact_size(entry.size).into()),
-            ("CreatedSince", units::ago(entry.created).into()),
-            ("Shared", entry.shared.to_string().into()),
-        ])
-    });
-    CACHE.print(None, false, entries)?;
-    Ok(0)
+    let row = |name: &String| {
+        Ok(Row::new([
+            ("Name", name.as_str().into()),
+            ("Links", users.get(name).map_or(0, Vec::len).to_string().into()),
+            ("Size", units::exact_size(engine.volume_size(name)?).into()),
+        ]))
+    };
+    engine.volumes()?.iter().map(|volume| row(&volume.name)).collect()
+}
+
+fn cache_row(entry: &Entry) -> Row {
+    Row::new([
+        ("ID", entry.id.chars().take(12).collect::<String>().into()),
+        ("CacheType", entry.kind.into()),
+        ("Size", units::exact_size(entry.size).into()),
+        ("CreatedSince", units::ago(entry.created).into()),
+        ("Shared", entry.shared.to_string().into()),
+    ])
 }

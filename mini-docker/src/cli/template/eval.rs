@@ -330,6 +330,13 @@ impl<'a> Run<'a> {
     }
 }
 
+/// The name of a document's field that Go calls otherwise: initialisms are capitals there (`ID`, `NanoCPUs`, `APIVersion`).
+fn as_written(name: &str) -> String {
+    const INITIALISMS: [&str; 7] = ["ID", "CPU", "DNS", "API", "HTTPS", "HTTP", "IP"];
+    let lower = |name: String, word: &&str| name.replace(*word, &format!("{}{}", &word[..1], word[1..].to_lowercase()));
+    INITIALISMS.iter().fold(name.to_owned(), lower)
+}
+
 /// A field of a structure, or a key of a map.
 fn field(value: &Data, name: &str) -> std::result::Result<Data, String> {
     let row_lacks = |it: &Rc<Struct>| {
@@ -340,7 +347,7 @@ fn field(value: &Data, name: &str) -> std::result::Result<Data, String> {
         }
     };
     match value {
-        Data::Struct(it) => it.get(name).ok_or_else(|| row_lacks(it)),
+        Data::Struct(it) => it.get(name).or_else(|| it.get(&as_written(name))).ok_or_else(|| row_lacks(it)),
         Data::Map(map) => Ok(map.get(name).cloned().unwrap_or(Data::Missing)),
         Data::Missing | Data::Nil(Nil::Map) => Ok(Data::Missing),
         Data::Nil(Nil::Pointer) => Err(format!("nil pointer evaluating interface {{}}.{name}")),

@@ -177,3 +177,15 @@ fn services_are_chosen_with_what_they_depend_on() {
     assert_eq!(chosen(&["c", "d"]).ok(), "c\nd\n");
     assert!(chosen(&["x"]).refused(1).contains("no such service: x"));
 }
+
+#[test]
+fn variables_of_both_directories_count_and_those_of_here_first() {
+    let engine = Engine::empty(env!("CARGO_BIN_EXE_mini-docker"));
+    let below = engine.path("shop/below");
+    fs::create_dir_all(&below).unwrap();
+    fs::write(engine.path("shop/compose.yaml"), "services:\n  a: {image: '${HERE}:${BOTH}-${THERE}'}\n").unwrap();
+    fs::write(engine.path("shop/.env"), "THERE=there\nBOTH=there\n").unwrap();
+    fs::write(below.join(".env"), "HERE=here\nBOTH=here\n").unwrap();
+    let said = engine.command(&["compose", "config", "--images"]).current_dir(&below).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&said.stdout), "here:here-there\n", "{said:?}");
+}

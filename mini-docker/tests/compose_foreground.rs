@@ -125,3 +125,20 @@ fn output_is_shown_while_others_wait_and_a_failed_start_ends_it() {
     let said = shop.compose(&["up", "--remove-orphans"]);
     assert!(said.code == 1 && said.err.contains("/nosuch"), "{said:?}");
 }
+
+#[test]
+fn logs_follow_who_starts_later() {
+    let service = |name: &str| {
+        format!("  {name}:\n    image: bb\n    command: sh -c 'echo {name}; sleep 1000'\n    init: true\n")
+    };
+    let shop = shop("late", &format!("services:\n{}{}", service("a"), service("b")));
+    shop.compose(&["up", "-d", "a"]).ok();
+    let (mut child, mut lines) = begin(&shop, &["logs", "-f", "--no-color"]);
+    assert_eq!(lines.next().as_deref(), Some("a-1  | a"));
+    shop.compose(&["up", "-d", "b"]).ok();
+    assert_eq!(lines.next().as_deref(), Some("b-1  | b"));
+    signal(&child, Signal::SIGTERM);
+    child.wait().unwrap();
+    shop.compose(&["down", "-t", "0"]).ok();
+    assert!(shop.refused(&["events", "nosuch"]).contains("no such service: nosuch"));
+}

@@ -80,19 +80,25 @@ impl Project {
         let first = options.files.iter().find(|file| file.as_os_str() != "-");
         let beside = first.map(|file| here.join(file)).and_then(|file| file.parent().map(FilePath::to_owned));
         let directory = options.directory.as_ref().map(|directory| here.join(directory)).or(beside);
+        let disabled = process.get("COMPOSE_DISABLE_ENV_FILE").is_some_and(|v| v == "1" || v == "true");
+        let is_wanted = |file: &PathBuf| file.is_file() && !disabled;
         let env_files: Vec<_> = if options.env_files.is_empty() {
             let default = directory.as_deref().unwrap_or(&here).join(".env");
-            let disabled = process.get("COMPOSE_DISABLE_ENV_FILE").is_some_and(|v| v == "1" || v == "true");
-            Some(default).into_iter().filter(|file| file.is_file() && !disabled).collect()
+            Some(default).into_iter().filter(is_wanted).collect()
         } else {
             options.env_files.iter().map(|file| here.join(file)).collect()
         };
-        let environment = with_files(&process, &env_files)?;
+        let mut environment = with_files(&process, &env_files)?;
         let files = find_files(options, &environment, &here)?;
         let directory = directory
             .or_else(|| files.iter().find(|f| f.as_os_str() != "-")?.parent().map(FilePath::to_owned))
             .unwrap_or(here);
         let directory = PathBuf::from(absolute(&directory.to_string_lossy(), FilePath::new("/")));
+        // The files may be elsewhere: what is said here goes over what is said there.
+        let own = directory.join(".env");
+        if options.env_files.is_empty() && !env_files.contains(&own) && is_wanted(&own) {
+            environment = with_files(&environment, &[own])?;
+        }
         let sources = files.iter().map(|file| read(file)).collect::<Result<Vec<_>>>()?;
         Self::of(sources, directory, environment, options)
     }

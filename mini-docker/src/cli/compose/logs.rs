@@ -1,5 +1,7 @@
 //! `compose logs`.
 
+use std::os::fd::AsFd;
+
 use clap::Args;
 use jiff::Timestamp;
 use nix::{
@@ -11,7 +13,10 @@ use super::output::{Show, Style};
 use crate::{
     cli::{Outcome, events::moment},
     compose::execute::{Running, number},
-    engine::error::Error,
+    engine::{
+        error::Error,
+        events::{Follower as Events, Type},
+    },
 };
 
 #[derive(Debug, Args)]
@@ -61,20 +66,45 @@ impl Logs {
             since: self.since,
             until: self.until,
         };
+        // From before the containers are shown: none that starts meanwhile is missed.
+        let mut news = if self.follow { Some(running.engine.events()?) } else { None };
         let mut show = Show::new(running, &containers, &|_| true, style, self.follow)?;
         loop {
             let over = show.over()?;
             if !show.print()? || over.len() >= containers.len() || !self.follow {
                 return Ok(0);
             }
-            wait(&show)?;
+            wait(&show, news.as_ref())?;
             show.clear();
+            if let Some(news) = &mut news
+                && have_started(news)?
+            {
+                // Without files, a service is known by its containers alone.
+                let all = self.services.is_empty();
+                for container in if all { running.containers()? } else { running.of(&self.services)? } {
+                    let is_meant = self.index.is_none_or(|index| index == number(&container));
+                    if is_meant && show.add(running, &container, &|_| true)? {
+                        containers.push(container);
+                    }
+                }
+            }
         }
     }
 }
 
-fn wait(show: &Show) -> Result<(), Error> {
+/// Whether any container has started since it was asked last.
+fn have_started(news: &mut Events) -> Result<bool, Error> {
+    news.clear();
+    let mut started = false;
+    while let Some(event) = news.take()? {
+        started |= event.kind == Type::Container && event.action == "start";
+    }
+    Ok(started)
+}
+
+fn wait(show: &Show, news: Option<&Events>) -> Result<(), Error> {
     let mut fds: Vec<_> = show.fds().map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+    fds.extend(news.map(|news| PollFd::new(news.as_fd(), PollFlags::POLLIN)));
     match poll(&mut fds, PollTimeout::NONE) {
         Ok(_) | Err(Errno::EINTR) => Ok(()),
         Err(e) => Err(Error::system("wait for the containers' output", &e.into())),

@@ -82,6 +82,9 @@ pub(super) struct Run {
     /// Don't start linked services
     #[arg(long)]
     no_deps: bool,
+    /// Allocate a pseudo-TTY, as without this flag where there is one: refused elsewhere
+    #[arg(short = 't', long)]
+    tty: bool,
     /// Disable pseudo-TTY allocation
     #[arg(short = 'T', long = "no-tty", visible_alias = "no-TTY")]
     no_tty: bool,
@@ -120,6 +123,10 @@ impl Run {
 
     pub(super) fn run(self, mut running: Running) -> Outcome {
         running.manner.quiet |= self.quiet;
+        if self.tty && self.interactive && !self.detach && !io::stdin().is_terminal() {
+            let why = "cannot attach stdin to a TTY-enabled container because stdin is not a terminal; leave --tty out";
+            return Err(Error::conflict(why));
+        }
         let service = running.service(&self.service)?;
         super::up::check(&[service])?;
         let images = Images {

@@ -35,6 +35,7 @@ pub(super) struct Events {
 
 impl Events {
     pub(super) fn run(self, running: Running) -> Outcome {
+        self.services.iter().try_for_each(|name| running.service(name).map(drop))?;
         follow(running.engine, self.since, self.until, |event, time| {
             Ok(self.wants(running, event).then(|| self.line(event, time)))
         })

@@ -58,7 +58,7 @@ impl Primitive for Private {
     }
 
     fn enter(&self, inside: &Inside) -> std::result::Result<(), Errno> {
-        self.settings.as_ref().map_or(Ok(()), |settings| settings.apply(&|step| inside.at(step)))
+        self.settings.as_ref().map_or(Ok(()), |settings| settings.apply(Some(inside)))
     }
 
     fn step(&self, step: u16) -> String {

@@ -126,7 +126,9 @@ impl<P: Primitive> Primitive for Shared<P> {
 /// Tells the host of a container that has come to its bridges.
 pub(super) fn arrived(network: &Network, host: &mut Host, child: &Child) {
     let Network::Own { interfaces, .. } = network else { return };
-    interfaces.iter().for_each(|interface| interface.plug().1.arrived(host, child));
+    for interface in interfaces {
+        interface.plug().1.arrived(host, child);
+    }
 }
 
 type List = Vec<Box<dyn Primitive>>;

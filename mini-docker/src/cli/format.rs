@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{
     Outcome, complain, print, table,
-    template::{Data, Template},
+    template::{Data, Fields, Template},
 };
 use crate::engine::error::{Error, Result};
 
@@ -57,6 +57,16 @@ impl Row {
         Value::Object(self.fields)
     }
 
+    /// A row of those of these columns that a listing shows: [`Listing::fields`].
+    pub(crate) fn shown<const N: usize>(
+        wanted: &Fields,
+        columns: [(&str, &dyn Fn() -> Result<Value>); N],
+    ) -> Result<Self> {
+        let columns = columns.into_iter().filter(|(name, _)| wanted.has(name));
+        let fields: Result<_> = columns.map(|(name, value)| Ok((name.to_owned(), value()?))).collect();
+        Ok(Self { fields: fields?, labels: Map::new() })
+    }
+
     /// With one field more.
     pub(crate) fn with(mut self, name: &str, value: Value) -> Self {
         self.fields.insert(name.to_owned(), value);
@@ -71,6 +81,12 @@ impl Listing {
         Ok(0)
     }
 
+    /// The fields that [`Listing::print`] looks at. Of what is no template it looks at none.
+    pub(crate) fn fields(&self, format: Option<&str>, quiet: bool) -> Fields {
+        let (template, _) = self.template(format.unwrap_or_default(), quiet);
+        Template::parse(&template).map_or_else(|_| Fields::default(), |template| template.fields())
+    }
+
     /// What [`Listing::print`] prints.
     pub(crate) fn render(
         &self,
@@ -78,7 +94,7 @@ impl Listing {
         quiet: bool,
         rows: impl IntoIterator<Item = Row>,
     ) -> Result<String> {
-        let (template, is_table) = self.template(format.filter(|format| !format.is_empty()).unwrap_or("table"), quiet);
+        let (template, is_table) = self.template(format.unwrap_or_default(), quiet);
         let template = Template::parse(&template).map_err(|e| refused(&e))?;
         let failed = |e| Error::invalid(format!("template parsing error: {e}"));
         let mut text = String::new();
@@ -98,6 +114,7 @@ impl Listing {
     fn template(&self, format: &str, quiet: bool) -> (String, bool) {
         let written = |template: &str| template.trim_matches(' ').replace("\\t", "\t").replace("\\n", "\n");
         match format {
+            "" => self.template("table", quiet),
             "table" | "raw" if quiet && (format == "table" || self.raw.is_some()) => (self.quiet.to_owned(), false),
             "table" => (self.table.to_owned(), true),
             "json" => ("{{json .}}".to_owned(), false),

@@ -39,14 +39,8 @@ pub const PRUNE_KEYS: [&str; 3] = ["label", "label!", "until"];
 /// The states that `status` takes: Docker's.
 const STATES: [&str; 7] = ["created", "dead", "exited", "paused", "removing", "restarting", "running"];
 
-/// A container that was asked for, and all about it.
-#[derive(Debug)]
-pub struct Selected {
-    /// The container.
-    pub container: Container,
-    /// As `inspect` has it.
-    pub document: Value,
-}
+/// The keys that only the whole document answers, which takes longer than to read the container.
+const OF_DOCUMENT: [&str; 5] = ["expose", "health", "network", "publish", "volume"];
 
 impl Engine {
     /// Containers that the filters want, the newest first; without `all` or a filter for states only those that run. At
@@ -54,16 +48,17 @@ impl Engine {
     ///
     /// # Errors
     /// [`Kind::Invalid`] for a value that a filter cannot have, [`Kind::NotFound`] for a container that a filter names.
-    pub fn select(&self, filters: &Filters, all: bool, limit: Option<usize>) -> Result<Vec<Selected>> {
+    pub fn select(&self, filters: &Filters, all: bool, limit: Option<usize>) -> Result<Vec<Container>> {
         let exited = check(filters)?;
         let all = all || limit.is_some() || filters.has("status");
         // None is one of Swarm's.
         let is_task = filters.switch("is-task")? == Some(true);
         let images = self.descendants(filters.values("ancestor"))?;
         let mut selected = Vec::new();
+        let needs_document = OF_DOCUMENT.iter().any(|key| filters.has(key));
         let containers = self.containers()?;
         let (before, since) = (self.bound(filters, "before")?, self.bound(filters, "since")?);
-        for container in between(&containers, before.as_ref(), since.as_ref()) {
+        for container in between(containers, before.as_ref(), since.as_ref()) {
             let (config, status) = (&container.config, &container.status);
             // Linux has one kind of isolation.
             let wanted = !is_task
@@ -78,9 +73,8 @@ impl Engine {
             if !wanted {
                 continue;
             }
-            let document = self.inspect_container(container);
-            if is_like(filters, &document) {
-                selected.push(Selected { container: container.clone(), document });
+            if !needs_document || is_like(filters, &self.inspect_container(&container)) {
+                selected.push(container);
             }
             if limit == Some(selected.len()) {
                 break;
@@ -162,15 +156,15 @@ fn check(filters: &Filters) -> Result<Vec<i32>> {
 }
 
 /// Those older than one and younger than another, of a list with the newest first.
-fn between<'a>(
-    containers: &'a [Container],
+fn between(
+    containers: Vec<Container>,
     before: Option<&String>,
     since: Option<&String>,
-) -> impl Iterator<Item = &'a Container> {
+) -> impl Iterator<Item = Container> {
     let place = |id: &String| containers.iter().position(|container| container.config.id == *id);
     let first = before.and_then(place).map_or(0, |at| at + 1);
     let last = since.and_then(place).unwrap_or(containers.len());
-    containers.iter().take(last).skip(first)
+    containers.into_iter().take(last).skip(first)
 }
 
 /// What only the whole document tells.

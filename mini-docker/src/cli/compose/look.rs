@@ -7,15 +7,14 @@ use super::print_lines;
 use crate::{
     cli::{
         Outcome,
-        container::ps_row,
+        container::View,
         format::{Listing, Row},
     },
     compose::execute::{Running, label},
     engine::{
-        container::{Container, State},
+        container::{Container, State, health::Verdict},
         error::Result,
         filter::Filters,
-        select::Selected,
     },
 };
 
@@ -106,25 +105,26 @@ impl Ps {
             print_lines(services);
             return Ok(0);
         }
-        let rows: Result<Vec<_>> = containers.into_iter().map(|c| self.row(running, c)).collect();
+        let view = View { fields: LISTING.fields(self.format.as_deref(), false), whole: self.no_trunc, sizes: false };
+        let rows: Result<Vec<_>> = containers.iter().map(|c| row(running, &view, c)).collect();
         LISTING.print(self.format.as_deref(), false, rows?)
     }
+}
 
-    fn row(&self, running: Running, container: Container) -> Result<Row> {
-        let document = running.engine.inspect_container(&container);
-        let selected = Selected { container, document };
-        let row = ps_row(running.engine, &selected, self.no_trunc, false)?;
-        let Selected { container, document } = &selected;
-        let health = document.pointer("/State/Health/Status").cloned().unwrap_or_else(|| json!(""));
-        let ended = container.status.state == State::Exited;
-        Ok(row
-            .with("Name", container.config.name.as_str().into())
-            .with("Service", label(container, "service").into())
-            .with("Project", running.project.name.as_str().into())
-            .with("Health", health)
-            .with("ExitCode", if ended { container.status.exit_code } else { 0 }.into())
-            .with("Publishers", publishers(&document["NetworkSettings"]["Ports"])))
-    }
+fn row(running: Running, view: &View, container: &Container) -> Result<Row> {
+    let engine = running.engine;
+    let row = view.row(engine, container)?;
+    // Nobody has looked at one that never ran.
+    let health = engine.health(container).filter(|_| container.status.started.is_some()).map_or("", Verdict::name);
+    let ended = container.status.state == State::Exited;
+    let ports = engine.ports_object(container).unwrap_or_default();
+    Ok(row
+        .with("Name", container.config.name.as_str().into())
+        .with("Service", label(container, "service").into())
+        .with("Project", running.project.name.as_str().into())
+        .with("Health", health.into())
+        .with("ExitCode", if ended { container.status.exit_code } else { 0 }.into())
+        .with("Publishers", publishers(&ports)))
 }
 
 /// As `docker compose ps --format json` has them.

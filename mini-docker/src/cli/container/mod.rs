@@ -40,7 +40,7 @@ pub(super) use logs::Logs;
 pub(super) use pause::{Pause, Unpause};
 pub(super) use port::{Port, addresses};
 pub(super) use prune::{Prune, print_deleted};
-pub(super) use ps::{Ps, USAGE, row as ps_row, usage};
+pub(super) use ps::{Ps, USAGE, View, usage};
 pub(super) use rename::Rename;
 pub(super) use restart::Restart;
 pub(super) use rm::Rm;

@@ -2,22 +2,26 @@
 
 use clap::Args;
 use jiff::{Timestamp, tz::TimeZone};
-use serde_json::Value;
 
 use super::ports;
 use crate::{
     cli::{
         Outcome,
         format::{Listing, Row},
-        template, units,
+        template::{self, Fields},
+        units,
     },
     engine::{
         Engine,
-        container::{Container, State},
+        container::{
+            Container, State,
+            health::Verdict,
+            storage::{From, Point},
+        },
         error::Result,
         filter::Filters,
         image::short,
-        select::{KEYS, Selected},
+        select::KEYS,
     },
 };
 
@@ -87,40 +91,63 @@ impl Ps {
         let limit = last.and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0);
         let sizes = self.size || self.format.as_ref().is_some_and(|format| format.contains(".Size"));
         let selected = engine.select(&filters, self.all, limit)?;
-        let rows: Result<Vec<_>> = selected.iter().map(|it| row(engine, it, self.no_trunc, sizes)).collect();
         let listing = if self.size { &WITH_SIZES } else { &LISTING };
+        let view = View { fields: listing.fields(self.format.as_deref(), self.quiet), whole: self.no_trunc, sizes };
+        let rows: Result<Vec<_>> = selected.iter().map(|it| view.row(engine, it)).collect();
         listing.print(self.format.as_deref(), self.quiet, rows?)
     }
 }
 
-/// A container's row in a listing.
-pub(crate) fn row(engine: &Engine, selected: &Selected, whole: bool, sizes: bool) -> Result<Row> {
-    let Selected { container, document } = selected;
-    let config = &container.config;
-    let mounts: Vec<_> = document["Mounts"].as_array().into_iter().flatten().collect();
-    let networks = document["NetworkSettings"]["Networks"].as_object().into_iter().flatten();
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let names = mounts.iter().map(|mount| {
-        let name = if mount["Name"].is_string() { &mount["Name"] } else { &mount["Source"] };
-        if whole { text(name) } else { ellipsis(&text(name), 15) }
-    });
-    let size = if sizes { size_of(engine, container)? } else { "0B".to_owned() };
-    let row = Row::new([
-        ("ID", if whole { &config.id } else { short(&config.id) }.into()),
-        ("Names", config.name.as_str().into()),
-        ("Image", image(container, whole).into()),
-        ("Command", command(container, whole).into()),
-        ("CreatedAt", created_at(config.created).into()),
-        ("RunningFor", units::ago(config.created).into()),
-        ("Ports", ports::shown(&document["NetworkSettings"]["Ports"]).into()),
-        ("State", container.status.state.name().into()),
-        ("Status", status(container, document).into()),
-        ("Size", size.into()),
-        ("Mounts", names.collect::<Vec<_>>().join(",").into()),
-        ("LocalVolumes", mounts.iter().filter(|m| m["Driver"] == "local").count().to_string().into()),
-        ("Networks", networks.map(|(name, _)| name.clone()).collect::<Vec<_>>().join(",").into()),
-    ]);
-    Ok(row.labels(&config.labels))
+/// What a listing shows of a container.
+pub(crate) struct View {
+    /// Which columns.
+    pub(crate) fields: Fields,
+    /// Whether nothing is shortened.
+    pub(crate) whole: bool,
+    /// Whether sizes are measured.
+    pub(crate) sizes: bool,
+}
+
+impl View {
+    /// A container's row in a listing. Of a thousand containers most of the time would go into columns that nobody sees.
+    pub(crate) fn row(&self, engine: &Engine, container: &Container) -> Result<Row> {
+        let config = &container.config;
+        let points = || config.storage.points.iter();
+        let size = || if self.sizes { size_of(engine, container) } else { Ok("0B".to_owned()) };
+        let row = Row::shown(
+            &self.fields,
+            [
+                ("ID", &|| Ok(if self.whole { &config.id } else { short(&config.id) }.into())),
+                ("Names", &|| Ok(config.name.as_str().into())),
+                ("Image", &|| Ok(image(container, self.whole).into())),
+                ("Command", &|| Ok(command(container, self.whole).into())),
+                ("CreatedAt", &|| Ok(created_at(config.created).into())),
+                ("RunningFor", &|| Ok(units::ago(config.created).into())),
+                ("Ports", &|| Ok(ports::shown(&engine.ports_object(container).unwrap_or_default()).into())),
+                ("State", &|| Ok(container.status.state.name().into())),
+                ("Status", &|| Ok(status(engine, container).into())),
+                ("Size", &|| Ok(size()?.into())),
+                ("Mounts", &|| {
+                    Ok(points().map(|point| mounted(point, self.whole)).collect::<Vec<_>>().join(",").into())
+                }),
+                ("LocalVolumes", &|| {
+                    Ok(points().filter(|point| matches!(point.from, From::Volume { .. })).count().to_string().into())
+                }),
+                ("Networks", &|| Ok(config.network.names().collect::<Vec<_>>().join(",").into())),
+            ],
+        )?;
+        Ok(row.labels(&config.labels))
+    }
+}
+
+/// The name of a volume, or the place on the host.
+fn mounted(point: &Point, whole: bool) -> String {
+    let name = match &point.from {
+        From::Bind { path, .. } => path,
+        From::Tmpfs(_) => "",
+        From::Volume { name, .. } => name,
+    };
+    if whole { name.to_owned() } else { ellipsis(name, 15) }
 }
 
 /// As it was named; an id is shortened.
@@ -159,7 +186,7 @@ fn command(container: &Container, whole: bool) -> String {
     template::quote(&if whole { text } else { ellipsis(&text, 20) })
 }
 
-fn status(container: &Container, document: &Value) -> String {
+fn status(engine: &Engine, container: &Container) -> String {
     let status = &container.status;
     let since = |at: Option<Timestamp>| at.map_or_else(|| units::duration(0), units::since);
     let up = || format!("Up {}", since(status.started));
@@ -168,10 +195,10 @@ fn status(container: &Container, document: &Value) -> String {
         State::Paused => format!("{} (Paused)", up()),
         State::Restarting => format!("Restarting ({}) {} ago", status.exit_code, since(status.finished)),
         State::Exited => format!("Exited ({}) {} ago", status.exit_code, since(status.finished)),
-        State::Running => match document["State"]["Health"]["Status"].as_str() {
-            None | Some("none") => up(),
-            Some("starting") => format!("{} (health: starting)", up()),
-            Some(health) => format!("{} ({health})", up()),
+        State::Running => match engine.health(container) {
+            None => up(),
+            Some(Verdict::Starting) => format!("{} (health: starting)", up()),
+            Some(health) => format!("{} ({})", up(), health.name()),
         },
     }
 }
@@ -185,5 +212,7 @@ pub(crate) const USAGE: Listing = Listing {
 /// The rows of [`USAGE`].
 pub(crate) fn usage(engine: &Engine) -> Result<Vec<Row>> {
     let selected = engine.select(&Filters::default(), true, None)?;
-    selected.iter().map(|it| row(engine, it, false, true)).collect()
+    // Who asks for a document gets all of it.
+    let view = View { fields: Fields::all(), whole: false, sizes: true };
+    selected.iter().map(|it| view.row(engine, it)).collect()
 }

@@ -12,6 +12,7 @@ mod compare;
 mod data;
 mod escape;
 mod eval;
+mod fields;
 mod functions;
 mod lex;
 mod literal;
@@ -24,6 +25,7 @@ mod tests;
 use std::fmt;
 
 pub(crate) use data::Data;
+pub(crate) use fields::Fields;
 pub(crate) use literal::quote;
 
 /// A template that has been read.

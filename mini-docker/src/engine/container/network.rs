@@ -88,6 +88,12 @@ impl Network {
         Self { mode: mode.to_owned(), endpoints: plugged.then_some(endpoint).into_iter().collect(), ..Self::default() }
     }
 
+    /// The networks that it is on, as `inspect` has them.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let mode = ["host", "none"].contains(&self.mode.as_str()).then_some(self.mode.as_str());
+        self.endpoints.iter().map(|endpoint| endpoint.network.as_str()).chain(mode)
+    }
+
     /// The container whose network it is, as the user named it.
     pub fn of_container(&self) -> Option<&str> {
         self.mode.strip_prefix("container:")

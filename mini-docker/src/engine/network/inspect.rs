@@ -108,12 +108,11 @@ impl Engine {
             let settings = endpoint_settings(config, &Endpoint::default(), Some(&network), None);
             networks.insert(config.network.mode.clone(), settings);
         }
-        let ports = if running { self.ports_object(container)? } else { json!({}) };
         let mut settings = json!({
             "Bridge": "",
             "SandboxID": if running { json!(config.id) } else { json!("") },
             "SandboxKey": if running { json!(format!("/proc/{}/ns/net", status.pid)) } else { json!("") },
-            "Ports": ports,
+            "Ports": self.ports_object(container)?,
         });
         // As Docker, those of the default network are here too.
         let names = [
@@ -134,8 +133,11 @@ impl Engine {
         Ok(settings)
     }
 
-    /// `Ports`: the exposed ones, and what of the host's leads to them.
-    fn ports_object(&self, container: &Container) -> Result<Value> {
+    /// `NetworkSettings.Ports`: the exposed ones, and what of the host's leads to them. There are none unless it runs.
+    pub fn ports_object(&self, container: &Container) -> Result<Value> {
+        if container.status.state != State::Running {
+            return Ok(json!({}));
+        }
         let mut ports: BTreeMap<(u16, String), Vec<Value>> = BTreeMap::new();
         for (port, protocol) in container.config.network.exposed_ports()? {
             ports.entry((port, protocol.to_string())).or_default();

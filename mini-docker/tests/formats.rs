@@ -201,18 +201,18 @@ fn the_doctor_names_what_is_there() {
 #[test]
 fn each_kind_is_inspected_by_its_own_command() {
     let engine = engine();
-    engine.run(&["create", "--name", "c1", "bb", "true"]).ok();
-    assert_eq!(engine.run(&["container", "inspect", "-f", "{{.Name}}", "c1"]).ok(), "/c1\n");
-    // By its tag, for an id may begin with bb.
+    engine.run(&["create", "--name", "web", "bb", "true"]).ok();
+    assert_eq!(engine.run(&["container", "inspect", "-f", "{{.Name}}", "web"]).ok(), "/web\n");
+    // Words that no id begins with.
     assert_eq!(engine.run(&["container", "inspect", "bb:latest"]).code, 1);
-    assert_eq!(engine.run(&["image", "inspect", "c1"]).code, 1);
+    assert_eq!(engine.run(&["image", "inspect", "web"]).code, 1);
     for arguments in [&["inspect"][..], &["inspect", "--type", "network"]] {
         assert_eq!(
             engine.run(&[arguments, &["-f", "{{.Name}} {{.Driver}}", "bridge"]].concat()).ok(),
             "bridge bridge\n"
         );
     }
-    assert_eq!(engine.run(&["inspect", "--type", "network", "c1"]).code, 1);
+    assert_eq!(engine.run(&["inspect", "--type", "network", "web"]).code, 1);
     let events = engine.run(&["system", "events", "--since", "1h", "--until", "0s", "--format", "{{.Action}}"]).ok();
     assert!(events.contains("create"), "{events}");
 }

@@ -243,7 +243,6 @@ impl<'a> Inside<'a> {
         self.root.set(Some(sys::keep_until_exec(root)));
     }
 
-    // ANCHOR: setting
     /// The container's /proc, where one was made that stands nowhere yet.
     pub fn proc(&self) -> Option<BorrowedFd<'static>> {
         self.proc.get()
@@ -254,6 +253,7 @@ impl<'a> Inside<'a> {
         self.proc.set(Some(sys::keep_until_exec(proc)));
     }
 
+    // ANCHOR: setting
     /// Opens a file below /proc/sys to write a setting of a namespace that the child is in: in the container's own /proc, or
     /// in the host's. That one remembers an entry for each network that somebody has looked at through it, all by the same
     /// name, and goes through them all the next time.

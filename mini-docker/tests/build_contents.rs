@@ -13,7 +13,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use nix::unistd::syncfs;
+use nix::unistd::{chown, syncfs};
 use tests::{
     disk::Disk,
     engine::{Engine, Said, eventually},
@@ -227,6 +227,20 @@ fn what_is_known_is_not_needed_and_goes_with_the_cache() {
 }
 
 /// A COPY from a stage that is cached does not even mount it.
+/// Of the main context nobody's files have owners; of another one they have, though it is the same directory.
+#[test]
+fn what_is_known_of_one_context_is_not_taken_for_another_s() {
+    let Some(scene) = Scene::new("FROM bb\nCOPY files/f /f\n") else { return };
+    fs::write(scene.file("f"), "text").unwrap();
+    chown(&scene.file("f"), Some(5.into()), Some(6.into())).unwrap();
+    scene.learn();
+    fs::write(scene.context().join("Dockerfile"), "FROM bb\nCOPY --from=other files/f /f\n").unwrap();
+    let context = scene.context().display().to_string();
+    scene.engine.run(&["build", "-q", "-t", "t", "--build-context", &format!("other={context}"), &context]).ok();
+    let owners = scene.engine.run(&["run", "--rm", "--network", "none", "t", "stat", "-c", "%u:%g", "/f"]).ok();
+    assert_eq!(owners, "5:6\n");
+}
+
 #[test]
 fn files_of_a_stage_are_known_by_its_layers() {
     let engine = Engine::new(env!("CARGO_BIN_EXE_mini-docker"));

@@ -53,16 +53,17 @@ pub(super) fn digest(
 }
 // ANCHOR_END: digest
 
-/// All that the Dockerfile says of how they arrive.
+/// All that is said of how they arrive.
 pub(super) fn how(arrival: &Arrival) -> String {
     let copy = arrival.copy;
     format!(
-        "{} {:?} {} {:?} {:?} {} {} {} {:?} {:?}",
+        "{} {:?} {} {:?} {:?} {} {} {} {} {:?} {:?}",
         arrival.keyword,
         arrival.destination,
         arrival.into,
         copy.chown,
         copy.chmod,
+        arrival.keeps_owners,
         copy.link,
         copy.parents,
         arrival.unpacks,

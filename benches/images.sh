@@ -35,7 +35,7 @@ serve "$to" to
 
 mkdir "$work/context"
 find /usr/lib /usr/bin /usr/share -xdev -type f -size -2M -printf '%s %p\n' 2>/dev/null | sort -k2 |
-    awk -v most="${megabytes}000000" '{ sum += $1; if (sum > most) exit; $1 = int(sum / (most / 5 + 1)); print }' >"$work/files"
+    awk -v most="${megabytes}000000" '{ sum += $1; if (sum > most) exit; sub(/^[0-9]+ /, ""); print int(sum / (most / 5 + 1)), $0 }' >"$work/files"
 for layer in 0 1 2 3 4; do
     sed -n "s/^$layer //p" "$work/files" | tar -C / -cf "$work/context/$layer.tar" -T - 2>/dev/null
 done

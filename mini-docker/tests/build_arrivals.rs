@@ -14,9 +14,7 @@ fn engine() -> Engine {
 
 /// Builds the image `t` from a Dockerfile and what is beside it.
 fn build(engine: &Engine, dockerfile: &str) -> Said {
-    fs::create_dir_all(context(engine)).unwrap();
-    fs::write(context(engine).join("Dockerfile"), dockerfile).unwrap();
-    engine.run(&["build", "-q", "-t", "t", context(engine).to_str().unwrap()])
+    tests::build::build(engine, &["-q", "-t", "t"], dockerfile)
 }
 
 fn context(engine: &Engine) -> std::path::PathBuf {

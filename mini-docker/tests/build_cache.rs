@@ -1,21 +1,10 @@
 //! What was built before: how it is counted and goes, and how it travels.
 
 use std::fs;
-use tests::{
-    engine::{Engine, Said},
-    registry::Registry,
-};
+use tests::{build::build, engine::Engine, registry::Registry};
 
 fn engine() -> Engine {
     Engine::new(env!("CARGO_BIN_EXE_mini-docker"))
-}
-
-/// Builds a Dockerfile with nothing beside it.
-fn build(engine: &Engine, flags: &[&str], dockerfile: &str) -> Said {
-    let directory = engine.path("context");
-    fs::create_dir_all(&directory).unwrap();
-    fs::write(directory.join("Dockerfile"), dockerfile).unwrap();
-    engine.run(&[&["build"], flags, &[directory.to_str().unwrap()]].concat())
 }
 
 #[test]

@@ -1,18 +1,10 @@
 //! What a Dockerfile has that is better written otherwise.
 
 use std::fs;
-use tests::engine::{Engine, Said};
+use tests::{build::build, engine::Engine};
 
 fn engine() -> Engine {
     Engine::new(env!("CARGO_BIN_EXE_mini-docker"))
-}
-
-/// Builds a Dockerfile with nothing beside it.
-fn build(engine: &Engine, flags: &[&str], dockerfile: &str) -> Said {
-    let directory = engine.path("context");
-    fs::create_dir_all(&directory).unwrap();
-    fs::write(directory.join("Dockerfile"), dockerfile).unwrap();
-    engine.run(&[&["build"], flags, &[directory.to_str().unwrap()]].concat())
 }
 
 #[test]
@@ -144,6 +136,10 @@ fn a_dockerfile_says_what_it_has_and_takes() {
     let told = json(&["--call=targets,format=json"]);
     assert_eq!((&told["targets"][4]["default"], &told["targets"][3]["base"]), (&true.into(), &"third".into()));
     let bad = build(&engine, &["--call=check,format=json"], "FROM bb\nCMD x\n");
+    let ignored = build(&engine, &["--call=check,format=json,ignorestatus=true"], "FROM bb\nCMD x\n");
+    assert_eq!((ignored.code, &ignored.out), (0, &bad.out));
+    let unknown = build(&engine, &["--call=check,ignorestatus=maybe"], "FROM bb\n");
+    assert!(unknown.err.contains("there are format=json and ignorestatus=true"), "{unknown:?}");
     let told: serde_json::Value = serde_json::from_str(&bad.out).unwrap();
     assert_eq!((bad.code, &told["warnings"][0]["ruleName"]), (1, &"JSONArgsRecommended".into()));
     assert_eq!(told["warnings"][0]["location"]["ranges"][0]["start"]["line"], 2);

@@ -14,18 +14,13 @@ use nix::{
     },
     unistd::{Pid, getuid},
 };
-use tests::engine::{Engine, Said, eventually};
+use tests::{
+    build::build,
+    engine::{Engine, eventually},
+};
 
 fn engine() -> Engine {
     Engine::new(env!("CARGO_BIN_EXE_mini-docker"))
-}
-
-/// Builds a Dockerfile with nothing beside it.
-fn build(engine: &Engine, flags: &[&str], dockerfile: &str) -> Said {
-    let directory = engine.path("context");
-    fs::create_dir_all(&directory).unwrap();
-    fs::write(directory.join("Dockerfile"), dockerfile).unwrap();
-    engine.run(&[&["build"], flags, &[directory.to_str().unwrap()]].concat())
 }
 
 #[test]

@@ -5,6 +5,7 @@ pub mod archive;
 pub mod book;
 pub mod breakout;
 pub mod browser;
+pub mod build;
 pub mod calls;
 pub mod cgroups;
 pub mod compose;

@@ -24,6 +24,8 @@ use crate::{
 pub(super) struct Call {
     pub(super) method: Method,
     json: bool,
+    /// Whether a check that finds something is no failure.
+    ignores_status: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,16 +57,17 @@ impl FromStr for Call {
             "targets" => Method::Targets,
             other => return Err(format!("unknown call {other:?}: there are build, check, outline and targets")),
         };
-        let mut json = false;
+        let mut call = Self { method, json: false, ignores_status: false };
         for field in fields {
-            match field.split_once('=') {
-                Some(("format", "json")) => json = true,
-                Some(("format", "text")) => json = false,
-                Some(("ignorestatus", _)) => {}
-                _ => return Err(format!("unknown option {field:?}: there is format=json")),
+            match field.split_once('=').unwrap_or((field, "true")) {
+                ("format", "json") => call.json = true,
+                ("format", "text") => call.json = false,
+                ("ignorestatus", "true" | "1") => call.ignores_status = true,
+                ("ignorestatus", "false" | "0") => call.ignores_status = false,
+                _ => return Err(format!("unknown option {field:?}: there are format=json and ignorestatus=true")),
             }
         }
-        Ok(Self { method, json })
+        Ok(call)
     }
 }
 
@@ -105,11 +108,11 @@ impl Call {
         }
     }
 
-    /// 1 where something was found, as in Docker.
+    /// 1 where something was found, as in Docker, unless that is to be ignored.
     fn checked(self, engine: &Engine, source: &Source, args: &BTreeMap<String, String>) -> Outcome {
         let around = Around { engine: Some(engine), context: Some(&source.context) };
         let warnings = lint::checked(&source.dockerfile, args, around)?.warnings;
-        let code = u8::from(!warnings.is_empty());
+        let code = u8::from(!warnings.is_empty() && !self.ignores_status);
         if self.json {
             let warning = |warning: &lint::Warning| {
                 json!({

@@ -90,7 +90,7 @@ pub(super) struct Build {
     #[arg(long)]
     check: bool,
     /// What to do with the Dockerfile: build it, check it, or say what it takes (outline) or has (targets)
-    #[arg(long, default_value = "build", value_name = "build|check|outline|targets[,format=json]")]
+    #[arg(long, default_value = "build", value_name = "build|check|outline|targets[,format=json][,ignorestatus=true]")]
     call: Call,
     #[command(flatten)]
     environs: EnvironsFlags,

@@ -147,7 +147,7 @@ impl<'a> Running<'a> {
                     || (up.recreate_dependencies && !is_named)
                     || service.networks().any(|name| outdated.iter().any(|network| network.name == name))
                     // It lives in a container that goes.
-                    || service.joined().any(|name| remade.contains(name)),
+                    || service.joined().any(|(_, name)| remade.contains(name)),
                 keep: up.no_recreate,
             };
             let acts = plan(&wanted, &observed);
@@ -199,8 +199,8 @@ fn check_donors(services: &[Service], containers: &[Container]) -> Result<()> {
         for (what, other) in service.donors() {
             let is_made = services.iter().any(|service| service.name == other);
             if !is_made && !containers.iter().any(|container| label(container, "service") == other) {
-                return Err(service
-                    .in_it(&Error::conflict(format!("cannot share {what} with service {other}: container missing"))));
+                let why = format!("cannot share {what} with service {other}: container missing: bring it up too");
+                return Err(service.in_it(&Error::conflict(why)));
             }
         }
     }

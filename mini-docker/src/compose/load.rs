@@ -2,7 +2,7 @@
 
 use std::{
     cell::RefCell,
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::{Path as FilePath, PathBuf},
     rc::Rc,
 };
@@ -25,12 +25,17 @@ use crate::engine::error::{Context as _, Error, Result};
 
 /// Variables by name.
 #[derive(Debug, Clone, Default)]
-pub struct Environment(pub std::collections::BTreeMap<String, String>);
+pub struct Environment(pub BTreeMap<String, String>);
 
 impl Environment {
     /// A variable's value.
     pub fn get(&self, name: &str) -> Option<String> {
         self.0.get(name).cloned()
+    }
+
+    /// Whether one of compose's own variables says yes.
+    pub fn is_on(&self, name: &str) -> bool {
+        self.0.get(name).is_some_and(|value| ["1", "true"].contains(&&*value.to_lowercase()))
     }
 }
 
@@ -56,7 +61,7 @@ pub(super) struct Context {
     pub(super) directory: PathBuf,
     pub(super) environment: Environment,
     /// Variables of secrets and configurations that included projects have of their own.
-    pub(super) included: Rc<RefCell<std::collections::BTreeMap<String, String>>>,
+    pub(super) included: Rc<RefCell<BTreeMap<String, String>>>,
     /// Whether variables are filled in.
     pub(super) interpolate: bool,
     /// For all files together.

@@ -80,7 +80,7 @@ impl Project {
         let first = options.files.iter().find(|file| file.as_os_str() != "-");
         let beside = first.map(|file| here.join(file)).and_then(|file| file.parent().map(FilePath::to_owned));
         let directory = options.directory.as_ref().map(|directory| here.join(directory)).or(beside);
-        let disabled = process.get("COMPOSE_DISABLE_ENV_FILE").is_some_and(|v| v == "1" || v == "true");
+        let disabled = process.is_on("COMPOSE_DISABLE_ENV_FILE");
         let is_wanted = |file: &PathBuf| file.is_file() && !disabled;
         let env_files: Vec<_> = if options.env_files.is_empty() {
             let default = directory.as_deref().unwrap_or(&here).join(".env");
@@ -194,10 +194,10 @@ impl Project {
             }
         }
         hide_contents(&mut model);
-        let wished = context.environment.get("COMPOSE_COMPATIBILITY").is_some_and(|v| v == "1" || v == "true");
+        let compatibility = options.compatibility || context.environment.is_on("COMPOSE_COMPATIBILITY");
         Ok(Self {
             name,
-            separator: if options.compatibility || wished { "_" } else { "-" },
+            separator: if compatibility { "_" } else { "-" },
             directory: context.directory,
             files: sources.iter().map(|source| source.path.clone()).collect(),
             model: Value::Object(model),

@@ -1,5 +1,5 @@
-//! Where every container has something mounted, and the sign that it is one: a layer below all of its image's. Without it each start made what its
-//! image lacks in the container's own layer, and each end removed it.
+//! Where every container has something mounted, and the sign that it is one: a layer below all of its image's. Without it
+//! each start made what its image lacks in the container's own layer, and each end removed it.
 
 use std::{
     fs,
@@ -38,11 +38,12 @@ impl Engine {
     /// The layer with the mount points; made where it is missing.
     pub(super) fn mount_points(&self) -> Result<PathBuf> {
         let place = self.store.root().join("mountpoints");
+        if place.join(SIGN).exists() {
+            return Ok(place);
+        }
         if place.exists() {
-            if !place.join(SIGN).exists() {
-                // It is an older program's.
-                sign(&place)?;
-            }
+            // It is an older program's.
+            sign(&place)?;
             return Ok(place);
         }
         let scratch = self.store.scratch()?;

@@ -135,13 +135,13 @@ fn clone(args: &CloneArgs, cgroup: Option<BorrowedFd>) -> Result<Cloned, Errno> 
 /// Whoever is in the pid namespace sees the child from its birth on, with its mounts, its network and its command line,
 /// which /proc shows to all (proc(5)). So it is born with the mounts and the network of that place, and without our words.
 fn clone_elsewhere(args: &CloneArgs, cgroup: Option<BorrowedFd>) -> Result<Cloned, Errno> {
-    let ours_is = args.birthplace.is_some().then(CommandLine::find).transpose()?;
+    let command_line = args.birthplace.is_some().then(CommandLine::find).transpose()?;
     let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
     let between = match sys::clone3(0, None)? {
         Cloned::Parent(_, between) => between.ok_or(Errno::EBADF)?,
         Cloned::Child => {
             let go = || {
-                if let Some(command_line) = ours_is {
+                if let Some(command_line) = command_line {
                     command_line.replace(NAME);
                 }
                 if let Some(Birthplace { pidfd, namespaces }) = &args.birthplace {

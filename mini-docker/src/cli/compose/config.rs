@@ -102,7 +102,7 @@ impl Config {
                 "kubernetes" => manifests(&project)?,
                 // What comes of a variable is not to be taken for another when the file is read again.
                 "yaml" if !self.no_interpolate => in_order(&project.model).replace('$', "$$"),
-                "yaml" => yaml::to_string(&project.model),
+                "yaml" => in_order(&project.model),
                 _ => json(&project.model)?,
             };
             match &self.output {

@@ -245,7 +245,8 @@ impl Cp {
             containers.truncate(1);
         }
         if containers.is_empty() {
-            return Err(Error::not_found("the service has no container with that number: bring it up first"));
+            let which = self.index.map_or_else(String::new, |index| format!(" with the number {index}"));
+            return Err(Error::not_found(format!("service {service:?} has no container{which}: bring it up first")));
         }
         for container in &containers {
             let place = format!("{}:{path}", container.config.name);

@@ -170,7 +170,7 @@ impl Run {
             return Ok(());
         }
         ensure(running, &running.ordered(&services, false)?, images)?;
-        let ignore_orphans = super::up::is_on(running, "COMPOSE_IGNORE_ORPHANS");
+        let ignore_orphans = running.project.environment.is_on("COMPOSE_IGNORE_ORPHANS");
         running.up(&Up { services, remove_orphans: self.remove_orphans, ignore_orphans, ..Up::default() })?;
         running.await_dependencies(service)
     }

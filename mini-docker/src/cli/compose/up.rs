@@ -119,11 +119,6 @@ pub(super) struct Up {
     services: Vec<String>,
 }
 
-/// Whether one of compose's own variables says yes.
-pub(super) fn is_on(running: Running, variable: &str) -> bool {
-    running.project.environment.get(variable).is_some_and(|value| ["1", "true"].contains(&&*value.to_lowercase()))
-}
-
 fn say_dry(lines: Vec<String>) {
     for line in lines {
         eprintln!("DRY-RUN MODE -  {line}");
@@ -180,8 +175,8 @@ impl Up {
             no_deps: self.no_deps,
             force_recreate: self.force_recreate,
             no_recreate: self.no_recreate,
-            remove_orphans: self.remove_orphans || is_on(running, "COMPOSE_REMOVE_ORPHANS"),
-            ignore_orphans: is_on(running, "COMPOSE_IGNORE_ORPHANS"),
+            remove_orphans: self.remove_orphans || running.project.environment.is_on("COMPOSE_REMOVE_ORPHANS"),
+            ignore_orphans: running.project.environment.is_on("COMPOSE_IGNORE_ORPHANS"),
             scale: self.scale.iter().cloned().collect(),
             timeout: self.timeout,
             renew_volumes: self.renew_anon_volumes,
@@ -311,8 +306,8 @@ impl Create {
             services: self.services,
             force_recreate: self.force_recreate,
             no_recreate: self.no_recreate,
-            remove_orphans: self.remove_orphans || is_on(running, "COMPOSE_REMOVE_ORPHANS"),
-            ignore_orphans: is_on(running, "COMPOSE_IGNORE_ORPHANS"),
+            remove_orphans: self.remove_orphans || running.project.environment.is_on("COMPOSE_REMOVE_ORPHANS"),
+            ignore_orphans: running.project.environment.is_on("COMPOSE_IGNORE_ORPHANS"),
             scale: self.scale.into_iter().collect(),
             ..Request::default()
         };

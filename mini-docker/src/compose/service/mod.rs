@@ -126,22 +126,18 @@ impl<'a> Service<'a> {
             .collect()
     }
 
-    /// The services whose containers' namespaces its own are in.
-    pub fn joined(&self) -> impl Iterator<Item = &'a str> {
-        let modes = ["network_mode", "ipc", "pid"].map(|key| self.keys.get(key).and_then(Value::as_str));
-        modes.into_iter().flatten().filter_map(|mode| mode.strip_prefix("service:"))
+    /// The services whose containers' namespaces its own are in, and which.
+    pub fn joined(&self) -> impl Iterator<Item = (&'static str, &'a str)> {
+        let modes = [("network_mode", "network namespace"), ("ipc", "IPC namespace"), ("pid", "PID namespace")];
+        let modes = modes.map(|(key, what)| Some((what, self.keys.get(key)?.as_str()?)));
+        modes.into_iter().flatten().filter_map(|(what, mode)| Some((what, mode.strip_prefix("service:")?)))
     }
 
     /// The services whose containers it shares something with, and what.
-    pub fn donors(&self) -> Vec<(&'static str, String)> {
-        let modes = [("network_mode", "network namespace"), ("ipc", "IPC namespace"), ("pid", "PID namespace")];
-        let joined = modes.into_iter().filter_map(|(key, what)| {
-            let mode = self.keys.get(key).and_then(Value::as_str)?;
-            Some((what, mode.strip_prefix("service:")?.to_owned()))
-        });
+    pub fn donors(&self) -> impl Iterator<Item = (&'static str, String)> {
         let volumes = self.texts("volumes_from").into_iter().filter(|from| !from.starts_with("container:"));
         let volumes = volumes.map(|from| ("volume", from.split(':').next().unwrap_or_default().to_owned()));
-        joined.chain(volumes).collect()
+        self.joined().map(|(what, other)| (what, other.to_owned())).chain(volumes)
     }
 
     /// The real names of its networks.

@@ -1,8 +1,15 @@
 //! Commands that are killed at any point leave a store that `check` calls whole, and nothing in the kernel.
 
-use std::{fs, process::Stdio, thread, time::Duration};
+use std::{
+    fs::{self, File},
+    path::Path,
+    process::Stdio,
+    thread,
+    time::Duration,
+};
 
-use tests::{engine::Engine, registry::Registry};
+use nix::fcntl::{Flock, FlockArg};
+use tests::{engine::Engine, leaks, registry::Registry};
 
 /// Kills the command after each of `times`, and looks at what it left.
 fn killed(engine: &Engine, arguments: &[&str], times: impl Iterator<Item = Duration>) {
@@ -66,6 +73,25 @@ fn a_name_that_a_killed_rename_or_removal_left_is_nobodys() {
     engine.run(&["leaks"]).ok();
     assert_eq!(fs::read_dir(&names).unwrap().count(), 1);
     assert_eq!(engine.run(&["inspect", "-f", "{{.Id}}", "one"]).ok(), id);
+}
+
+#[test]
+fn a_step_that_a_killed_build_had_only_begun_is_nobodys() {
+    let engine = Engine::new(env!("CARGO_BIN_EXE_mini-docker"));
+    engine.run(&["run", "--rm", "bb", "true"]).ok();
+    let run = leaks::run_directories(&engine.root().canonicalize().unwrap()).next().unwrap();
+    let [begun, abandoned, held] = ["a", "b", "c"].map(|digit| run.join(digit.repeat(64)));
+    for step in [&begun, &abandoned, &held] {
+        fs::create_dir(step).unwrap();
+    }
+    let lock = |step: &Path| Flock::lock(File::create(step.join("monitor")).unwrap(), FlockArg::LockExclusive).unwrap();
+    drop(lock(&abandoned));
+    let alive = lock(&held);
+    engine.run(&["leaks"]);
+    assert_eq!([&begun, &abandoned, &held].map(|step| step.exists()), [false, false, true]);
+    drop(alive);
+    assert_eq!(engine.run(&["leaks"]).code, 0);
+    assert!(!held.exists());
 }
 
 #[test]

@@ -20,7 +20,7 @@
 //!   build/KEY.json               what a step of a build made: see `build::cache`
 //!   build/caches/                directories of `RUN --mount=type=cache`
 //!   tmp/                         on its way in or out; an entry that nobody locks is garbage
-//!   tmp.lock                     shared while an entry is made, exclusive to sweep
+//!   tmp.lock                     shared while an entry, or the container of a build's step, is made, exclusive to sweep
 //! RUN/                           /run/mini-docker/KEY-BOOT: one for each ROOT and boot; an ordinary user's is
 //!                                elsewhere, see `rootless`
 //!   ID/{monitor,undo,attach}     a running container's monitor: its lock, its undo journal, its socket
@@ -173,8 +173,7 @@ impl Store {
     // ANCHOR: scratch
     /// A directory of our own on the store's filesystem, for what is not whole yet.
     pub fn scratch(&self) -> Result<Scratch> {
-        // Or a sweep could come between the directory and its lock.
-        let _no_sweep = Lock::take(&self.root.join("tmp.lock"), Locking::Shared)?;
+        let _no_sweep = self.lock_sweeps(Locking::Shared)?;
         let path = self.root.join("tmp").join(random_id()?);
         make_directory(&path, 0o700)?;
         let lock = Lock::take(&path.join("lock"), Locking::Try)?;
@@ -183,7 +182,7 @@ impl Store {
 
     /// Removes what interrupted commands left in `tmp`.
     pub fn sweep(&self) -> Result<()> {
-        let _no_scratch = Lock::take(&self.root.join("tmp.lock"), Locking::Exclusive)?;
+        let _no_scratch = self.lock_sweeps(Locking::Exclusive)?;
         for name in self.list("tmp")? {
             let path = self.root.join("tmp").join(name);
             let lock = path.join("lock");
@@ -194,6 +193,19 @@ impl Store {
         Ok(())
     }
     // ANCHOR_END: scratch
+
+    /// [`Locking::Shared`] while something is made whose own lock tells that its maker lives: a sweep, which is
+    /// [`Locking::Exclusive`], must not come between the two.
+    pub fn lock_sweeps(&self, how: Locking) -> Result<Option<Lock>> {
+        Lock::take(&self.root.join("tmp.lock"), how)
+    }
+
+    /// Ids of containers, and of steps of builds, that have a volatile directory.
+    pub fn running(&self) -> Vec<String> {
+        let entries = fs::read_dir(&self.run).into_iter().flatten().flatten();
+        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        names.filter(|name| name.len() == ID && name.bytes().all(|b| b.is_ascii_hexdigit())).collect()
+    }
 
     /// Takes a directory of the store out of sight at once, and then apart. Interrupted, it is garbage for a sweep.
     pub fn discard(&self, path: &Path) -> Result<()> {
@@ -296,6 +308,9 @@ fn clear_scratch(path: &Path) {
 pub fn make_directory(path: &Path, mode: u32) -> Result<()> {
     fs::DirBuilder::new().recursive(true).mode(mode).create(path).doing("make the directory", path)
 }
+
+/// Digits of a container's id.
+const ID: usize = 64;
 
 /// 64 random hexadecimal digits.
 pub fn random_id() -> Result<String> {

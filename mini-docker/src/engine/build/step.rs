@@ -76,6 +76,7 @@ impl<'a> Place<'a> {
         config.command = arguments.to_vec();
         let shares = config.network.of_container().is_some();
         engine.resolve_network(&mut config, !shares)?;
+        let _no_sweep = engine.store.lock_sweeps(Locking::Shared)?;
         // First: by it others see that the step is not abandoned.
         let alive = engine.store.make_run(&id)?.join("monitor");
         let alive = Lock::take(&alive, Locking::Exclusive)?;

@@ -8,8 +8,16 @@ use std::{
     time::Duration,
 };
 
-use nix::fcntl::{Flock, FlockArg};
-use tests::{engine::Engine, leaks, registry::Registry};
+use nix::{
+    fcntl::{Flock, FlockArg},
+    libc,
+};
+use tests::{
+    engine::Engine,
+    leaks,
+    registry::Registry,
+    tracer::{Act, trace},
+};
 
 /// Kills the command after each of `times`, and looks at what it left.
 fn killed(engine: &Engine, arguments: &[&str], times: impl Iterator<Item = Duration>) {
@@ -73,6 +81,28 @@ fn a_name_that_a_killed_rename_or_removal_left_is_nobodys() {
     engine.run(&["leaks"]).ok();
     assert_eq!(fs::read_dir(&names).unwrap().count(), 1);
     assert_eq!(engine.run(&["inspect", "-f", "{{.Id}}", "one"]).ok(), id);
+}
+
+#[test]
+fn a_name_is_not_taken_from_one_who_is_just_being_made() {
+    let engine = Engine::new(env!("CARGO_BIN_EXE_mini-docker"));
+    let id = engine.run(&["create", "--name", "box", "bb", "true"]).ok();
+    let directory = engine.root().canonicalize().unwrap().join("containers").join(id.trim());
+    let (config, lock) = (directory.join("config.json"), directory.join("lock"));
+    let unwritten = engine.path("config.json");
+    fs::rename(&config, &unwritten).unwrap();
+    let mut has_looked = false;
+    let traced = trace(&engine.command(&["create", "--name", "box", "bb", "false"]), |call| {
+        // It has found no configuration, and looks whether its maker is alive: he is done just now.
+        if call.which() == Some(libc::SYS_flock) && !has_looked && call.file().is_some_and(|file| file == lock) {
+            fs::rename(&unwritten, &config).unwrap();
+            has_looked = true;
+        }
+        Act::Go
+    });
+    assert!(has_looked && traced.said.err.contains("already in use"), "{:?}", traced.said);
+    assert_eq!(engine.run(&["inspect", "-f", "{{.Id}}", "box"]).ok(), id);
+    assert_eq!(engine.run(&["ps", "-aq"]).ok().lines().count(), 1);
 }
 
 #[test]

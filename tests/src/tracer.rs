@@ -5,6 +5,7 @@ use std::{
     fs::{self, File},
     io::{self, Seek, Write},
     os::unix::process::ExitStatusExt,
+    path::PathBuf,
     process::{Command, ExitStatus, Output, Stdio},
 };
 
@@ -41,6 +42,13 @@ impl Call {
     /// The kernel's number of the call.
     pub fn which(&self) -> Option<i64> {
         fs::read_to_string(format!("/proc/{}/syscall", self.thread)).ok()?.split(' ').next()?.parse().ok()
+    }
+
+    /// The file that the call's first argument is the descriptor of.
+    pub fn file(&self) -> Option<PathBuf> {
+        let text = fs::read_to_string(format!("/proc/{}/syscall", self.thread)).ok()?;
+        let descriptor = u64::from_str_radix(text.split(' ').nth(1)?.strip_prefix("0x")?, 16).ok()?;
+        fs::read_link(format!("/proc/{}/fd/{descriptor}", self.process)).ok()
     }
 }
 

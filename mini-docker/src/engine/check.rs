@@ -120,7 +120,7 @@ impl Check<'_> {
         // Whoever holds the lock may be renaming or removing it.
         let lock = self.engine.container_file(&config.id, "lock");
         if self.engine.holder(&config.name)?.as_deref() == Some(config.id.as_str())
-            || (lock.exists() && Lock::take(&lock, Locking::Try)?.is_none())
+            || Lock::is_held(&lock)?
             || !self.engine.container_file(&config.id, "config.json").exists()
         {
             return Ok(());

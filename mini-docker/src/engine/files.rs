@@ -108,7 +108,7 @@ pub enum Locking {
     Shared,
     /// Alone, waiting for all others.
     Exclusive,
-    /// Alone or not at all.
+    /// Alone or not at all. Whoever only looks ([`Lock::is_held`]) is in the way, too: see [`Lock::take_free`].
     Try,
 }
 
@@ -136,13 +136,24 @@ impl Lock {
         }
     }
 
-    /// Whether somebody holds the lock on `path`. Makes nothing: where there is no file, nobody does.
+    /// Takes a lock that is never shared; `None` if somebody holds it. As [`Locking::Try`], but not put off by others who just look.
+    pub fn take_free(path: &Path) -> Result<Option<Self>> {
+        loop {
+            let lock = Self::take(path, Locking::Try)?;
+            if lock.is_some() || Self::is_held(path)? {
+                return Ok(lock);
+            }
+        }
+    }
+
+    /// Whether somebody holds the lock on `path` alone. Makes nothing: where there is no file, nobody does.
     pub fn is_held(path: &Path) -> Result<bool> {
         let file = match File::open(path) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
             opened => opened.doing("open", path)?,
         };
-        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        // Shared: many may look at once, and none is taken for a holder by another.
+        match Flock::lock(file, FlockArg::LockSharedNonblock) {
             Err((_, nix::Error::EWOULDBLOCK)) => Ok(true),
             taken => taken.map(|_| false).map_err(|(_, errno)| errno).doing("lock", path),
         }
@@ -151,5 +162,30 @@ impl Lock {
     /// The open file, for a process that is to keep the lock.
     pub fn file(&self) -> &File {
         &self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn who_looks_whether_a_lock_is_held_is_no_holder() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("lock");
+        let held = Lock::take_free(&path).unwrap().unwrap();
+        assert!(Lock::is_held(&path).unwrap() && Lock::take_free(&path).unwrap().is_none());
+        drop(held);
+        // As somebody who looks has it, for the moment.
+        let looks = Flock::lock(File::open(&path).unwrap(), FlockArg::LockSharedNonblock).unwrap();
+        assert!(!Lock::is_held(&path).unwrap());
+        assert!(Lock::take(&path, Locking::Try).unwrap().is_none());
+        thread::scope(|scope| {
+            let taker = scope.spawn(|| Lock::take_free(&path).unwrap().is_some());
+            drop(looks);
+            assert!(taker.join().unwrap());
+        });
     }
 }

@@ -5,7 +5,7 @@ use std::{fs, io};
 use super::{
     Engine,
     container::Config,
-    error::{Context, Error, Result},
+    error::{Context, Error, Kind, Result},
     files::{Lock, Locking},
     image::short,
 };
@@ -89,23 +89,33 @@ impl Engine {
             let Some(holder) = self.holder(&config.name)? else {
                 continue;
             };
-            if self.has_name(&holder, config)? {
+            if holder == config.id {
+                // Left by an earlier renaming of its own.
+                self.release_name(&config.name, &holder)?;
+            } else if !self.reclaim_name(&config.name, &holder)? {
                 return Ok(Some(holder));
             }
-            self.release_name(&config.name, &holder)?;
         }
     }
     // ANCHOR_END: name
 
-    /// Whether the name that `taker` wants is that of the container `id`: by its configuration, or soon, since it is
-    /// being made or renamed.
-    fn has_name(&self, id: &str, taker: &Config) -> Result<bool> {
-        let config = self.read_config(id)?;
-        if config.is_some_and(|config| config.name == taker.name) {
-            return Ok(true);
+    /// Gives a name back that leads to the container `id` but is not its own; whether it did. Alone with it: whoever makes
+    /// or renames it just now is about to write down that the name is.
+    fn reclaim_name(&self, name: &str, id: &str) -> Result<bool> {
+        let is_own = || Ok(self.read_config(id)?.is_some_and(|config| config.name == name));
+        if is_own()? {
+            return Ok(false);
         }
-        let lock = self.container_file(id, "lock");
-        Ok(id != taker.id && lock.exists() && Lock::take(&lock, Locking::Try)?.is_none())
+        let _alone = match self.container_file(id, "lock").exists().then(|| self.try_lock_container(id)) {
+            Some(Ok(None)) => return Ok(false),
+            Some(Err(e)) if e.kind != Kind::NotFound => return Err(e),
+            // It may have gone.
+            taken => taken.and_then(Result::ok),
+        };
+        if is_own()? {
+            return Ok(false);
+        }
+        self.release_name(name, id).map(|()| true)
     }
 
     /// Gives a name back, if it is still this container's.
@@ -125,22 +135,13 @@ impl Engine {
     /// Removes names of containers that have gone, and old ones of those that were being renamed when that was killed.
     pub(super) fn clear_stray_names(&self) -> Result<()> {
         for name in self.store.list("names")?.into_iter().filter_map(|name| name.into_string().ok()) {
-            if let Some(id) = self.holder(&name)?
-                && self.is_stray(&name, &id)?
-            {
-                self.release_name(&name, &id)?;
+            let Some(id) = self.holder(&name)? else { continue };
+            // One that is there without a configuration is for others to look after.
+            if !self.store.container(&id).exists() || self.read_config(&id)?.is_some() {
+                self.reclaim_name(&name, &id)?;
             }
         }
         Ok(())
-    }
-
-    fn is_stray(&self, name: &str, id: &str) -> Result<bool> {
-        if !self.store.container(id).exists() {
-            return Ok(true);
-        }
-        let is_another = || Ok(self.read_config(id)?.is_some_and(|config| config.name != name));
-        // Whoever holds the lock renames it just now.
-        Ok(is_another()? && Lock::take(&self.container_file(id, "lock"), Locking::Try)?.is_some() && is_another()?)
     }
 
     /// The id of the container that has this name.

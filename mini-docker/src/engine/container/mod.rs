@@ -91,7 +91,7 @@ impl Engine {
 
     /// As [`Engine::lock_container`], unless somebody holds it now.
     pub(super) fn try_lock_container(&self, id: &str) -> Result<Option<Lock>> {
-        match Lock::take(&self.container_file(id, "lock"), Locking::Try) {
+        match Lock::take_free(&self.container_file(id, "lock")) {
             Err(_) if !self.store.container(id).exists() => Err(removed(id)),
             taken => taken,
         }

@@ -69,7 +69,7 @@ impl Engine {
         let mut owners = BTreeSet::new();
         for id in ids {
             let lock = self.container_file(&id, "lock");
-            if self.runs(&id) || (lock.exists() && Lock::is_held(&lock)?) {
+            if self.runs(&id) || Lock::is_held(&lock)? {
                 owners.insert(id);
             }
         }

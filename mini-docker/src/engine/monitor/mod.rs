@@ -42,7 +42,7 @@ use super::{
     Engine,
     container::{Container, Status},
     error::{Context, Error, Result},
-    files::{Lock, Locking},
+    files::Lock,
     log,
     members::{Member, Members},
 };
@@ -191,7 +191,7 @@ impl<'a> Monitor<'a> {
     fn new(engine: &'a Engine, container: &Container) -> Result<Self> {
         let config = &container.config;
         let run = engine.store.make_run(&config.id)?;
-        let alive = Lock::take(&run.join("monitor"), Locking::Try)?;
+        let alive = Lock::take_free(&run.join("monitor"))?;
         let alive = alive.ok_or_else(|| Error::conflict(format!("container {} has a monitor already", config.id)))?;
         engine.note_delegation(config)?;
         let undo = run.join("undo");

@@ -1,7 +1,14 @@
 //! Networks are made, joined, left and removed; ports are published.
 
-use std::fs;
+use std::{
+    fs,
+    process::{Child, Command, Stdio},
+};
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use tests::{engine::eventually, machine::read_from};
 
 use crate::{engine, free_port, heard, server, server_of};
@@ -153,4 +160,42 @@ fn ranges_and_exposed_ports_get_ports_of_the_host() {
         let said = engine.run(&["run", "--rm", "-p", publish, "bb", "true"]);
         assert!(said.code == 125 && said.err.contains(words), "{publish}: {}", said.err);
     }
+}
+
+/// Who is killed by the test's end, whatever its end.
+struct Visitor(Child);
+
+impl Drop for Visitor {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_container_that_is_dying_comes_to_a_network_with_its_next_start() {
+    let engine = engine();
+    for name in ["blue", "green"] {
+        engine.run(&["network", "create", name]).ok();
+    }
+    engine.run(&["run", "-d", "--name", "box", "--network", "green", "bb", "sleep", "1000"]).ok();
+    let pid = engine.inspect("box")["State"]["Pid"].to_string();
+    // Who is not reaped keeps the first process from ending.
+    let mut command = Command::new("nsenter");
+    command.args(["--target", &pid, "--pid", "sleep", "1000"]).stdin(Stdio::null()).stdout(Stdio::null());
+    let visitor = Visitor(command.spawn().expect("start nsenter"));
+    let parent = Pid::from_raw(visitor.0.id().cast_signed());
+    let children = format!("/proc/{parent}/task/{parent}/children");
+    eventually("it is inside", || fs::read_to_string(&children).is_ok_and(|text| !text.is_empty()));
+    kill(parent, Signal::SIGSTOP).unwrap();
+    kill(Pid::from_raw(pid.parse().unwrap()), Signal::SIGKILL).unwrap();
+    eventually("it has no network", || fs::metadata(format!("/proc/{pid}/ns/net")).is_err());
+    engine.run(&["network", "connect", "blue", "box"]).ok();
+    engine.run(&["network", "disconnect", "green", "box"]).ok();
+    assert_eq!(engine.inspect("box")["State"]["Status"], "running");
+    drop(visitor);
+    engine.run(&["wait", "box"]).ok();
+    engine.run(&["start", "box"]).ok();
+    let networks = engine.inspect("box")["NetworkSettings"]["Networks"].clone();
+    assert_eq!(networks.as_object().unwrap().keys().collect::<Vec<_>>(), ["blue"]);
 }

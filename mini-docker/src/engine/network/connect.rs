@@ -45,7 +45,9 @@ impl Engine {
             if let Err(e) = self.plug_in(network, &container, &endpoint) {
                 // It may have a cable by now. What stays is found by who connects it next, as after a death.
                 let _ = self.unplug(network, &container);
-                return Err(e);
+                if !is_ending(&container) {
+                    return Err(e);
+                }
             }
         }
         container.config.network.endpoints.push(endpoint);
@@ -74,7 +76,11 @@ impl Engine {
         }
         // What is written down last is what another one does again, should we be killed.
         if container.status.state == State::Running {
-            self.unplug(network, &container)?;
+            let unplugged = self.unplug(network, &container);
+            // Its monitor is just about to give its place back.
+            if !is_ending(&container) {
+                unplugged?;
+            }
         }
         self.replace_config(&container.config)
     }
@@ -89,7 +95,7 @@ impl Engine {
         let config = config.ok_or_else(|| Error::not_found(format!("No such container: {id}")))?;
         let status = self.read_status(id)?;
         let mut container = Container { config, status };
-        if first_process(&container).is_none() && container.status.state == State::Running {
+        if container.status.state == State::Running && is_ending(&container) {
             container.status.state = State::Exited;
         }
         Ok(container)
@@ -263,6 +269,13 @@ impl Engine {
         }
         Ok(found)
     }
+}
+
+/// Whether a container that runs has ended, or is about to: a first process that is killed has no network any more, but ends
+/// only when all others in its pid namespace have been reaped.
+fn is_ending(container: &Container) -> bool {
+    let network = format!("/proc/{}/ns/net", container.status.pid);
+    first_process(container).is_none() || fs::metadata(network).is_err()
 }
 
 fn child_of(container: &Container) -> Result<Child> {

@@ -144,6 +144,25 @@ fn devices_are_opened_as_far_as_they_are_allowed() {
 }
 
 #[test]
+fn inspect_says_what_is_masked_from_whom() {
+    let engine = engine();
+    let masked = |name: &str, arguments: &[&str]| {
+        engine.run(&[&["create", "--name", name], arguments, &["bb", "true"]].concat()).ok();
+        engine.run(&["inspect", "-f", "{{json .HostConfig.MaskedPaths}}", name]).ok()
+    };
+    for (name, arguments, is_host_root) in
+        [("own", &[][..], false), ("host", &["--userns=host"], true), ("net", &["--network=host"], true)]
+    {
+        let masked = masked(name, arguments);
+        assert!(masked.contains("/proc/kcore"), "{name}: {masked}");
+        for path in ["/proc/kpagecount", "/proc/vmallocinfo"] {
+            assert_eq!(masked.contains(path), is_host_root, "{name}: {masked}");
+        }
+    }
+    assert_eq!(masked("all", &["--privileged"]), "null\n");
+}
+
+#[test]
 fn privileged_is_what_root_of_this_machine_is() {
     let engine = engine();
     let script = "grep CapEff /proc/self/status; grep Seccomp: /proc/self/status; mkdir /m; mount -t tmpfs none /m && echo mounted; \

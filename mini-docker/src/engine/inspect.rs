@@ -97,7 +97,11 @@ impl Engine {
         }
         if let Some(host) = document["HostConfig"].as_object_mut() {
             host.extend(
-                rights(config).as_object().into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())),
+                rights(config, self.is_host_root(config))
+                    .as_object()
+                    .into_iter()
+                    .flatten()
+                    .map(|(name, value)| (name.clone(), value.clone())),
             );
             host.extend(mounts::host_config(config));
         }
@@ -135,7 +139,8 @@ fn own(config: &Config) -> Value {
 }
 
 /// What it may do and shares, as `HostConfig` has it.
-fn rights(config: &Config) -> Value {
+fn rights(config: &Config, is_host_root: bool) -> Value {
+    let of_root: &[&str] = if is_host_root { &mount::MASKED_FROM_ROOT } else { &[] };
     json!({
         "Privileged": config.rights.privileged,
         "GroupAdd": config.rights.groups,
@@ -153,7 +158,7 @@ fn rights(config: &Config) -> Value {
         "UTSMode": config.namespaces.uts,
         "UsernsMode": config.namespaces.user,
         "CgroupnsMode": if config.namespaces.cgroup.is_empty() { "private" } else { &config.namespaces.cgroup },
-        "MaskedPaths": hidden(config, &mount::MASKED),
+        "MaskedPaths": hidden(config, &[&mount::MASKED[..], of_root].concat()),
         "ReadonlyPaths": hidden(config, &mount::READ_ONLY),
         "OomKillDisable": config.limits.oom_kill_disable,
         "MemorySwappiness": config.limits.swappiness,

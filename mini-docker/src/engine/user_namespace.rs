@@ -97,6 +97,12 @@ impl Engine {
         Ok(self.no_user_namespace.get_or_init(|| why).clone())
     }
 
+    /// Whether the container's root is the host's when it runs, as far as can be told before.
+    pub(super) fn is_host_root(&self, config: &Config) -> bool {
+        let own = || matches!(wanted(config), Wanted::Own) && matches!(self.why_no_user_namespace(), Ok(None));
+        !self.is_rootless() && !own()
+    }
+
     fn try_user_namespace(&self) -> Result<Option<process::Error>> {
         let scratch = self.store.scratch()?;
         let ranges = Ranges { directory: self.store.id_ranges(), owner: scratch.path.clone() };

@@ -17,6 +17,7 @@ use nix::{
 use tests::{
     disk::Disk,
     engine::{Engine, Said, eventually},
+    tracer::{Act, trace},
 };
 
 use crate::sample::{report, sample};
@@ -80,6 +81,41 @@ fn a_build_that_is_killed_in_a_step_goes_on_from_the_cache() {
         engine.run(&["builder", "prune", "-af"]).ok();
     }
     report("build killed in a step", steps.len(), steps.len(), COUNT);
+}
+
+/// Stages side by side, and one after them.
+const STAGES: &str = "FROM bb AS one\nRUN echo one > /one\nCOPY word /word\nFROM bb AS two\nCOPY word /word\nRUN echo two > /two\nFROM bb\nCOPY --from=one /one /one\nCOPY --from=two /two /two\n";
+
+#[test]
+fn who_builds_a_stage_can_be_killed_at_every_call() {
+    let engine = Engine::new(env!("CARGO_BIN_EXE_mini-docker"));
+    let context = engine.path("context");
+    fs::create_dir(&context).unwrap();
+    fs::write(context.join("word"), "word").unwrap();
+    fs::write(context.join("Dockerfile"), STAGES).unwrap();
+    let words = ["build", "-q", "--no-cache", "-t", "t", context.to_str().unwrap()];
+    let build = |generation, number| {
+        trace(&engine.command(&words), |call| {
+            let is_it = call.generation == generation && call.number == number;
+            if is_it { Act::Kill(call.process) } else { Act::Go }
+        })
+    };
+    let whole = build(0, 0);
+    assert_eq!(whole.said.code, 0, "{:?}", whole.said);
+    for (generation, who) in [(1, "who builds a stage"), (2, "its step")] {
+        let total = whole.calls[generation];
+        let (numbers, mut struck) = (sample(total, 4), 0);
+        for number in numbers {
+            let traced = build(generation, number);
+            let when = format!("{who} killed at call {number} of {total}: {:?}", traced.said);
+            // The build has outlived it, and has cleared up, after others too, whom it has killed itself wherever they were.
+            assert_eq!(engine.leaks(), Vec::<String>::new(), "{when}");
+            assert_clean(&engine, &when);
+            engine.run(&words).ok();
+            struck += usize::from(traced.struck);
+        }
+        report(&format!("build: {who} killed"), struck, struck, total);
+    }
 }
 
 #[test]

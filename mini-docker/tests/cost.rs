@@ -61,6 +61,19 @@ fn a_start_makes_no_more_system_calls_than_it_did() {
     assert!((100..=MOST).contains(&sum), "{sum} system calls, at most {MOST} are allowed:\n{table}");
 }
 
+/// Of `exec`. There were 399 before the process that goes ahead borrowed memory and descriptors.
+#[test]
+fn exec_makes_no_more_system_calls_than_it_did() {
+    const MOST: u64 = 385;
+    let engine = engine();
+    engine.run(&["run", "-d", "--name", "c1", "--network", "none", "bb", "sleep", "1000"]).ok();
+    let table = traced(&engine, &["-c", "-U", "calls,name"], &["exec", "c1", "true"]);
+    let sum = calls(&table);
+    println!("{sum} system calls");
+    assert!((100..=MOST).contains(&sum), "{sum} system calls, at most {MOST} are allowed:\n{table}");
+    engine.run(&["rm", "-f", "c1"]).ok();
+}
+
 /// Instructions that each process of a command executes by itself, the most first: valgrind's count, which differs from run to run
 /// by some thousandths of a percent. It knows no open_tree(2), so that a container is made up to its layers. A process begins with
 /// what the one that forked it has executed.

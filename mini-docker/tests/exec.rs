@@ -66,6 +66,9 @@ fn it_is_in_the_container_as_its_first_process_is() {
     let child = || child_of(sleeper.id()).filter(|pid| command(*pid) == "sleep\x00999\x00");
     eventually("the process runs", || child().is_some());
     assert_eq!(cgroups(child().unwrap()), cgroups(first));
+    // Whose command line was covered while it was born.
+    let own = command(i64::from(sleeper.id()));
+    assert!(own.ends_with("exec\x00c1\x00sleep\x00999\x00"), "{own:?}");
     engine.run(&["kill", "c1"]).ok();
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&sleeper.wait().unwrap()), None);
     assert_eq!(sleeper.wait().unwrap().code(), Some(137));

@@ -22,6 +22,7 @@ use nix::{
 use crate::{
     error::{Error, Result},
     maps::IdMaps,
+    namespace::in_initial_user_namespace,
     primitive::{Birthplace, Child, CloneArgs, Host, Inside, Primitive},
     sys,
 };
@@ -139,6 +140,10 @@ const ALL: [(CloneFlags, &str); 7] = [
     (CloneFlags::CLONE_NEWNS, "mnt"),
 ];
 
+fn all() -> CloneFlags {
+    ALL.iter().map(|(flag, _)| *flag).collect()
+}
+
 /// As in /proc/PID/ns.
 fn names(flags: CloneFlags) -> String {
     let names: Vec<_> = ALL.iter().filter(|(flag, _)| flags.contains(*flag)).map(|(_, name)| *name).collect();
@@ -154,7 +159,7 @@ impl Join {
 
     /// All of them.
     pub fn all(pid: Pid, pidfd: OwnedFd) -> Self {
-        Self::new(pid, pidfd, ALL.iter().fold(CloneFlags::empty(), |all, (flag, _)| all | *flag))
+        Self::new(pid, pidfd, all())
     }
 
     /// What is not joined by birth.
@@ -184,7 +189,10 @@ impl Primitive for Join {
     fn prepare(&mut self, host: &mut Host) -> Result<()> {
         let inode = |path: String| fs::metadata(path).map(|found| found.ino());
         let wanted = self.wanted;
-        for (flag, name) in ALL.into_iter().filter(|(flag, _)| wanted.contains(*flag)) {
+        // Root of the machine may join those that he is in already, but for the user namespace; to look at each takes longer.
+        let asked = if wanted == all() && in_initial_user_namespace() { CloneFlags::CLONE_NEWUSER } else { wanted };
+        self.flags |= wanted.difference(asked);
+        for (flag, name) in ALL.into_iter().filter(|(flag, _)| asked.contains(*flag)) {
             let (here, there) =
                 (inode(format!("/proc/self/ns/{name}")), inode(format!("/proc/{}/ns/{name}", self.pid)));
             let there = there.map_err(|e| Error::from_io("join", format!("open /proc/{}/ns/{name}", self.pid), &e))?;

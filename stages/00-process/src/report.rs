@@ -67,6 +67,12 @@ impl Channel {
         self.0.as_fd()
     }
 
+    /// Child: closes its copy of the parent's end, which would keep the line from ending.
+    pub(crate) fn close_copy(&self) {
+        let own = self.0.as_raw_fd().cast_unsigned();
+        let _ = sys::close_range(own, own);
+    }
+
     // ANCHOR: gate
     /// Parent: lets the child go.
     pub(crate) fn open_gate(&self) -> Result<(), Errno> {

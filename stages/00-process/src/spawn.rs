@@ -1,7 +1,8 @@
 //! From two lists of primitives to a running program.
 
 use std::{
-    os::fd::{AsFd, BorrowedFd},
+    convert::Infallible,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     time::Duration,
 };
 
@@ -11,7 +12,6 @@ use nix::{
     sys::{
         prctl,
         signal::Signal,
-        socket::{AddressFamily, SockFlag, SockType, socketpair},
         stat::{Mode, umask},
     },
     unistd::Pid,
@@ -92,40 +92,41 @@ fn make(container: &mut Container, process: &mut Process, host: &mut Host) -> Re
     let title = process.init.then(|| Title::before(&process.program)).transpose();
     let title = title.map_err(|errno| Error::new(PROCESS, "read /proc/self/stat", errno))?;
     let (ours, theirs) = Channel::pair().map_err(|errno| Error::new(PROCESS, "socketpair()", errno))?;
-    let cgroup = args.cgroup.as_ref().map(AsFd::as_fd);
     let (root, traced) = (host.root.take(), host.trace.enabled());
     let cloned = host.act(
         || format!("clone3({})", flag_names(args.flags)),
-        || match clone(&args, cgroup)? {
-            Cloned::Child => {
-                drop(ours);
+        || {
+            clone(&args, || {
+                ours.close_copy();
                 child(container, process, title.as_ref(), &theirs, root.as_ref().map(AsFd::as_fd), traced)
-            }
-            Cloned::Parent(pid, Some(pidfd)) => Ok((ours, pid, pidfd)),
-            Cloned::Parent(_, None) => Err(Errno::EBADF),
+            })
         },
     );
     host.root = root;
     // The child's copy is the only one now: its exec is the end of the line.
     drop(theirs);
-    let (channel, pid, pidfd) = cloned.map_err(explain_clone)?;
+    let (pid, pidfd) = cloned.map_err(explain_clone)?;
     let mut child = Child { pid, pidfd, descriptors: Vec::new() };
-    let started = start(container, process, host, &channel, &mut child);
+    let started = start(container, process, host, &ours, &mut child);
     if started.is_err() {
         // A child that waits at the gate leaves when the channel closes; one that failed has left.
-        drop(channel);
+        drop(ours);
         let _ = sys::wait_exit(child.pidfd.as_fd());
     }
     started.map(|()| child)
 }
 // ANCHOR_END: spawn
 
-/// Clones, in namespaces of another process if that is asked for.
-fn clone(args: &CloneArgs, cgroup: Option<BorrowedFd>) -> Result<Cloned, Errno> {
-    if args.user_namespace.is_none() && args.birthplace.is_none() {
-        return sys::clone3(args.flags, cgroup);
-    }
-    clone_elsewhere(args, cgroup)
+/// Clones, in namespaces of another process if that is asked for. `born` is what the child does.
+fn clone(args: &CloneArgs, born: impl FnOnce() -> Infallible) -> Result<(Pid, OwnedFd), Errno> {
+    let clone = |flag: i32| {
+        let flags = args.flags | u64::from(flag.cast_unsigned());
+        match sys::clone3(flags, args.cgroup.as_ref().map(AsFd::as_fd))? {
+            Cloned::Child => match born() {},
+            Cloned::Parent(pid, pidfd) => Ok((pid, pidfd.ok_or(Errno::EBADF)?)),
+        }
+    };
+    if args.user_namespace.is_none() && args.birthplace.is_none() { clone(0) } else { clone_elsewhere(args, clone) }
 }
 
 /// Clones in another user namespace, which is left by nobody, or in another pid namespace, which nobody joins alive: a
@@ -133,44 +134,20 @@ fn clone(args: &CloneArgs, cgroup: Option<BorrowedFd>) -> Result<Cloned, Errno> 
 /// all the namespaces that it gets.
 ///
 /// Whoever is in the pid namespace sees the child from its birth on, with its mounts, its network and its command line,
-/// which /proc shows to all (proc(5)). So it is born with the mounts and the network of that place, and without our words.
-fn clone_elsewhere(args: &CloneArgs, cgroup: Option<BorrowedFd>) -> Result<Cloned, Errno> {
+/// which /proc shows to all (proc(5)). So it is born with the mounts and the network of that place, and without our words,
+/// which we are without ourselves for that moment.
+fn clone_elsewhere<T>(args: &CloneArgs, clone: impl FnOnce(i32) -> Result<T, Errno>) -> Result<T, Errno> {
     let command_line = args.birthplace.is_some().then(CommandLine::find).transpose()?;
-    let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
-    let between = match sys::clone3(0, None)? {
-        Cloned::Parent(_, between) => between.ok_or(Errno::EBADF)?,
-        Cloned::Child => {
-            let go = || {
-                if let Some(command_line) = command_line {
-                    command_line.replace(NAME);
-                }
-                if let Some(Birthplace { pidfd, namespaces }) = &args.birthplace {
-                    setns(pidfd, *namespaces)?;
-                }
-                if let Some(there) = &args.user_namespace {
-                    setns(there, CloneFlags::CLONE_NEWUSER)?;
-                }
-                match sys::clone3(args.flags | libc::CLONE_PARENT as u64, cgroup)? {
-                    Cloned::Child => Ok(true),
-                    Cloned::Parent(pid, pidfd) => {
-                        let pidfd = pidfd.ok_or(Errno::EBADF)?;
-                        sys::send_fd(theirs.as_fd(), &pid.as_raw().to_ne_bytes(), pidfd.as_fd()).map(|()| false)
-                    }
-                }
-            };
-            match go() {
-                Ok(true) => return Ok(Cloned::Child),
-                gone => sys::exit_now(gone.map_or_else(|errno| errno as i32, |_| 0)),
-            }
+    let _covered = command_line.map(|command_line| command_line.cover(NAME));
+    sys::in_passing(|| {
+        if let Some(Birthplace { pidfd, namespaces }) = &args.birthplace {
+            setns(pidfd, *namespaces)?;
         }
-    };
-    drop(theirs);
-    let mut pid = [0; size_of::<libc::pid_t>()];
-    let received = sys::receive_fd(ours.as_fd(), &mut pid);
-    match sys::wait_exit(between.as_fd())? {
-        0 => Ok(Cloned::Parent(Pid::from_raw(libc::pid_t::from_ne_bytes(pid)), received?.1)),
-        code => Err(Errno::from_raw(code)),
-    }
+        if let Some(there) = &args.user_namespace {
+            setns(there, CloneFlags::CLONE_NEWUSER)?;
+        }
+        clone(libc::CLONE_PARENT)
+    })?
 }
 
 /// In the parent: attaches, opens the gate, and listens until the program runs or something failed.

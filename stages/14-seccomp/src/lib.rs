@@ -9,10 +9,12 @@
 //! | `names` | numbers of system calls by name |
 //! | `rules` | ranges of numbers and what becomes of them |
 //! | `compile` | ranges to classic BPF: a tree, and a list to compare it with |
+//! | `compiled` | what comes of the default profile where nothing else is asked for, ready to load |
 //! | [`Seccomp`] | the primitive that loads it |
 #![forbid(unsafe_code)]
 
 mod compile;
+mod compiled;
 mod error;
 #[cfg(test)]
 mod interpret;

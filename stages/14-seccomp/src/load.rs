@@ -5,6 +5,7 @@ use process::{Errno, Inside, Primitive, sys};
 
 use crate::{
     compile::{self, balanced, linear},
+    compiled,
     error::ProfileError,
     profile::{Context, Profile},
     rules::Policy,
@@ -62,7 +63,11 @@ impl Seccomp {
     /// # Errors
     /// A machine without a table of system calls.
     pub fn default_profile(capabilities: &[&str]) -> Result<Self, ProfileError> {
-        Self::profile(DEFAULT_PROFILE, capabilities)
+        let context = Context::here(capabilities)?;
+        match compiled::default_filter(&context) {
+            Some(filter) => Ok(Self { filter, flags: 0 }),
+            None => Self::new(&Profile::parse(DEFAULT_PROFILE)?, &context),
+        }
     }
 
     /// A profile in Docker's format, or an OCI `linux.seccomp`, for a container with these capabilities (`CAP_…`).

@@ -99,7 +99,10 @@ impl Engine {
 
     /// Reads the container with this full id, and settles what has become of one whose monitor is gone.
     pub fn load(&self, id: &str) -> Result<Container> {
-        let mut container = self.read(id)?;
+        self.settled(self.read(id)?)
+    }
+
+    fn settled(&self, mut container: Container) -> Result<Container> {
         self.settle(&mut container)?;
         self.mend_pause(&mut container)?;
         Ok(container)
@@ -207,22 +210,29 @@ impl Engine {
 
     /// Finds a container by name, by id, or by the beginning of its id.
     pub fn container(&self, text: &str) -> Result<Container> {
-        let id = self.container_id(text)?;
-        self.load(&id)
+        match self.find(text)? {
+            (id, None) => self.load(&id),
+            (id, Some(config)) => self.settled(Container { status: self.read_status(&id)?, config }),
+        }
     }
 
-    /// As [`Engine::container`], without reading it.
+    /// As [`Engine::container`], without reading all of it.
     pub fn container_id(&self, text: &str) -> Result<String> {
+        self.find(text).map(|(id, _)| id)
+    }
+
+    /// Its id, and what it is, where that had to be read for it.
+    fn find(&self, text: &str) -> Result<(String, Option<Config>)> {
         let name = text.strip_prefix('/').unwrap_or(text);
         let path_like = name.is_empty() || name.contains('/') || name.starts_with('.');
         if !path_like && self.container_file(name, "config.json").exists() {
-            return Ok(name.to_owned());
+            return Ok((name.to_owned(), None));
         }
         if !path_like && let Some(id) = self.holder(name)? {
             // Whoever was killed while he renamed or removed it left a name that is nobody's.
-            let config = self.read_config(&id)?;
-            if config.is_some_and(|config| config.name == name) {
-                return Ok(id);
+            let config = self.read_config(&id)?.filter(|config| config.name == name);
+            if config.is_some() {
+                return Ok((id, config));
             }
         }
         let mut found = Vec::new();
@@ -232,7 +242,7 @@ impl Engine {
         }
         match found.as_slice() {
             [] => Err(Error::not_found(format!("No such container: {text}; see `mini-docker ps -a`"))),
-            [id] => Ok(id.clone()),
+            [id] => Ok((id.clone(), None)),
             _ => Err(Error::invalid(format!("the container id {text} is ambiguous: give more digits"))),
         }
     }

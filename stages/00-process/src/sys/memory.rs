@@ -89,13 +89,13 @@ impl CommandLine {
         Ok(Self { start, arguments: end - start, all })
     }
 
-    /// Puts `text`, as much of it as there is room for, in the place of both: for a fork that goes on without exec and
-    /// reads neither again.
+    /// Puts `text`, as much of it as there is room for, in the place of both: for a process that has one thread, and reads
+    /// neither again.
     pub fn replace(self, text: &[u8]) {
         let length = text.len().min(self.all - 1);
         let place = self.start as *mut u8;
         // SAFETY: the kernel keeps `all` bytes there on the first stack, which stays mapped and writable as long as the
-        // process lives; one thread is left after a fork, and by the caller's word it has no reference into them.
+        // process lives; by the caller's word there is one thread, and it has no reference into them.
         unsafe {
             ptr::write_bytes(place, 0, self.all);
             ptr::copy_nonoverlapping(text.as_ptr(), place, length);
@@ -105,6 +105,29 @@ impl CommandLine {
                 ptr::write(place.add(self.arguments - 1), b' ');
             }
         }
+    }
+
+    /// As [`CommandLine::replace`], as long as what this returns lives; who is cloned meanwhile keeps it. Allocates.
+    pub fn cover(self, text: &[u8]) -> Covered {
+        let mut before = vec![0; self.all];
+        // SAFETY: as in `replace`.
+        unsafe { ptr::copy_nonoverlapping(self.start as *const u8, before.as_mut_ptr(), self.all) };
+        self.replace(text);
+        Covered { place: self.start, before }
+    }
+}
+
+/// That a process's command line is covered, and its environment.
+#[derive(Debug)]
+pub struct Covered {
+    place: usize,
+    before: Vec<u8>,
+}
+
+impl Drop for Covered {
+    fn drop(&mut self) {
+        // SAFETY: as in `CommandLine::replace`; that is where they came from.
+        unsafe { ptr::copy_nonoverlapping(self.before.as_ptr(), self.place as *mut u8, self.before.len()) };
     }
 }
 

@@ -1,6 +1,6 @@
 //! Every `unsafe` block of the workspace: system calls that nix does not wrap, or wraps with an allocation.
 //!
-//! All functions here but `receive_fd`, `trim_memory`, `CommandLine::find` and those of `xattr` may be called between `clone` and `exec`: they make system calls on
+//! All functions here but `receive_fd`, `trim_memory`, `CommandLine::find`, `CommandLine::cover` and those of `xattr` may be called between `clone` and `exec`: they make system calls on
 //! memory that exists already and do nothing else.
 #![allow(unsafe_code)]
 
@@ -27,7 +27,7 @@ pub use datagram::{BATCH, receive_many, send_many};
 pub use descriptor::{read_link, receive_fd, send_fd};
 pub use disk::{begin_to_write, is_clean};
 pub use ended::Ended;
-pub use memory::{CommandLine, SharedWord, trim_memory};
+pub use memory::{CommandLine, Covered, SharedWord, trim_memory};
 pub use mount::{
     MountAttr, OpenTree, Propagation, fsconfig_create, fsconfig_fd, fsconfig_flag, fsconfig_string, fsmount, fsopen,
     mount_id, mount_idmapped, mount_propagation, mount_setattr, move_mount, open_tree,
@@ -40,8 +40,8 @@ pub use privilege::{
 };
 pub use process::{
     Cloned, Pointers, as_file_owner, block_signals, clone_child, clone3, close_each, close_from, close_range,
-    default_signals, duplicate_to, execve, exit_now, fork, ignore_broken_pipes, kill, pidfd_exit_code, pidfd_open,
-    pidfd_send_signal, random, reap_any, set_gid, set_groups, set_uid, wait_exit, wait_signal,
+    default_signals, duplicate_to, execve, exit_now, fork, ignore_broken_pipes, in_passing, kill, pidfd_exit_code,
+    pidfd_open, pidfd_send_signal, random, reap_any, set_gid, set_groups, set_uid, wait_exit, wait_signal,
 };
 pub use terminal::{pty_peer, pty_unlock, set_controlling_terminal, set_window_size, window_size};
 pub use xattr::{get_xattr, list_xattrs, set_xattr};

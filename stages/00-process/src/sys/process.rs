@@ -1,7 +1,7 @@
 //! Making a process, becoming a program, and signals.
 
 use std::{
-    ffi::{CStr, CString, c_char},
+    ffi::{CStr, CString, c_char, c_void},
     mem,
     ops::RangeInclusive,
     os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd},
@@ -61,6 +61,49 @@ pub fn clone3(flags: u64, cgroup: Option<BorrowedFd>) -> Result<Cloned, Errno> {
     // SAFETY: clone3 succeeded with CLONE_PIDFD, so that pidfd holds a new descriptor.
     let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
     Ok(Cloned::Parent(Pid::from_raw(pid as i32), Some(pidfd)))
+}
+
+/// Calls `act` in a process of its own that has this one's memory and descriptors, while this one waits for its end (`CLONE_VM`,
+/// `CLONE_VFORK` and `CLONE_FILES` of clone(2)): what it does to both is done, what it does to itself, as with setns(2), goes with
+/// it. No page of memory is copied for that. Whom `act` clones has a copy of both, and never returns from `act`.
+///
+/// # Errors
+/// EAGAIN at the limit of processes; EINTR where the process was killed.
+pub fn in_passing<T>(act: impl FnOnce() -> T) -> Result<T, Errno> {
+    const GUARD: usize = 64 << 10;
+    const SIZE: usize = 512 << 10;
+    struct Call<F, T>(Option<F>, Option<T>);
+    extern "C" fn run<T, F: FnOnce() -> T>(call: *mut c_void) -> libc::c_int {
+        // SAFETY: the caller's `call`, which it does not touch before this process has ended.
+        let call = unsafe { &mut *call.cast::<Call<F, T>>() };
+        call.1 = call.0.take().map(|act| act());
+        exit_now(0)
+    }
+    fn trampoline<T, F: FnOnce() -> T>(_: &Call<F, T>) -> extern "C" fn(*mut c_void) -> libc::c_int {
+        run::<T, F>
+    }
+    let mut call = Call(Some(act), None);
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_STACK | libc::MAP_NORESERVE;
+    // SAFETY: a new mapping at an address of the kernel's choice changes no memory that is there.
+    let stack = unsafe { libc::mmap(ptr::null_mut(), GUARD + SIZE, libc::PROT_NONE, flags, -1, 0) };
+    if stack == libc::MAP_FAILED {
+        return Err(Errno::last());
+    }
+    let run = trampoline(&call);
+    // SAFETY: the stack is that mapping, which grows down to pages that nobody may touch. Until the other process has ended this
+    // one stands still: the call is as one of a function, and no reference is used by both at once.
+    let cloned = unsafe {
+        libc::mprotect(stack.byte_add(GUARD), SIZE, libc::PROT_READ | libc::PROT_WRITE);
+        let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_FILES | libc::SIGCHLD;
+        check(libc::clone(run, stack.byte_add(GUARD + SIZE), flags, (&raw mut call).cast()).into())
+    };
+    let ended = cloned.map(|pid| {
+        // SAFETY: reaps our own child, and asks for no status.
+        while unsafe { libc::waitpid(pid as i32, ptr::null_mut(), 0) } < 0 && Errno::last() == Errno::EINTR {}
+    });
+    // SAFETY: whoever ran on it has ended.
+    unsafe { libc::munmap(stack, GUARD + SIZE) };
+    ended.and_then(|()| call.1.ok_or(Errno::EINTR))
 }
 
 /// fork(2), refused in a process with threads, where the child could not safely go on as a program of its own.
@@ -150,7 +193,7 @@ pub fn default_signals() -> Result<(), Errno> {
         // By the bare call: glibc refuses to touch the two signals that it keeps for itself.
         // SAFETY: the kernel reads a sigaction no longer than the array, with a set of eight bytes; SIG_DFL runs no code.
         unsafe {
-            let none = ptr::null::<libc::c_void>();
+            let none = ptr::null::<c_void>();
             libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), none, size_of::<u64>());
         }
     }

@@ -45,7 +45,7 @@ struct Layers {
 impl Overlay {
     // ANCHOR: idmapped
     /// Makes the mount out of layers idmapped by the user namespace `maps`.
-    pub(crate) fn mount_idmapped(&self, host: &mut Host, prepared: &Prepared, maps: BorrowedFd) -> Result<OwnedFd> {
+    pub(crate) fn mount_idmapped(&mut self, host: &mut Host, prepared: &Prepared, maps: BorrowedFd) -> Result<OwnedFd> {
         let mut layers = Layers { copies: Vec::new(), directories: Vec::new() };
         let own = [self.base.join("upper"), self.base.join("work")];
         for path in self.lower.iter().chain(&own) {
@@ -60,10 +60,13 @@ impl Overlay {
         // overlayfs writes as whoever mounts it: root of the host has no id in the layers, root of the container has.
         let (uid, gid) = host.maps.as_ref().map_or((None, None), root_of);
         let owner = uid.zip(gid);
-        host.act(
+        let mounted = host.act(
             || self.words(),
             || owner.ok_or(Errno::EOVERFLOW).and_then(|(uid, gid)| sys::as_file_owner(uid, gid, mount)),
-        )
+        );
+        // Where the last one of a copy is closed, the kernel waits for all processors: not while a container waits too.
+        self.copies = layers.copies.into_iter().map(|copy| copy.tree).collect();
+        mounted
     }
     // ANCHOR_END: idmapped
 }

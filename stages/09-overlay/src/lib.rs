@@ -52,6 +52,8 @@ pub struct Overlay {
     #[doc(hidden)]
     pub attach_layers: bool,
     prepared: Option<Prepared>,
+    /// What idmapped layers were opened through.
+    copies: Vec<OwnedFd>,
 }
 // ANCHOR_END: overlay
 
@@ -93,7 +95,8 @@ impl Overlay {
         if lower.is_empty() {
             lower.push(base.join(EMPTY));
         }
-        Self { lower, base, volatile: false, attr: MountAttr::default(), attach_layers: false, prepared: None }
+        let (attr, copies) = (MountAttr::default(), Vec::new());
+        Self { lower, base, volatile: false, attr, attach_layers: false, prepared: None, copies }
     }
 
     /// Makes the directories. The upper one shows as the container's `/`, so that it takes mode and owner of the

@@ -166,3 +166,30 @@ fn details_are_what_the_options_name() {
         assert!(error.contains(why), "{error}");
     }
 }
+
+#[test]
+fn turned_files_are_compressed_and_read_all_the_same() {
+    let engine = engine();
+    let options = ["--log-opt", "max-size=8k", "--log-opt", "max-file=3", "--log-opt", "compress=true"];
+    let script = "echo first; while ! test -e /go; do sleep 0.01; done; seq 1 5000; sleep 1000";
+    engine.run(&[&["run", "-d", "--name", "c1"], &options[..], &["bb", "sh", "-c", script]].concat()).ok();
+    let mut child = follow(&engine, &["c1"]);
+    engine.run(&["exec", "c1", "touch", "/go"]).ok();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let seen: Vec<_> = lines.by_ref().take(5001).collect();
+    assert_eq!(
+        (seen[0].as_str(), seen[200].as_str()),
+        ("first", "200"),
+        "who follows misses nothing, and sees nothing twice"
+    );
+    let path = engine.run(&["inspect", "-f", "{{.LogPath}}", "c1"]).ok();
+    let packed = |turns| fs::read(format!("{}.{turns}.gz", path.trim_end())).unwrap();
+    assert!([1, 2].iter().all(|turns| packed(*turns).starts_with(&[0x1f, 0x8b])));
+    let kept = engine.run(&["logs", "c1"]).ok();
+    let numbers: Vec<u32> = kept.lines().map(|line| line.parse().unwrap()).collect();
+    assert!(numbers.len() > 100 && numbers.windows(2).all(|pair| pair[1] == pair[0] + 1) && numbers.ends_with(&[5000]));
+    let last: Vec<_> = numbers[numbers.len() - 100..].iter().map(|number| format!("{number}\n")).collect();
+    assert_eq!(engine.run(&["logs", "-n", "100", "c1"]).ok(), last.concat());
+    engine.run(&["rm", "-f", "c1"]).ok();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}

@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use clap::{Arg, ArgAction, Command, CommandFactory, FromArgMatches, error::ErrorKind};
 
 use super::Arguments;
+use crate::engine::go::boolean;
 
 /// Reads a command line.
 ///
@@ -45,18 +46,9 @@ fn as_docker(flag: Arg) -> Arg {
             .require_equals(true)
             .default_missing_value("true")
             .hide_possible_values(true)
-            .value_parser(boolean),
+            .value_parser(|word: &str| boolean(word).ok_or("write true or false")),
         ArgAction::Set | ArgAction::Append if values.min_values() == 1 => flag.allow_hyphen_values(true),
         _ => flag,
-    }
-}
-
-/// What Go's `strconv.ParseBool` takes.
-fn boolean(word: &str) -> Result<bool, String> {
-    match word {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err("write true or false".to_owned()),
     }
 }
 

@@ -18,6 +18,7 @@ pub mod events;
 pub mod exec;
 pub mod files;
 pub mod filter;
+pub(crate) mod go;
 pub mod image;
 pub mod inspect;
 pub mod leaks;

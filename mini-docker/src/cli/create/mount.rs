@@ -80,7 +80,7 @@ fn set_flag(request: &mut MountRequest, field: &str) -> Result<(), String> {
 
 fn set(request: &mut MountRequest, key: &str, value: &str, field: &str) -> Result<(), String> {
     let invalid = || format!("invalid value for {key}: {value}");
-    let boolean = || truth(value).ok_or_else(invalid);
+    let boolean = || crate::engine::go::boolean(value).ok_or_else(invalid);
     match key {
         "type" => request.kind = value.to_lowercase(),
         "source" | "src" => request.source = absolute(value)?,
@@ -152,15 +152,6 @@ fn check(request: &MountRequest) -> Result<(), String> {
 fn pair(text: &str) -> (String, String) {
     let (key, value) = text.split_once('=').unwrap_or((text, ""));
     (key.to_owned(), value.to_owned())
-}
-
-/// Go's words for true and false.
-fn truth(text: &str) -> Option<bool> {
-    match text {
-        "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
-        "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
-        _ => None,
-    }
 }
 
 fn bind(request: &mut MountRequest) -> &mut BindOptions {

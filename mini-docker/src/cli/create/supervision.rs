@@ -45,7 +45,7 @@ pub(super) struct SupervisionFlags {
     /// Where the output goes: json-file (by default 3 files of 10m), local (5 of 20m), none
     #[arg(long, value_name = "DRIVER", default_value = "json-file")]
     log_driver: String,
-    /// Options of the log driver: max-size=BYTES, max-file=NUMBER, labels=NAMES, env=NAMES, tag=TEMPLATE (for `logs --details`)
+    /// Options of the log driver: max-size=BYTES, max-file=NUMBER, compress=BOOL, mode=non-blocking (as without), labels=NAMES, env=NAMES, tag=TEMPLATE (for `logs --details`)
     #[arg(long, value_name = "NAME=VALUE")]
     log_opt: Vec<String>,
 }
@@ -70,7 +70,7 @@ impl SupervisionFlags {
         let any = self.health_cmd.is_some() || self.health_retries.is_some() || times.iter().any(Option::is_some);
         if self.no_healthcheck {
             if any {
-                return Err(Error::invalid("--no-healthcheck conflicts with --health-* options"));
+                return Err(Error::invalid("--no-healthcheck conflicts with --health-* options").usage());
             }
             return Ok(Some(HealthCheck { test: vec!["NONE".to_owned()], ..HealthCheck::default() }));
         }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::log_details;
 use crate::engine::{
     error::{Error, Result},
+    go,
     image::Healthcheck,
     log::Policy,
 };
@@ -132,9 +133,9 @@ impl LogConfig {
     /// What is kept; `None`: nothing.
     pub fn policy(&self) -> Result<Option<Policy>> {
         let mut policy = match self.driver.as_str() {
-            "json-file" => Policy { size: 10 << 20, files: 3 },
+            "json-file" => Policy { size: 10 << 20, files: 3, compress: false },
             // Docker's other format, and its sizes; here it is the same one.
-            "local" => Policy { size: 20 << 20, files: 5 },
+            "local" => Policy { size: 20 << 20, files: 5, compress: true },
             "none" => Policy::default(),
             other => {
                 return Err(Error::invalid(format!(
@@ -145,7 +146,9 @@ impl LogConfig {
         for (name, value) in &self.options {
             let invalid = |why: &str| Error::invalid(format!("invalid --log-opt {name}={value}: {why}"));
             match name.as_str() {
-                _ if self.driver == "none" => return Err(invalid("the log driver none has no options")),
+                _ if self.driver == "none" => {
+                    return Err(invalid("invalid logging opts for driver none, which has no options"));
+                }
                 // -1: no limit, as Docker's json-file.
                 "max-size" if value == "-1" => policy.size = u64::MAX,
                 "max-size" => {
@@ -155,14 +158,30 @@ impl LogConfig {
                     let files = value.parse().ok().filter(|&files| (1..=1000).contains(&files));
                     policy.files = files.ok_or_else(|| invalid("write a number of files, at least 1"))?;
                 }
-                "mode" if value == "blocking" => {}
-                "compress" if value == "false" => {}
+                "compress" => policy.compress = go::boolean(value).ok_or_else(|| invalid("write true or false"))?,
+                // Nobody waits for the log in either: it goes to the kernel's memory, and from there to the disk.
+                "mode" if value == "blocking" || value == "non-blocking" => {}
+                "mode" => return Err(invalid("logging mode not supported: there are blocking and non-blocking")),
+                "max-buffer-size" if self.options.get("mode").is_none_or(|mode| mode != "non-blocking") => {
+                    return Err(invalid("max-buffer-size option is only supported with 'mode=non-blocking'"));
+                }
+                "max-buffer-size" => drop(size(value).ok_or_else(|| invalid("write a size such as 1m"))?),
                 name if log_details::is_one(name) => log_details::check(name, value).map_err(|why| invalid(&why))?,
                 _ => {
-                    return Err(invalid("there are max-size, max-file, labels, labels-regex, env, env-regex and tag"));
+                    return Err(invalid(&format!(
+                        "unknown log opt '{name}' for {} log driver: there are max-size, max-file, compress, mode, max-buffer-size, labels, labels-regex, env, env-regex and tag",
+                        self.driver
+                    )));
                 }
             }
         }
+        let limited = policy.files > 1 && policy.size < u64::MAX;
+        if self.options.contains_key("compress") && policy.compress && !limited {
+            return Err(Error::invalid(
+                "invalid --log-opt compress=true: compress cannot be true when max-file is less than 2 or max-size is not set",
+            ));
+        }
+        policy.compress &= limited;
         Ok((self.driver != "none").then_some(policy))
     }
 }
@@ -307,9 +326,14 @@ mod tests {
             let options: Vec<_> = options.iter().map(|&option| option.to_owned()).collect();
             LogConfig::parse(driver, &options).and_then(|config| config.policy())
         };
-        let kept = |size, files| Some(Policy { size, files });
+        let kept = |size, files| Some(Policy { size, files, compress: false });
         assert_eq!(policy("", &[]).unwrap(), kept(10 << 20, 3));
         assert_eq!(policy("local", &["max-size=2k", "max-file=1"]).unwrap(), kept(2048, 1));
+        assert!(
+            policy("local", &[]).unwrap().unwrap().compress
+                && policy("", &["compress=true"]).unwrap().unwrap().compress
+        );
+        assert_eq!(policy("", &["mode=non-blocking", "max-buffer-size=1m"]).unwrap(), kept(10 << 20, 3));
         assert_eq!(policy("json-file", &["max-size=1MB"]).unwrap(), kept(1 << 20, 3));
         assert_eq!(policy("none", &[]).unwrap(), None);
         for (driver, option) in [
@@ -318,8 +342,12 @@ mod tests {
             ("local", "max-size=x"),
             ("local", "max-file=0"),
             ("", "nosuch=x"),
+            ("", "mode=nosuch"),
+            ("", "max-buffer-size=1m"),
+            ("", "compress=x"),
         ] {
             assert!(policy(driver, &[option]).is_err(), "{driver} {option}");
         }
+        assert!(policy("", &["compress=true", "max-file=1"]).is_err());
     }
 }

@@ -3,9 +3,11 @@
 //! JSON has no bytes. What is no UTF-8 is kept twice: in `log` with replacement characters, as Docker does, for other
 //! programs; and whole in `raw`, in hexadecimal, for us.
 //!
-//! `log.json` is the file that is written; full, it becomes `log.json.1`, and that `log.json.2`, and the last goes.
+//! `log.json` is the file that is written; full, it becomes `log.json.1`, and that `log.json.2`, and the last goes. With
+//! `compress` all but the first are compressed: `log.json.1.gz`.
 
 mod follow;
+mod packed;
 mod read;
 mod write;
 
@@ -74,6 +76,8 @@ pub struct Policy {
     pub size: u64,
     /// Files, with the one that is written.
     pub files: u32,
+    /// Whether those that are not written any more are compressed.
+    pub compress: bool,
 }
 
 /// The file that was `path` so many turns ago.
@@ -87,7 +91,7 @@ mod tests {
 
     use super::*;
 
-    const ALL: Policy = Policy { size: u64::MAX, files: 1 };
+    const ALL: Policy = Policy { size: u64::MAX, files: 1, compress: false };
 
     fn read(path: &Path, tail: Option<usize>) -> Vec<Entry> {
         let mut reader = Reader::open(path, tail).unwrap();
@@ -141,9 +145,15 @@ mod tests {
 
     #[test]
     fn the_oldest_file_goes_and_readers_cross_the_others() {
+        for compress in [false, true] {
+            cross_files(Policy { size: 1000, files: 3, compress });
+        }
+    }
+
+    fn cross_files(policy: Policy) {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("log.json");
-        let mut log = Writer::new(path.clone(), Some(Policy { size: 1000, files: 3 }));
+        let mut log = Writer::new(path.clone(), Some(policy));
         let mut follower = Reader::open(&path, None).unwrap();
         let mut seen = Vec::new();
         for number in 0..100 {
@@ -151,9 +161,11 @@ mod tests {
             seen.extend(std::iter::from_fn(|| follower.take().unwrap()));
         }
         assert_eq!(seen.len(), 100, "one who follows misses nothing");
-        let files = std::fs::read_dir(directory.path()).unwrap().flatten();
-        let sizes: Vec<u64> = files.map(|file| file.metadata().unwrap().len()).collect();
+        let files: Vec<_> = std::fs::read_dir(directory.path()).unwrap().flatten().collect();
+        let sizes: Vec<u64> = files.iter().map(|file| file.metadata().unwrap().len()).collect();
         assert!(sizes.len() == 3 && sizes.iter().all(|size| *size <= 1000), "{sizes:?}");
+        let is_packed = |file: &&std::fs::DirEntry| file.file_name().to_string_lossy().ends_with(".gz");
+        assert_eq!(files.iter().filter(is_packed).count(), if policy.compress { 2 } else { 0 });
         let kept = read(&path, None);
         assert!(kept.len() > 20 && kept.last().unwrap().bytes() == b"line 99\n");
         for lines in [0, 1, 10, kept.len(), 1000] {

@@ -4,11 +4,14 @@ use std::{
     collections::VecDeque,
     fs::File,
     io::{self, BufRead, BufReader, Seek, SeekFrom},
-    os::unix::fs::{FileExt, MetadataExt},
+    os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
 
-use super::{Entry, older};
+use super::{
+    Entry, older,
+    packed::{Identity, Kept},
+};
 
 /// Bytes read at once from the end; as many again as are there already where a line is longer, so that looking at one
 /// without an end takes time in proportion to it.
@@ -16,14 +19,21 @@ const BLOCK: usize = 64 << 10;
 /// More files than any policy keeps.
 const MOST_FILES: u32 = 1000;
 
+/// A file that is being read, and what it is known by.
+#[derive(Debug)]
+struct Opened {
+    identity: Identity,
+    lines: BufReader<File>,
+}
+
 /// Reads a log, an entry at a time.
 #[derive(Debug)]
 pub struct Reader {
     path: PathBuf,
     /// What is still to be read, the oldest first; the last is the one that is written.
-    files: VecDeque<BufReader<File>>,
+    files: VecDeque<Opened>,
     /// The last file that has been read to its end.
-    last: Option<u64>,
+    last: Option<Identity>,
     /// A line whose end is not read yet.
     line: Vec<u8>,
 }
@@ -31,22 +41,25 @@ pub struct Reader {
 impl Reader {
     /// Begins with the oldest entry, or with the last `tail` lines.
     pub fn open(path: &Path, tail: Option<usize>) -> io::Result<Self> {
+        let mut reader = Self { path: path.to_owned(), files: VecDeque::new(), last: None, line: Vec::new() };
+        let mut counter = tail.map(|lines| Tail { left: lines, is_last: true });
         let mut files = existing(path)?;
-        if let Some(lines) = tail {
-            let mut counter = Tail { left: lines, is_last: true };
-            let mut kept = VecDeque::new();
-            while let Some(mut file) = files.pop_back() {
-                let start = counter.find(&file)?;
-                file.seek(SeekFrom::Start(start.unwrap_or(0)))?;
-                kept.push_front(file);
-                if start.is_some() {
-                    break;
-                }
+        while let Some(kept) = files.pop_back() {
+            let mut file = reader.unpack(kept)?;
+            let start = counter.as_mut().map_or(Ok(None), |counter| counter.find(file.lines.get_ref()))?;
+            file.lines.seek(SeekFrom::Start(start.unwrap_or(0)))?;
+            reader.files.push_front(file);
+            if start.is_some() {
+                break;
             }
-            files = kept;
         }
-        let files = files.into_iter().map(BufReader::new).collect();
-        Ok(Self { path: path.to_owned(), files, last: None, line: Vec::new() })
+        Ok(reader)
+    }
+
+    fn unpack(&self, kept: Kept) -> io::Result<Opened> {
+        let identity = kept.identity;
+        let file = kept.unpack(self.path.parent().unwrap_or(Path::new("/")))?;
+        Ok(Opened { identity, lines: BufReader::new(file) })
     }
 
     /// The next entry; `None` where there is none yet. A line that is not whole is left out: it is still being written,
@@ -59,7 +72,7 @@ impl Reader {
                 }
                 return Ok(None);
             };
-            file.read_until(b'\n', &mut self.line)?;
+            file.lines.read_until(b'\n', &mut self.line)?;
             if self.line.ends_with(b"\n") {
                 let entry = serde_json::from_slice(&self.line);
                 self.line.clear();
@@ -74,12 +87,12 @@ impl Reader {
             }
             if let Some(done) = self.files.front_mut() {
                 // Its last line may have come in between.
-                done.read_until(b'\n', &mut self.line)?;
+                done.lines.read_until(b'\n', &mut self.line)?;
                 if self.line.ends_with(b"\n") {
                     continue;
                 }
                 self.line.clear();
-                self.last = Some(done.get_ref().metadata()?.ino());
+                self.last = Some(done.identity);
                 self.files.pop_front();
             }
         }
@@ -87,17 +100,14 @@ impl Reader {
 
     /// Adds the files that came after those that are known.
     fn find_newer(&mut self) -> io::Result<bool> {
-        let known = match self.files.back() {
-            Some(file) => Some(file.get_ref().metadata()?.ino()),
-            None => self.last,
-        };
+        let known = self.files.back().map_or(self.last, |file| Some(file.identity));
         let mut files = existing(&self.path)?;
         let mut newer = VecDeque::new();
-        while let Some(file) = files.pop_back() {
-            if Some(file.metadata()?.ino()) == known {
+        while let Some(kept) = files.pop_back() {
+            if known.is_some_and(|known| kept.identity.was(known)) {
                 break;
             }
-            newer.push_front(BufReader::new(file));
+            newer.push_front(self.unpack(kept)?);
         }
         let found = !newer.is_empty();
         self.files.extend(newer);
@@ -106,20 +116,18 @@ impl Reader {
 }
 
 /// The files of a log, the oldest first.
-fn existing(path: &Path) -> io::Result<VecDeque<File>> {
-    let (mut files, mut known) = (VecDeque::new(), Vec::new());
+fn existing(path: &Path) -> io::Result<VecDeque<Kept>> {
+    let mut files: VecDeque<Kept> = VecDeque::new();
     // The newest first: one that becomes older meanwhile is met twice, and none is missed.
     for age in 0..MOST_FILES {
-        match File::open(older(path, age)) {
+        match Kept::open(&older(path, age)) {
             // Between two renames of a turn there is no newest file.
             Err(e) if e.kind() == io::ErrorKind::NotFound && age == 0 => {}
             Err(e) if e.kind() == io::ErrorKind::NotFound => break,
             opened => {
-                let file = opened?;
-                let inode = file.metadata()?.ino();
-                if !known.contains(&inode) {
-                    known.push(inode);
-                    files.push_front(file);
+                let kept = opened?;
+                if files.front().is_none_or(|newer| !kept.identity.was(newer.identity)) {
+                    files.push_front(kept);
                 }
             }
         }

@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Entry, LONGEST_PIECE, Policy, Stream, older};
+use super::{Entry, LONGEST_PIECE, Policy, Stream, older, packed};
 
 /// Writes a container's log, which begins to exist with the first line.
 #[derive(Debug)]
@@ -92,28 +92,42 @@ impl Writer {
         }
         let policy = self.policy.unwrap_or_default();
         if self.size > 0 && self.size.saturating_add(lines.len() as u64) > policy.size {
-            self.turn(policy.files)?;
+            self.turn(policy)?;
         }
         self.size += lines.len() as u64;
         self.file.as_mut().map_or(Ok(()), |file| file.write_all(lines))
     }
 
     /// Makes each file one turn older, and begins a new one.
-    fn turn(&mut self, files: u32) -> io::Result<()> {
+    fn turn(&mut self, policy: Policy) -> io::Result<()> {
         self.file = None;
-        let gone = |e: &io::Error| e.kind() == io::ErrorKind::NotFound;
-        if files <= 1 {
+        if policy.files <= 1 {
             fs::remove_file(&self.path)?;
         }
-        for age in (1..files).rev() {
-            match fs::rename(older(&self.path, age - 1), older(&self.path, age)) {
-                Err(e) if !gone(&e) => return Err(e),
-                _ => {}
+        for age in (1..policy.files).rev() {
+            let (from, to) = (older(&self.path, age - 1), older(&self.path, age));
+            // The plain one of both counts, which is there where compressing was cut short.
+            let packed = there(fs::rename(packed::place(&from), packed::place(&to)))?;
+            if !there(fs::rename(from, &to))? && packed {
+                there(fs::remove_file(to))?;
             }
         }
         self.file = Some(open(&self.path)?);
         self.size = 0;
+        let last = older(&self.path, 1);
+        // What cannot be compressed stays as it is: no line is lost for that.
+        if policy.compress && last.exists() && packed::pack(&last).is_err() {
+            let _ = fs::remove_file(packed::unfinished(&last));
+        }
         Ok(())
+    }
+}
+
+/// Whether there was something to do it with.
+fn there(done: io::Result<()>) -> io::Result<bool> {
+    match done {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        done => done.map(|()| true),
     }
 }
 

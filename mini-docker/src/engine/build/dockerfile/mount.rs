@@ -5,6 +5,7 @@ use super::{
     quote::quote,
     split::csv,
 };
+use crate::engine::go::boolean;
 
 /// What is mounted while a command runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -221,15 +222,6 @@ fn one_of<T: Copy>(what: &str, value: &str, options: &[(&str, T)]) -> Result<T> 
         let error = ParseError::new(format!("unsupported {what} {}", quote(value)));
         error.did_you_mean(value, options.iter().map(|(name, _)| *name))
     })
-}
-
-/// As Go's strconv.ParseBool.
-pub(super) fn boolean(value: &str) -> Option<bool> {
-    match value {
-        "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
-        "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
-        _ => None,
-    }
 }
 
 fn number(key: &str, value: &str, radix: u32) -> Result<u32> {

@@ -304,7 +304,8 @@ fn device_is_valid(text: &str) -> Result<()> {
                 name = value;
             }
             Some((key, value)) if key == "required" => {
-                mount::boolean(value).ok_or_else(|| ParseError::new(format!("invalid value for {key}: {value}")))?;
+                crate::engine::go::boolean(value)
+                    .ok_or_else(|| ParseError::new(format!("invalid value for {key}: {value}")))?;
             }
             Some(_) if name.is_empty() => name = field,
             Some((key, _)) => return Err(ParseError::new(format!("unexpected key '{key}' in '{field}'"))),

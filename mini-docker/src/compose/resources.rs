@@ -86,6 +86,7 @@ impl<'a> Running<'a> {
                 attachable: is(network, "attachable"),
                 labels: self.labels(network, "network", key),
                 options: pairs(network, "driver_opts"),
+                ..network::Request::default()
             });
             made.map_err(|e| self.at("networks", key, &e))?;
             self.say("Network", &name, "Created");

@@ -51,6 +51,40 @@ fn networks_are_made_and_removed_as_with_docker() {
 }
 
 #[test]
+fn a_network_is_made_of_the_description_of_another() {
+    let engine = engine();
+    let mtu = "com.docker.network.driver.mtu=1400";
+    let described = ["--subnet", "10.213.7.0/24", "--gateway", "10.213.7.9", "-o", mtu, "--label", "a=b"];
+    engine.run(&[&["network", "create", "--config-only"], &described[..], &["plan"]].concat()).ok();
+    let shown = |name: &str| {
+        let fields = "{{.Driver}} {{.ConfigOnly}} {{json .ConfigFrom}} {{json .IPAM.Config}} {{.Options}} {{.Labels}}";
+        engine.run(&["network", "inspect", "-f", fields, name]).ok()
+    };
+    let same = "[{\"Subnet\":\"10.213.7.0/24\",\"Gateway\":\"10.213.7.9\"}] map[com.docker.network.driver.mtu:1400] map[a:b]\n";
+    assert_eq!(shown("plan"), format!("null true {{\"Network\":\"\"}} {same}"));
+    assert!(
+        engine.run(&["run", "--network", "plan", "bb", "true"]).refused(125).contains("configuration-only network")
+    );
+    engine.run(&["network", "create", "--config-from", "plan", "made"]).ok();
+    assert_eq!(shown("made"), format!("bridge false {{\"Network\":\"plan\"}} {same}"));
+    let look = ["run", "--rm", "--network", "made", "bb", "cat", "/sys/class/net/eth0/mtu"];
+    assert_eq!(engine.run(&look).ok(), "1400\n");
+    for (flags, says) in [
+        (&["--config-from", "made"][..], "configuration network \"made\" does not exist"),
+        (&["--config-from", "plan", "--subnet", "10.1.1.0/24"], "user specified configurations are not supported"),
+        (&["--config-from", "plan", "-o", "a=b"], "driver options are not supported"),
+        (&["--config-only", "--config-from", "plan"], "cannot depend on another"),
+        (&["--config-only", "--internal"], "can only contain network specific fields"),
+    ] {
+        let said = engine.run(&[&["network", "create"], flags, &["other"]].concat()).refused(1);
+        assert!(said.contains(says), "{flags:?}: {said}");
+    }
+    assert!(engine.run(&["network", "rm", "plan"]).refused(1).contains("configuration network \"plan\" is in use"));
+    assert_eq!(engine.run(&["network", "prune", "-f"]).ok(), "Deleted Networks:\nmade\n\n");
+    assert_eq!(engine.run(&["network", "rm", "plan"]).ok(), "plan\n");
+}
+
+#[test]
 fn containers_come_to_networks_and_leave_them_while_they_run() {
     let engine = engine();
     let port = free_port();

@@ -53,6 +53,12 @@ pub(crate) struct Create {
     /// Control the network's scope: local
     #[arg(long, value_name = "SCOPE", default_value = "local")]
     scope: String,
+    /// Create a configuration only network: one that only describes others
+    #[arg(long)]
+    config_only: bool,
+    /// The network from which to copy the configuration
+    #[arg(long, value_name = "NETWORK", default_value = "")]
+    config_from: String,
 }
 
 impl Create {
@@ -79,6 +85,8 @@ impl Create {
             attachable: self.attachable,
             labels: self.label.iter().map(|text| pair(text)).collect(),
             options: map(&self.opt, "opt")?,
+            config_only: self.config_only,
+            config_from: self.config_from,
         };
         let network = engine.create_network(&request)?;
         print(format_args!("{}\n", network.id));

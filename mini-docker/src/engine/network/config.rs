@@ -6,7 +6,10 @@ use jiff::Timestamp;
 use process::netlink::Prefix;
 use serde::{Deserialize, Serialize};
 
-use crate::engine::error::{Error, Result};
+use crate::engine::{
+    error::{Error, Result},
+    go::boolean,
+};
 
 /// What a network is made of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,6 +89,12 @@ pub struct Config {
     /// Whether the interface below those of the containers was made for it, and goes with it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub owns_parent: bool,
+    /// Whether it is only a description, of which others are made by `--config-from`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub config_only: bool,
+    /// The name of the description that it was made of; empty: none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub config_from: String,
 }
 
 /// Options of the driver `bridge`, and of others.
@@ -116,6 +125,8 @@ impl Config {
             labels: BTreeMap::new(),
             options: BTreeMap::new(),
             owns_parent: false,
+            config_only: false,
+            config_from: String::new(),
         }
     }
 
@@ -229,14 +240,5 @@ impl Config {
             }
         }
         Ok(())
-    }
-}
-
-/// What Go takes for a boolean.
-fn boolean(text: &str) -> Option<bool> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
-        _ => None,
     }
 }

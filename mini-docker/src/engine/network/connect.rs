@@ -290,6 +290,11 @@ fn may_connect(network: &Config, config: &ContainerConfig, endpoint: &Endpoint) 
         (Driver::Host, _) => {
             return refused("container cannot be connected to host network: make it anew with --network host");
         }
+        (Driver::Null, _) if network.config_only => {
+            return refused(
+                "cannot create endpoint on configuration-only network: make another of it with --config-from",
+            );
+        }
         (Driver::Null, _) | (_, "none") => {
             return refused(
                 "container cannot be connected to multiple networks with one of the networks in private (none) mode: make it anew with another --network",

@@ -14,7 +14,7 @@ use process::{
     sys,
 };
 
-use super::{Config, Driver, PREDEFINED, parent::choose_parent, pools::chosen_pools, remove::pass_docker};
+use super::{Config, Driver, PREDEFINED, Pool, parent::choose_parent, pools::chosen_pools, remove::pass_docker};
 use crate::engine::{
     Engine,
     error::{Context, Error, Result},
@@ -49,6 +49,10 @@ pub struct Request {
     pub labels: BTreeMap<String, String>,
     /// Options of the driver.
     pub options: BTreeMap<String, String>,
+    /// Whether it is only to describe others.
+    pub config_only: bool,
+    /// The name of the network that describes this one; empty: none.
+    pub config_from: String,
 }
 
 /// Where no two stores may choose at once: which subnet is free.
@@ -68,11 +72,27 @@ impl Engine {
                 request.name
             )));
         }
+        let (config, chosen) = self.described(request)?;
+        let _machine = machine_lock()?;
+        let others = self.other_networks()?;
+        let config = self.without_conflicts(config, chosen, &others)?;
+        self.publish_network(&config)?;
+        if let Err(e) = self.bring_up_locked(&config) {
+            let taken_down = self.take_down(&config, false);
+            self.forget(&config)?;
+            return taken_down.and(Err(e));
+        }
+        self.emit_network(&config, "create", None);
+        Ok(config)
+    }
+
+    /// What is asked for, and the addresses that were chosen.
+    fn described(&self, request: &Request) -> Result<(Config, Vec<Pool>)> {
         let mut config = Config {
             id: random_id()?,
             name: request.name.clone(),
             created: Timestamp::now(),
-            driver: driver(&request.driver)?,
+            driver: if request.config_only { Driver::Null } else { driver(&request.driver)? },
             ipv4: request.ipv4,
             ipv6: request.ipv6,
             pools: Vec::new(),
@@ -81,21 +101,37 @@ impl Engine {
             labels: request.labels.clone(),
             options: request.options.clone(),
             owns_parent: false,
+            config_only: request.config_only,
+            config_from: request.config_from.clone(),
         };
+        let mut chosen = chosen_pools(request)?;
+        super::inherit::check(request)?;
+        if config.config_only {
+            return Ok((config, chosen));
+        }
+        if !request.config_from.is_empty() {
+            chosen = self.inherit(&mut config)?;
+        }
         config.check_options()?;
         choose_parent(&mut config)?;
         self.ask_driver(&config)?;
         if !config.ipv4 && !config.ipv6 {
             return Err(Error::invalid("IPv4 or IPv6 must be enabled: leave --ipv4=false out, or add --ipv6"));
         }
-        let chosen = chosen_pools(request)?;
-        let _machine = machine_lock()?;
-        let others = self.other_networks()?;
+        Ok((config, chosen))
+    }
+
+    /// The network with its addresses, beside `others`.
+    fn without_conflicts(&self, mut config: Config, chosen: Vec<Pool>, others: &[Config]) -> Result<Config> {
         if others.iter().any(|other| other.name == config.name) {
             return Err(Error::conflict(format!(
                 "network with name {} already exists: remove it (mini-docker network rm {0}), or choose another name",
                 config.name
             )));
+        }
+        if config.config_only {
+            config.pools = chosen;
+            return Ok(config);
         }
         if config.driver == Driver::Bridge
             && others.iter().any(|other| other.driver == Driver::Bridge && other.link() == config.link())
@@ -105,17 +141,10 @@ impl Engine {
                 config.link()
             )));
         }
-        config.pools = self.pools(&config, chosen, &others)?;
+        config.pools = self.pools(&config, chosen, others)?;
         if config.driver == Driver::Bridge {
             refuse_existing(&config)?;
         }
-        self.publish_network(&config)?;
-        if let Err(e) = self.bring_up_locked(&config) {
-            let taken_down = self.take_down(&config, false);
-            self.forget(&config)?;
-            return taken_down.and(Err(e));
-        }
-        self.emit_network(&config, "create", None);
         Ok(config)
     }
 

@@ -242,6 +242,10 @@ impl Engine {
                 request: self.driver_request(network, "setup", Some((&place.host, container))),
                 route: DefaultRoute::Via(gateways),
             }),
+            Driver::Null if network.config_only => Err(Error::conflict(format!(
+                "cannot create endpoint on configuration-only network {}: make another of it with --config-from",
+                network.name
+            ))),
             Driver::Host | Driver::Null => Err(Error::invalid(format!(
                 "network {} cannot be joined: its driver makes no interfaces",
                 network.name

@@ -21,6 +21,7 @@ mod connect;
 mod create;
 mod external;
 mod files;
+mod inherit;
 mod inspect;
 mod join;
 mod leaks;

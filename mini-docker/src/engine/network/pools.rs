@@ -13,6 +13,8 @@ use crate::engine::{
 impl Engine {
     /// The user's pools, and others where they are missing: none overlaps another network's.
     pub(super) fn pools(&self, config: &Config, mut pools: Vec<Pool>, others: &[Config]) -> Result<Vec<Pool>> {
+        // What only describes others has nothing.
+        let others: Vec<&Config> = others.iter().filter(|other| !other.config_only).collect();
         let taken: Vec<Prefix> = others.iter().flat_map(|other| &other.pools).map(|pool| pool.subnet).collect();
         for pool in &pools {
             let wrong =

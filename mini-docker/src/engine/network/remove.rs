@@ -29,6 +29,7 @@ impl Engine {
             return Err(Error::conflict(format!("{} is a pre-defined network and cannot be removed", network.name)));
         }
         let _machine = machine_lock()?;
+        self.refuse_if_described(network)?;
         let lock = self.lock_network(network)?;
         let hosts = self.hosts_on(network, |id| self.is_present(id))?;
         if !hosts.is_empty() {
@@ -108,7 +109,7 @@ impl Engine {
         let mut removed = Vec::new();
         // Containers that do not run but are to have a place there keep a network, as with Docker they do not.
         for network in self.networks()? {
-            if network.is_predefined() || !meant(&network) {
+            if network.is_predefined() || network.config_only || !meant(&network) {
                 continue;
             }
             match self.remove_network(&network) {

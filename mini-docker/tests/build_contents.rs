@@ -136,6 +136,16 @@ fn a_file_that_changed_is_read_whatever_its_times_and_size_say() {
     process::sys::set_xattr(File::open(scene.file("f")).unwrap().as_fd(), c"user.mark", b"x").unwrap();
     assert!(!scene.build().err.contains(" CACHED"), "an attribute is content too");
 
+    fs::create_dir(scene.file("d")).unwrap();
+    scene.build();
+    process::sys::set_xattr(File::open(scene.file("d")).unwrap().as_fd(), c"user.mark", b"x").unwrap();
+    assert!(!scene.build().err.contains(" CACHED"), "and so is that of a directory");
+    let layers = fs::read_dir(scene.engine.root().join("layers")).unwrap().flatten();
+    let marked = |path: PathBuf| {
+        File::open(path).is_ok_and(|it| process::sys::get_xattr(it.as_fd(), c"user.mark", &mut [0; 9]) == Ok(1))
+    };
+    assert!(layers.map(|layer| layer.path().join("fs/d")).any(marked), "which is copied");
+
     // Times alone are none.
     scene.learn();
     File::options().write(true).open(scene.file("f")).unwrap().set_modified(SystemTime::now()).unwrap();

@@ -15,7 +15,7 @@ use nix::{
     unistd::{Gid, Uid, fchownat},
 };
 
-use super::{dockerfile::clean, workspace::Workspace};
+use super::workspace::Workspace;
 use crate::{
     engine::error::{Context, Error, Kind, Result},
     runtime,
@@ -62,38 +62,36 @@ const MOST_LINKS: usize = 40;
 
 /// Opens a directory, and makes what is missing of it, mode 0755. A link that leads nowhere gets its target.
 pub(super) fn make(root: BorrowedFd, path: &Path, owner: Owner) -> Result<OwnedFd> {
+    let nowhere = || Errno::EEXIST;
+    match make_plain(root, path, owner)? {
+        Some(made) => Ok(made),
+        None => make_plain(root, &resolve(root, path)?, owner)?.ok_or_else(nowhere).doing("make the directory", path),
+    }
+}
+
+/// The same; `None` at a link that leads nowhere.
+fn make_plain(root: BorrowedFd, path: &Path, owner: Owner) -> Result<Option<OwnedFd>> {
     let mut here = open_in(root, Path::new("/"), DIRECTORY).doing("open", Path::new("/"))?;
     let mut so_far = PathBuf::from("/");
-    let mut left: VecDeque<OsString> = names(path).collect();
-    let mut links = 0;
-    while let Some(name) = left.pop_front() {
+    for name in names(path) {
         so_far.push(&name);
-        match open_in(root, &so_far, DIRECTORY) {
-            Ok(opened) => here = opened,
+        here = match open_in(root, &so_far, DIRECTORY) {
+            Ok(opened) => opened,
             Err(Errno::ENOENT) => match mkdirat(here.as_fd(), name.as_os_str(), Mode::from_bits_truncate(0o755)) {
                 Ok(()) => {
                     chown(here.as_fd(), Path::new(&name), owner).doing("give away", &so_far)?;
-                    here = open_in(root, &so_far, DIRECTORY).doing("open", &so_far)?;
+                    open_in(root, &so_far, DIRECTORY).doing("open", &so_far)?
                 }
-                Err(Errno::EEXIST) if links < MOST_LINKS => {
-                    links += 1;
-                    let target = readlinkat(here.as_fd(), name.as_os_str()).doing("read the link", &so_far)?;
-                    so_far.pop();
-                    let whole = clean(&so_far.join(target).to_string_lossy());
-                    let rest: Vec<_> = left.drain(..).collect();
-                    left.extend(names(Path::new(&whole)).chain(rest));
-                    so_far = PathBuf::from("/");
-                    here = open_in(root, &so_far, DIRECTORY).doing("open", &so_far)?;
-                }
+                Err(Errno::EEXIST) => return Ok(None),
                 Err(e) => return Err(e).doing("make the directory", &so_far),
             },
             Err(Errno::ENOTDIR) => {
                 return Err(Error::invalid(format!("cannot copy to non-directory: {}", so_far.display())));
             }
             Err(e) => return Err(e).doing("open", &so_far),
-        }
+        };
     }
-    Ok(here)
+    Ok(Some(here))
 }
 
 /// Where a path leads when the links on its way are followed, the last one too; what is not there is taken as it stands.

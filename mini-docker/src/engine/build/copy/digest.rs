@@ -3,7 +3,7 @@
 use std::{
     fs::File,
     io::{self, Read, Write},
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
 };
 
@@ -14,7 +14,7 @@ use nix::{
 
 use super::{
     Arrival,
-    select::{Selected, Small},
+    select::{Attributes, Selected, Small},
 };
 use crate::engine::{
     build::onto::{self, open_in},
@@ -100,11 +100,7 @@ fn entry(
         SFlag::S_IFREG => {
             let mut file = open(source, path)?;
             reads(file.as_fd());
-            let attributes = super::write::attributes(file.as_fd(), path)?;
-            for (name, value) in &attributes {
-                part(hashing, name.to_bytes())?;
-                part(hashing, value)?;
-            }
+            let attributes = attributes(hashing, file.as_fd(), path)?;
             if size > SMALL.min(*left) {
                 let mut buffer = vec![0; 128 << 10];
                 loop {
@@ -126,8 +122,27 @@ fn entry(
             *left -= size;
             Ok(Some(Small { bytes, attributes }))
         }
+        SFlag::S_IFDIR => {
+            let attributes = attributes(hashing, directory(source, path)?.as_fd(), path)?;
+            Ok(Some(Small { bytes: Vec::new(), attributes }))
+        }
         _ => Ok(None),
     }
+}
+
+/// Takes the extended attributes in, and returns them.
+fn attributes(hashing: &mut Hashing<io::Sink>, file: BorrowedFd, path: &Path) -> Result<Attributes> {
+    let attributes = super::write::attributes(file, path)?;
+    for (name, value) in &attributes {
+        part(hashing, name.to_bytes())?;
+        part(hashing, value)?;
+    }
+    Ok(attributes)
+}
+
+/// Opens a directory of a source; the source itself where the path is empty.
+pub(super) fn directory(source: BorrowedFd, path: &Path) -> Result<OwnedFd> {
+    open_in(source, path, onto::DIRECTORY | OFlag::O_NOFOLLOW).doing("open", path)
 }
 
 /// Opens a regular file of a source; the source itself where the path is empty.

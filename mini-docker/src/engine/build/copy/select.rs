@@ -46,10 +46,13 @@ pub(super) struct Entry {
     pub(super) small: Option<Small>,
 }
 
-/// A small file, read: it is not opened again to be copied.
+/// Extended attributes: names and values.
+pub(super) type Attributes = Vec<(CString, Vec<u8>)>;
+
+/// A small file, or a directory without what is in it, read: it is not opened again to be copied.
 pub(super) struct Small {
     pub(super) bytes: Vec<u8>,
-    pub(super) attributes: Vec<(CString, Vec<u8>)>,
+    pub(super) attributes: Attributes,
 }
 
 impl Selected {

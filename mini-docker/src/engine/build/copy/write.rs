@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    ffi::CString,
     fs::File,
     io::{self, Read, Write},
     os::{
@@ -25,7 +24,7 @@ use process::sys;
 
 use super::{
     Arrival, base_name, digest, files, is_tar_header,
-    select::{Selected, Small},
+    select::{Attributes, Selected, Small},
 };
 use crate::engine::{
     build::{
@@ -100,7 +99,14 @@ impl Writer<'_> {
         for entry in &source.entries {
             let target = place.join(&entry.path);
             if onto::kind(&entry.stat) == SFlag::S_IFDIR {
-                self.directory(&target, &entry.stat)?;
+                let read;
+                let attributes = if let Some(small) = &entry.small {
+                    &small.attributes
+                } else {
+                    read = attributes(digest::directory(source.fd.as_fd(), &entry.path)?.as_fd(), &entry.path)?;
+                    &read
+                };
+                self.directory(&target, &entry.stat, attributes)?;
                 times.push((target, entry.stat));
             } else {
                 self.file(source.fd.as_fd(), &entry.path, &entry.stat, entry.small.as_ref(), &target)?;
@@ -114,7 +120,7 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn directory(&mut self, place: &Path, stat: &FileStat) -> Result<()> {
+    fn directory(&mut self, place: &Path, stat: &FileStat, attributes: &Attributes) -> Result<()> {
         let parent = self.parent_of(place)?;
         match mkdirat(parent, base_name(place), Mode::from_bits_truncate(0o700)) {
             Ok(()) | Err(Errno::EEXIST) => {}
@@ -126,7 +132,8 @@ impl Writer<'_> {
             }
             opened => opened.doing("open", place)?,
         };
-        self.dress(directory.as_fd(), place, stat)
+        self.dress(directory.as_fd(), place, stat)?;
+        set_attributes(directory.as_fd(), place, attributes)
     }
 
     /// Gives a directory its mode and owner.
@@ -177,9 +184,7 @@ impl Writer<'_> {
                 &read
             };
             finish(&file, owner, mode, place)?;
-            for (name, value) in attributes {
-                sys::set_xattr(file.as_fd(), name, value).doing("set an attribute of", place)?;
-            }
+            set_attributes(file.as_fd(), place, attributes)?;
             let time = modified(stat);
             return futimens(&file, &time, &time).doing("set the times of", place);
         }
@@ -287,8 +292,13 @@ fn set_times(parent: BorrowedFd, name: &Path, stat: &FileStat) -> nix::Result<()
     utimensat(parent, name, &time, &time, UtimensatFlags::NoFollowSymlink)
 }
 
+fn set_attributes(file: BorrowedFd, place: &Path, attributes: &Attributes) -> Result<()> {
+    let mut all = attributes.iter();
+    all.try_for_each(|(name, value)| sys::set_xattr(file, name, value).doing("set an attribute of", place))
+}
+
 /// The attributes of a file that a layer keeps.
-pub(super) fn attributes(file: BorrowedFd, path: &Path) -> Result<Vec<(CString, Vec<u8>)>> {
+pub(super) fn attributes(file: BorrowedFd, path: &Path) -> Result<Attributes> {
     let mut kept = Vec::new();
     let names = match sys::list_xattrs(file) {
         Err(Errno::EOPNOTSUPP) => return Ok(kept),

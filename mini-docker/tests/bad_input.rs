@@ -88,6 +88,13 @@ fn wrong_command_lines_are_one_line() {
         (&["run", "--hostname", "", "bb", "true"], "hostname"),
         (&["run", "--stop-signal", "NOSUCH", "bb", "true"], "invalid signal"),
         (&["run", "--env-file", "/nosuch", "bb", "true"], "/nosuch"),
+        (&["run", "--rm", "-u", "2147483648", "bb", "true"], "uids and gids must be in range"),
+        (&["run", "--rm", "--device", "/etc", "bb", "true"], "\"/etc\": not a device node"),
+        (
+            &["run", "--network", "none", "--network-alias", "a", "bb", "true"],
+            "network-scoped aliases are only supported",
+        ),
+        (&["run", "--network", "container:", "bb", "true"], "invalid container format container:<name|id>"),
         (&["rm"], "CONTAINER"),
     ] {
         // As Docker's: of a flag 125, of a word 1.
@@ -99,8 +106,12 @@ fn wrong_command_lines_are_one_line() {
     for (flags, code, says) in [
         (&["-e", "=x"][..], 125, "invalid environment variable"),
         (&["--label", "=x"], 125, "empty name"),
+        (&["--env-file", "/nosuch"], 125, "/nosuch"),
+        (&["--link", "a:b:c"], 125, "bad format for links: a:b:c"),
+        (&["--cpus", "1", "--cpu-quota", "2000"], 1, "Conflicting options: Nano CPUs and CPU Quota cannot both be set"),
+        (&["--name", "a/b"], 1, "Invalid container name (a/b), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"),
         (&["--restart", "never"], 1, "restart policy"),
-        (&["--memory", "1k"], 1, "the minimum is 6 MB"),
+        (&["--memory", "1k"], 1, "Minimum memory limit allowed is 6MB"),
         (&["--link", "nosuch:alias"], 1, "No such container: nosuch"),
     ] {
         let said = engine.run(&[&["create"], flags, &["bb", "true"]].concat()).refused(code);
@@ -110,6 +121,8 @@ fn wrong_command_lines_are_one_line() {
         assert!(engine.run(&[command, "nosuch"]).refused(1).contains("No such container: nosuch"));
     }
     assert!(engine.run(&["rmi", "nosuch"]).refused(1).contains("No such image"));
+    assert!(engine.run(&["rmi", " "]).refused(1).contains("image name cannot be blank"));
+    assert!(engine.run(&["tag", "bb", "sha256:a"]).refused(1).contains("refusing to create an ambiguous tag"));
     assert_eq!(engine.run(&["ps", "-aq"]).ok(), "");
 }
 
@@ -121,7 +134,9 @@ fn an_existing_cidfile_is_kept() {
     engine.run(&["run", "--rm", "--cidfile", name, "bb", "true"]).ok();
     let id = fs::read_to_string(&file).unwrap();
     assert_eq!(id.len(), 64);
-    assert!(engine.run(&["run", "--rm", "--cidfile", name, "bb", "true"]).refused(125).contains("exists"));
+    assert!(
+        engine.run(&["run", "--rm", "--cidfile", name, "bb", "true"]).refused(125).contains("container ID file found")
+    );
     assert_eq!(fs::read_to_string(&file).unwrap(), id);
 }
 

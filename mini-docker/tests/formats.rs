@@ -102,6 +102,36 @@ fn ps_filters_containers() {
 }
 
 #[test]
+fn ps_shows_the_image_that_a_container_has() {
+    let engine = engine();
+    engine.run(&["tag", "bb", "other"]).ok();
+    engine.run(&["create", "--name", "c1", "other", "true"]).ok();
+    let shown = || engine.run(&["ps", "-a", "--format", "{{.Image}}"]).ok();
+    assert_eq!(shown(), "other\n");
+    let id = engine.inspect("c1")["Image"].as_str().unwrap()["sha256:".len()..][..12].to_owned();
+    engine.run(&["rmi", "-f", "other"]).ok();
+    assert_eq!(shown(), format!("{id}\n"), "the name means nothing now");
+    let said = engine.run(&["ps", "-aq", "--format", "{{.Names}}"]);
+    assert!(said.err.contains("Ignoring custom format"), "{}", said.err);
+    assert_eq!(said.ok(), engine.inspect("c1")["Id"].as_str().unwrap()[..12].to_owned() + "\n");
+}
+
+#[test]
+fn inspect_leaves_out_what_nobody_said() {
+    let engine = engine();
+    engine.run(&["create", "--name", "c1", "-v", "/tmp:/x", "bb", "true"]).ok();
+    let config = &engine.inspect("c1")["Config"];
+    for field in ["StopSignal", "StopTimeout", "Healthcheck"] {
+        assert!(config.get(field).is_none(), "{field}: {config}");
+    }
+    assert_eq!(config["AttachStdout"], true, "as Docker, whoever starts it later");
+    let fields = "{{.Config.StopSignal}}|{{.Config.StopTimeout}}|{{.Config.Healthcheck}}|{{range .Mounts}}{{.Driver}}{{.Name}}{{end}}";
+    assert_eq!(engine.run(&["inspect", "-f", fields, "c1"]).ok(), "|<nil>|<nil>|\n");
+    engine.run(&["create", "--name", "c2", "--stop-timeout", "10", "--stop-signal", "9", "bb", "true"]).ok();
+    assert_eq!(engine.run(&["inspect", "-f", fields, "c2"]).ok(), "9|10|<nil>|\n");
+}
+
+#[test]
 fn ps_counts_what_was_written() {
     let engine = engine();
     engine.run(&["run", "--name", "c1", "bb", "sh", "-c", "head -c 2000 /dev/zero > /x; ln /x /y; ln -s /x /z"]).ok();

@@ -76,7 +76,7 @@ fn times_choose_lines() {
     assert_eq!(engine.run(&["logs", "--since", "2100-01-01", "c1"]).ok(), "");
     assert_eq!(engine.run(&["logs", "--until", "1h", "c1"]).ok(), "");
     assert_eq!(engine.run(&["logs", "-f", "--until", "0s", "c1"]).ok(), "one\ntwo\n");
-    assert!(engine.run(&["logs", "--since", "x", "c1"]).refused(125).contains("invalid time"));
+    assert!(engine.run(&["logs", "--since", "x", "c1"]).refused(1).contains("invalid time"));
 }
 
 #[test]
@@ -192,4 +192,12 @@ fn turned_files_are_compressed_and_read_all_the_same() {
     assert_eq!(engine.run(&["logs", "-n", "100", "c1"]).ok(), last.concat());
     engine.run(&["rm", "-f", "c1"]).ok();
     assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn attach_needs_a_terminal_where_the_container_has_one() {
+    let engine = engine();
+    engine.run(&["run", "-dt", "--name", "c1", "bb", "sh", "-c", "read line; sleep 1000"]).ok();
+    assert!(engine.run(&["attach", "c1"]).refused(1).contains("the input device is not a TTY"));
+    assert_eq!(engine.run(&["run", "--rm", "-t", "bb", "echo", "x"]).ok(), "x\r\n");
 }

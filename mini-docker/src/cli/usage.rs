@@ -5,7 +5,10 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Command, CommandFactory, error::ErrorKind};
+use clap::{
+    Command, CommandFactory,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 
 /// Help and version go to standard output; a mistake is one line, and the exit code is Docker's: 125 for flags, and 1 for
 /// words that are missing, too many or unknown.
@@ -46,9 +49,59 @@ fn explain(error: &clap::Error, arguments: &[String]) -> (String, u8) {
         }
         ErrorKind::MissingRequiredArgument | ErrorKind::TooFewValues => (words_wanted(&path, command), 1),
         ErrorKind::UnknownArgument if !line.contains("'-") => (words_wanted(&path, command), 1),
+        ErrorKind::UnknownArgument => (unknown_flag(line, arguments), 125),
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation => bad_value(error, line, command, arguments),
         _ => (line.to_owned(), 125),
     };
     (format!("{line}; see `{path} --help`"), code)
+}
+
+/// `unknown flag: --nosuch`, or `unknown shorthand flag: 'Z' in -Zx`.
+fn unknown_flag(line: &str, arguments: &[String]) -> String {
+    let flag = line.split('\'').nth(1).unwrap_or_default();
+    match flag.strip_prefix('-').filter(|rest| !rest.starts_with('-')) {
+        Some(letter) => {
+            let has = |word: &&String| word.starts_with('-') && !word.starts_with("--") && word.contains(letter);
+            let word = arguments.iter().find(has).map_or(flag, String::as_str);
+            format!("unknown shorthand flag: '{letter}' in {word}")
+        }
+        None => format!("unknown flag: {flag}"),
+    }
+}
+
+/// `invalid argument "x" for "-n, --last" flag: why`, and the exit code; `flag needs an argument: --last`.
+fn bad_value(error: &clap::Error, line: &str, command: &Command, arguments: &[String]) -> (String, u8) {
+    let context = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => text.as_str(),
+        _ => "",
+    };
+    // `--last <N>`, and for words without a flag `<N>`.
+    let flag = context(ContextKind::InvalidArg).split([' ', '[']).next().unwrap_or_default();
+    let value = context(ContextKind::InvalidValue);
+    if !flag.starts_with('-') {
+        return (line.to_owned(), 125);
+    }
+    let long = flag.trim_start_matches('-');
+    let short = command.get_arguments().find(|arg| arg.get_long() == Some(long)).and_then(clap::Arg::get_short);
+    if value.is_empty() && line.contains("none was supplied") {
+        let is_short = |short: &char| arguments.last().is_some_and(|word| *word == format!("-{short}"));
+        return match short.filter(is_short) {
+            Some(short) => (format!("flag needs an argument: '{short}' in -{short}"), 125),
+            None => (format!("flag needs an argument: {flag}"), 125),
+        };
+    }
+    let why = std::error::Error::source(error).map(ToString::to_string);
+    let possible = match error.get(ContextKind::ValidValue) {
+        Some(ContextValue::Strings(values)) => Some(format!("there are {}", values.join(", "))),
+        _ => None,
+    };
+    let why = why.or(possible).unwrap_or_else(|| "it makes no sense".to_owned());
+    // Docker's client hands moments on as they are, and the daemon refuses them.
+    if let "since" | "until" = long {
+        return (format!("invalid value for {long:?}: failed to parse value as time or duration: {value:?}: {why}"), 1);
+    }
+    let names = short.map_or_else(|| flag.to_owned(), |short| format!("-{short}, {flag}"));
+    (format!("invalid argument {value:?} for {names:?} flag: {why}"), 125)
 }
 
 /// The innermost command that the words name, and the words: `mini-docker network create`.
@@ -120,7 +173,14 @@ mod tests {
             ("run", "'mini-docker run' requires at least 1 argument: <IMAGE>", 1),
             ("nosuch", "unknown command: 'nosuch'; see `mini-docker --help`", 1),
             ("network nosuch", "unknown command: 'nosuch'; see `mini-docker network --help`", 1),
-            ("network create --nosuch a", "unexpected argument '--nosuch' found; see `mini-docker network create", 125),
+            ("network create --nosuch a", "unknown flag: --nosuch; see `mini-docker network create", 125),
+            ("run -iZ a", "unknown shorthand flag: 'Z' in -iZ; see `mini-docker run", 125),
+            ("ps -n x", "invalid argument \"x\" for \"-n, --last\" flag: invalid digit found in string; see", 125),
+            ("run --cpus x a", "invalid argument \"x\" for \"--cpus\" flag: invalid number of processors", 125),
+            ("ps --filter", "flag needs an argument: --filter; see", 125),
+            ("ps -n", "flag needs an argument: 'n' in -n; see", 125),
+            ("logs --since x a", "invalid value for \"since\": failed to parse value as time or duration: \"x\"", 1),
+            ("inspect --type x a", "invalid argument \"x\" for \"--type\" flag: there are container, image", 125),
         ] {
             let words: Vec<_> = words.split(' ').map(str::to_owned).collect();
             let all = ["mini-docker".to_owned()].into_iter().chain(words.clone());

@@ -100,8 +100,6 @@ pub struct OwnFile {
     pub mode: u32,
 }
 
-/// Docker's wait between TERM and KILL, in seconds.
-const STOP_TIMEOUT: i64 = 10;
 /// Above the cgroups of all containers.
 const CGROUP_PARENT: &str = "/mini-docker";
 
@@ -250,7 +248,7 @@ pub(super) fn configure(id: &str, request: &Request, image: &Image) -> Result<Co
         auto_remove: request.auto_remove,
         stop_signal: stop_signal.map_or(Ok(libc::SIGTERM), |name| super::signal::parse(name))?,
         stop_signal_text: stop_signal.cloned(),
-        stop_timeout: request.stop_timeout.unwrap_or(STOP_TIMEOUT),
+        stop_timeout: request.stop_timeout,
         labels,
         annotations: request.annotations.clone(),
         rights: request.rights.clone(),
@@ -280,9 +278,13 @@ impl Engine {
     pub(super) fn resolve_network(&self, config: &mut Config, has_hostname: bool) -> Result<()> {
         config.network.check(has_hostname)?;
         for link in &config.network.links {
-            self.container(link.split(':').next().unwrap_or_default())?;
+            let name = link.split(':').next().unwrap_or_default();
+            self.container(name).map_err(|e| Error::new(e.kind, format!("could not get container for {name}: {e}")))?;
         }
         if let Some(other) = config.network.of_container() {
+            if other.is_empty() {
+                return Err(Error::invalid("invalid network mode: invalid container format container:<name|id>"));
+            }
             let other = self.container(other)?.config;
             config.network.mode = format!("container:{}", other.id);
             config.hostname = other.hostname;

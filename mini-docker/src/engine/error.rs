@@ -93,7 +93,7 @@ impl Error {
     /// The same error, as a mistake on the command line.
     #[must_use]
     pub fn usage(self) -> Self {
-        let kind = if self.kind == Kind::Invalid { Kind::Usage } else { self.kind };
+        let kind = if matches!(self.kind, Kind::Invalid | Kind::System) { Kind::Usage } else { self.kind };
         Self { kind, ..self }
     }
 

@@ -116,10 +116,9 @@ impl Engine {
 
 /// What it is, as `Config` has it.
 fn own(config: &Config) -> Value {
-    json!({
+    let mut own = json!({
         "Hostname": config.hostname,
         "User": config.user,
-        "Healthcheck": config.supervision.health,
         "AttachStdin": config.supervision.attach & frame::INPUT != 0,
         "AttachStdout": config.supervision.attach & frame::STDOUT != 0,
         "AttachStderr": config.supervision.attach & frame::STDERR != 0,
@@ -133,9 +132,19 @@ fn own(config: &Config) -> Value {
         "WorkingDir": config.working_dir,
         "Entrypoint": or_null(&config.entrypoint),
         "Labels": config.labels,
-        "StopSignal": config.stop_signal_text.clone().unwrap_or_else(|| super::signal::name(config.stop_signal)),
-        "StopTimeout": config.stop_timeout,
-    })
+    });
+    // Left out by Docker where nothing was said.
+    let said = [
+        ("Healthcheck", config.supervision.health.as_ref().map(|health| json!(health))),
+        ("StopSignal", config.stop_signal_text.as_ref().map(|signal| json!(signal))),
+        ("StopTimeout", config.stop_timeout.map(|seconds| json!(seconds))),
+    ];
+    for (name, value) in said {
+        if let Some(value) = value {
+            own[name] = value;
+        }
+    }
+    own
 }
 
 /// What it may do and shares, as `HostConfig` has it.

@@ -7,7 +7,6 @@ use super::{
     container::Config,
     error::{Context, Error, Kind, Result},
     files::{Lock, Locking},
-    image::short,
 };
 
 /// Accepts what Docker accepts: a letter or digit, then at least one more of letters, digits, `_`, `.`, `-`.
@@ -22,7 +21,7 @@ pub(super) fn check(name: &str) -> Result<()> {
         return Ok(());
     }
     Err(Error::invalid(format!(
-        "invalid container name ({name}): 2 to 200 letters, digits, _ . and - are allowed, a letter or digit first"
+        "Invalid container name ({name}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed, and 2 to 200 characters"
     )))
 }
 
@@ -69,8 +68,7 @@ impl Engine {
         match self.link_name(config)? {
             None => Ok(()),
             Some(holder) => Err(Error::conflict(format!(
-                "the container name {name:?} is already in use by container {}: remove it (mini-docker rm {name}), or choose another name",
-                short(&holder)
+                "Conflict. The container name \"/{name}\" is already in use by container \"{holder}\". You have to remove (mini-docker rm {name}) or rename that container to be able to reuse that name"
             ))),
         }
     }

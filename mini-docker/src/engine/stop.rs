@@ -47,6 +47,9 @@ impl Stopping {
     }
 }
 
+/// Docker's wait between TERM and KILL, in seconds.
+const STOP_TIMEOUT: i64 = 10;
+
 impl Engine {
     /// Sends a signal to a running container's first process, and nothing more.
     ///
@@ -110,7 +113,7 @@ impl Engine {
             }
             self.let_go_on(container)?;
         }
-        let timeout = u64::try_from(timeout.unwrap_or(config.stop_timeout)).ok();
+        let timeout = u64::try_from(timeout.or(config.stop_timeout).unwrap_or(STOP_TIMEOUT)).ok();
         let deadline = timeout.and_then(|seconds| Instant::now().checked_add(Duration::from_secs(seconds)));
         Ok(Stopping { container: container.clone(), ending, deadline })
     }

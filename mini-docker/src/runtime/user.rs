@@ -91,6 +91,10 @@ fn number(text: &str) -> Option<u32> {
 }
 
 fn missing(what: &str, name: &str, file: &str) -> Error {
+    if name.parse::<i64>().is_ok() {
+        let text = format!("find {what} {name}: uids and gids must be in range 0-2147483647");
+        return Error::new("ids", text, Errno::EINVAL);
+    }
     Error::new("ids", format!("unable to find {what} {name}: no matching entries in {file} file"), Errno::ENOENT)
         .hint("use a number, or a name that the image knows")
 }
@@ -156,7 +160,10 @@ mod tests {
     fn what_is_not_there_is_named() {
         for text in ["nobody", "web:nothing", "4294967295", "-1", "bad"] {
             let error = resolve(PASSWD, GROUP, text).unwrap_err().to_string();
-            assert!(error.contains("no matching entries"), "{text}: {error}");
+            assert!(
+                ["no matching entries", "must be in range"].iter().any(|said| error.contains(said)),
+                "{text}: {error}"
+            );
         }
     }
 }

@@ -156,13 +156,16 @@ impl Limits {
         for (name, list) in [("cpus", &self.cpuset_cpus), ("mems", &self.cpuset_mems)] {
             if let Some(text) = list {
                 parse_list(text).ok_or_else(|| {
-                    invalid(format!("cpuset {name} {text:?}"), "write a list such as 0-2,4 with rising ranges")
+                    let hint = format!(
+                        "Invalid value {text} for cpuset {name}: write a list such as 0-2,4 with rising ranges"
+                    );
+                    invalid(format!("cpuset {name} {text:?}"), hint)
                 })?;
             }
         }
         let weights = self.io_weight.into_iter().chain(self.weights.iter().map(|device| device.weight));
         if let Some(weight) = weights.into_iter().find(|weight| !(10..=1000).contains(weight)) {
-            return Err(invalid(format!("I/O weight {weight}"), "it ranges from 10 to 1000"));
+            return Err(invalid(format!("I/O weight {weight}"), "Range of blkio weight is from 10 to 1000"));
         }
         if let Some(rules) = self.access.as_ref().filter(|rules| rules.len() > MOST_RULES) {
             return Err(invalid(
@@ -181,13 +184,15 @@ impl Limits {
     fn check_memory(&self, update: bool) -> Result<()> {
         for (name, bytes) in [("memory", self.memory), ("memory reservation", self.memory_reservation)] {
             if let Some(bytes) = bytes.filter(|bytes| *bytes < LEAST_MEMORY) {
-                return Err(invalid(format!("{name} of {bytes} bytes"), "the minimum is 6 MB (6291456)"));
+                let which = if name == "memory" { "memory limit" } else { name };
+                let hint = format!("Minimum {which} allowed is 6MB (6291456)");
+                return Err(invalid(format!("{name} of {bytes} bytes"), hint));
             }
         }
         if let (Some(memory), Some(reservation)) = (self.memory, self.memory_reservation)
             && memory < reservation
         {
-            let hint = format!("it must not be less than the reservation, {reservation}");
+            let hint = format!("Minimum memory limit can not be less than memory reservation limit, {reservation}");
             return Err(invalid(format!("memory of {memory} bytes"), hint));
         }
         let limit = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
@@ -195,11 +200,11 @@ impl Limits {
             (_, Some(swap)) if swap < -1 => Err(invalid(format!("memory and swap of {swap} bytes"), "-1 is unlimited")),
             (None, Some(swap)) if swap > 0 && !update => Err(invalid(
                 format!("memory and swap of {swap} bytes without a limit of memory"),
-                "set the memory limit too: this one is the sum of both",
+                "You should always set the Memory limit when using Memoryswap limit: this one is the sum of both",
             )),
             (Some(memory), Some(swap)) if swap > 0 && swap < limit(memory) => Err(invalid(
                 format!("memory and swap of {swap} bytes"),
-                format!("it is the sum of both: at least the memory, {memory}"),
+                format!("Minimum memoryswap limit should be larger than memory limit, {memory}: it is the sum of both"),
             )),
             _ => Ok(()),
         }
@@ -208,18 +213,24 @@ impl Limits {
     fn check_cpu(&self, processors: u64) -> Result<()> {
         if let Some(nanos) = self.nano_cpus {
             if self.cpu_quota.is_some() || self.cpu_period.is_some() {
-                return Err(invalid("cpus beside a cpu quota or period", "set one or the other: cpus is a quota too"));
+                let other = if self.cpu_period.is_some() { "Period" } else { "Quota" };
+                let hint = format!("Conflicting options: Nano CPUs and CPU {other} cannot both be set");
+                return Err(invalid("cpus beside a cpu quota or period", hint));
             }
             if !(NANOS / 100..=processors * NANOS).contains(&nanos) {
-                let hint = format!("they range from 0.01 to {processors}.00: this machine has {processors}");
+                let hint = format!(
+                    "Range of CPUs is from 0.01 to {processors}.00, as there are only {processors} CPUs available"
+                );
                 return Err(invalid(format!("{}.{:09} cpus", nanos / NANOS, nanos % NANOS), hint));
             }
         }
         if let Some(period) = self.cpu_period.filter(|period| !(1000..=1_000_000).contains(period)) {
-            return Err(invalid(format!("cpu period of {period} µs"), "it ranges from 1000 (1 ms) to 1000000 (1 s)"));
+            let hint = "CPU cfs period can not be less than 1ms (i.e. 1000) or larger than 1s (i.e. 1000000)";
+            return Err(invalid(format!("cpu period of {period} µs"), hint));
         }
         if let Some(quota) = self.cpu_quota.filter(|quota| *quota != -1 && *quota < 1000) {
-            return Err(invalid(format!("cpu quota of {quota} µs"), "the minimum is 1000 (1 ms), and -1 is unlimited"));
+            let hint = "CPU cfs quota can not be less than 1ms (i.e. 1000), and -1 is unlimited";
+            return Err(invalid(format!("cpu quota of {quota} µs"), hint));
         }
         Ok(())
     }
@@ -278,19 +289,28 @@ mod tests {
     fn what_docker_refuses_is_refused_with_its_range() {
         let base = Limits { memory: Some(64 * MB), ..Limits::default() };
         for (limits, said) in [
-            (Limits { memory: Some(LEAST_MEMORY - 1), ..Limits::default() }, "minimum is 6 MB"),
-            (Limits { memory_reservation: Some(1), ..Limits::default() }, "minimum is 6 MB"),
-            (Limits { memory_reservation: Some(65 * MB), ..base.clone() }, "less than the reservation"),
-            (Limits { memory_swap: Some(64 << 20), ..Limits::default() }, "set the memory limit too"),
-            (Limits { memory_swap: Some(63 << 20), ..base.clone() }, "sum of both"),
+            (Limits { memory: Some(LEAST_MEMORY - 1), ..Limits::default() }, "Minimum memory limit allowed is 6MB"),
+            (Limits { memory_reservation: Some(1), ..Limits::default() }, "Minimum memory reservation allowed is 6MB"),
+            (Limits { memory_reservation: Some(65 * MB), ..base.clone() }, "less than memory reservation limit"),
+            (Limits { memory_swap: Some(64 << 20), ..Limits::default() }, "always set the Memory limit"),
+            (Limits { memory_swap: Some(63 << 20), ..base.clone() }, "memoryswap limit should be larger"),
             (Limits { memory_swap: Some(-2), ..base }, "-1 is unlimited"),
             (Limits { nano_cpus: Some(9_999_999), ..Limits::default() }, "from 0.01 to 2.00"),
             (Limits { nano_cpus: Some(2_000_000_001), ..Limits::default() }, "from 0.01 to 2.00"),
-            (Limits { nano_cpus: Some(1 << 30), cpu_quota: Some(5000), ..Limits::default() }, "one or the other"),
-            (Limits { nano_cpus: Some(1 << 30), cpu_period: Some(5000), ..Limits::default() }, "one or the other"),
-            (Limits { cpu_period: Some(999), ..Limits::default() }, "1000 (1 ms) to 1000000"),
-            (Limits { cpu_period: Some(1_000_001), ..Limits::default() }, "1000 (1 ms) to 1000000"),
-            (Limits { cpu_quota: Some(999), ..Limits::default() }, "minimum is 1000"),
+            (
+                Limits { nano_cpus: Some(1 << 30), cpu_quota: Some(5000), ..Limits::default() },
+                "CPU Quota cannot both be set",
+            ),
+            (
+                Limits { nano_cpus: Some(1 << 30), cpu_period: Some(5000), ..Limits::default() },
+                "CPU Period cannot both be set",
+            ),
+            (Limits { cpu_period: Some(999), ..Limits::default() }, "less than 1ms (i.e. 1000) or larger than 1s"),
+            (
+                Limits { cpu_period: Some(1_000_001), ..Limits::default() },
+                "less than 1ms (i.e. 1000) or larger than 1s",
+            ),
+            (Limits { cpu_quota: Some(999), ..Limits::default() }, "less than 1ms (i.e. 1000)"),
             (Limits { cpuset_cpus: Some("1-0".into()), ..Limits::default() }, "cpuset cpus \"1-0\""),
             (Limits { cpuset_mems: Some("0,".into()), ..Limits::default() }, "cpuset mems \"0,\""),
             (Limits { cpuset_cpus: Some("+1".into()), ..Limits::default() }, "cpuset cpus"),

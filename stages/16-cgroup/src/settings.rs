@@ -271,7 +271,10 @@ pub(crate) fn check_cpuset(limits: &Limits, hierarchy: &Hierarchy) -> Result<()>
         let Some(available) = files.iter().find_map(|file| read(file).ok()) else { continue };
         let (Some(all), Some(wanted)) = (parse_list(&available), parse_list(text)) else { continue };
         if !wanted.iter().all(|number| all.contains(number)) {
-            return Err(invalid(format!("cpuset {name} {text:?}"), format!("available are {}", available.trim())));
+            let what = if name == "cpus" { "CPUs" } else { "memory nodes" };
+            let hint =
+                format!("Requested {what} are not available - requested {text}, available: {}", available.trim());
+            return Err(invalid(format!("cpuset {name} {text:?}"), hint));
         }
     }
     Ok(())

@@ -100,7 +100,7 @@ fn limits_change_while_it_runs() {
     update(&mut handle, &Limits { pids: Some(-1), ..Limits::default() }).unwrap();
     assert_eq!(handle.stats().pids.unwrap().limit, None);
     let error = update(&mut handle, &memory(1)).unwrap_err();
-    assert!(error.to_string().contains("6 MB"), "{error}");
+    assert!(error.to_string().contains("6MB"), "{error}");
     drop(running);
 }
 

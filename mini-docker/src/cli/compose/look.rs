@@ -105,7 +105,7 @@ impl Ps {
             print_lines(services);
             return Ok(0);
         }
-        let view = View { fields: LISTING.fields(self.format.as_deref(), false), whole: self.no_trunc, sizes: false };
+        let view = View::new(LISTING.fields(self.format.as_deref(), false), self.no_trunc, false);
         let rows: Result<Vec<_>> = containers.iter().map(|c| row(running, &view, c)).collect();
         LISTING.print(self.format.as_deref(), false, rows?)
     }

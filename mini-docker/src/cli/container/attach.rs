@@ -1,5 +1,7 @@
 //! `attach`.
 
+use std::io::{self, IsTerminal};
+
 use clap::Args;
 
 use super::session::{Ended, Manner, stay};
@@ -29,6 +31,9 @@ pub(crate) struct Attach {
 impl Attach {
     pub(crate) fn run(self, engine: &Engine) -> Outcome {
         let container = engine.container(&self.container)?;
+        if container.config.tty && !self.no_stdin && !io::stdin().is_terminal() {
+            return Err(Error::invalid("the input device is not a TTY: --no-stdin shows the container's output alone"));
+        }
         let interactive = container.config.open_stdin && !self.no_stdin;
         let line = engine.attach(&container, if interactive { STREAMS | INPUT } else { STREAMS })?;
         let manner = Manner { interactive, sig_proxy: self.sig_proxy, keys: self.detach_keys.unwrap_or_default() };

@@ -1,5 +1,7 @@
 //! `ps`.
 
+use std::{cell::RefCell, collections::HashMap};
+
 use clap::Args;
 use jiff::{Timestamp, tz::TimeZone};
 
@@ -9,7 +11,7 @@ use crate::{
         Outcome,
         format::{Listing, Row},
         template::{self, Fields},
-        units,
+        units, warn,
     },
     engine::{
         Engine,
@@ -85,14 +87,17 @@ const WITH_SIZES: Listing = Listing {
 };
 
 impl Ps {
-    pub(crate) fn run(self, engine: &Engine) -> Outcome {
+    pub(crate) fn run(mut self, engine: &Engine) -> Outcome {
+        if self.quiet && self.format.take().is_some() {
+            warn("Ignoring custom format, because both --format and --quiet are set.");
+        }
         let filters = Filters::parse(&self.filter, &KEYS)?;
         let last = self.last.or(self.latest.then_some(1));
         let limit = last.and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0);
         let sizes = self.size || self.format.as_ref().is_some_and(|format| format.contains(".Size"));
         let selected = engine.select(&filters, self.all, limit)?;
         let listing = if self.size { &WITH_SIZES } else { &LISTING };
-        let view = View { fields: listing.fields(self.format.as_deref(), self.quiet), whole: self.no_trunc, sizes };
+        let view = View::new(listing.fields(self.format.as_deref(), self.quiet), self.no_trunc, sizes);
         let rows: Result<Vec<_>> = selected.iter().map(|it| view.row(engine, it)).collect();
         listing.print(self.format.as_deref(), self.quiet, rows?)
     }
@@ -101,14 +106,33 @@ impl Ps {
 /// What a listing shows of a container.
 pub(crate) struct View {
     /// Which columns.
-    pub(crate) fields: Fields,
+    fields: Fields,
     /// Whether nothing is shortened.
-    pub(crate) whole: bool,
+    whole: bool,
     /// Whether sizes are measured.
-    pub(crate) sizes: bool,
+    sizes: bool,
+    /// What the images' names mean, each looked up once.
+    images: RefCell<HashMap<String, Option<String>>>,
 }
 
 impl View {
+    /// A view of these columns.
+    pub(crate) fn new(fields: Fields, whole: bool, sizes: bool) -> Self {
+        Self { fields, whole, sizes, images: RefCell::default() }
+    }
+
+    /// As it was named; by its id where the name means another image now, or none.
+    fn image(&self, engine: &Engine, container: &Container) -> String {
+        let (name, id) = (&container.config.image_name, &container.config.image);
+        let mut known = self.images.borrow_mut();
+        let means = known.entry(name.clone()).or_insert_with(|| engine.image_id(name).ok());
+        match (is_id(name, id) || means.as_ref() != Some(id), self.whole) {
+            (false, _) => name.clone(),
+            (true, false) => short(id).to_owned(),
+            (true, true) => format!("sha256:{id}"),
+        }
+    }
+
     /// A container's row in a listing. Of a thousand containers most of the time would go into columns that nobody sees.
     pub(crate) fn row(&self, engine: &Engine, container: &Container) -> Result<Row> {
         let config = &container.config;
@@ -119,7 +143,7 @@ impl View {
             [
                 ("ID", &|| Ok(if self.whole { &config.id } else { short(&config.id) }.into())),
                 ("Names", &|| Ok(config.name.as_str().into())),
-                ("Image", &|| Ok(image(container, self.whole).into())),
+                ("Image", &|| Ok(self.image(engine, container).into())),
                 ("Command", &|| Ok(command(container, self.whole).into())),
                 ("CreatedAt", &|| Ok(created_at(config.created).into())),
                 ("RunningFor", &|| Ok(units::ago(config.created).into())),
@@ -140,6 +164,12 @@ impl View {
     }
 }
 
+/// Whether a text is the beginning of the image's id.
+fn is_id(text: &str, image: &str) -> bool {
+    let id = text.strip_prefix("sha256:").unwrap_or(text);
+    id.len() >= 12 && image.starts_with(id)
+}
+
 /// The name of a volume, or the place on the host.
 fn mounted(point: &Point, whole: bool) -> String {
     let name = match &point.from {
@@ -148,14 +178,6 @@ fn mounted(point: &Point, whole: bool) -> String {
         From::Volume { name, .. } => name,
     };
     if whole { name.to_owned() } else { ellipsis(name, 15) }
-}
-
-/// As it was named; an id is shortened.
-fn image(container: &Container, whole: bool) -> String {
-    let name = &container.config.image_name;
-    let id = name.strip_prefix("sha256:").unwrap_or(name);
-    let is_id = id.len() >= 12 && container.config.image.starts_with(id);
-    if is_id && !whole { short(id).to_owned() } else { name.clone() }
 }
 
 fn size_of(engine: &Engine, container: &Container) -> Result<String> {
@@ -213,6 +235,6 @@ pub(crate) const USAGE: Listing = Listing {
 pub(crate) fn usage(engine: &Engine) -> Result<Vec<Row>> {
     let selected = engine.select(&Filters::default(), true, None)?;
     // Who asks for a document gets all of it.
-    let view = View { fields: Fields::all(), whole: false, sizes: true };
+    let view = View::new(Fields::all(), false, true);
     selected.iter().map(|it| view.row(engine, it)).collect()
 }

@@ -23,7 +23,12 @@ use std::{
 use clap::Args;
 
 use super::{Outcome, print, warn};
-use crate::engine::{Engine, Error, Request, Result, container::Container, error::Context};
+use crate::engine::{
+    Engine, Error, Request, Result,
+    container::Container,
+    error::Context,
+    monitor::frame::{INPUT, STREAMS},
+};
 
 pub(super) use run::Run;
 pub(super) use storage::absolute;
@@ -78,7 +83,7 @@ impl Flags {
     fn request(&self) -> Result<Request> {
         let mut labels = Vec::new();
         for path in &self.label_file {
-            labels.extend(env::label_file(path)?);
+            labels.extend(env::label_file(path).map_err(Error::usage)?);
         }
         labels.extend(self.label.iter().cloned());
         if let Some(label) =
@@ -147,6 +152,9 @@ impl Create {
         let mut request = self.request()?;
         // Whoever attaches to it later may bring its input.
         request.stdin_once = request.open_stdin;
+        if request.supervision.attach == 0 {
+            request.supervision.attach = STREAMS | if request.open_stdin { INPUT } else { 0 };
+        }
         let container = self.flags.create(engine, &request)?;
         print(format_args!("{}\n", container.config.id));
         Ok(0)
@@ -157,7 +165,7 @@ fn new_file(path: &Path) -> Result<fs::File> {
     let mut options = fs::OpenOptions::new();
     match options.write(true).create_new(true).mode(0o644).open(path) {
         Err(e) if e.kind() == ErrorKind::AlreadyExists => Err(Error::conflict(format!(
-            "container ID file found: {} exists: make sure that the other container is not running, or remove the file",
+            "container ID file found, make sure the other container isn't running or delete {}",
             path.display()
         ))),
         opened => opened.doing("create", path),

@@ -84,9 +84,26 @@ impl NetworkFlags {
             dns_options: self.dns_option.clone(),
             dns_search: self.dns_search.clone(),
             extra_hosts: self.add_host.iter().map(|text| text.replacen('=', ":", 1)).collect(),
-            links: self.link.clone(),
+            links: self.links()?,
         };
         Ok(())
+    }
+
+    /// `CONTAINER[:ALIAS]`.
+    fn links(&self) -> Result<Vec<String>> {
+        for link in &self.link {
+            if link.is_empty() {
+                return Err(Error::invalid(
+                    "invalid argument \"\" for \"--link\" flag: empty string specified for links",
+                ));
+            }
+            if link.split(':').count() > 2 {
+                return Err(Error::invalid(format!(
+                    "invalid argument {link:?} for \"--link\" flag: bad format for links: {link}"
+                )));
+            }
+        }
+        Ok(self.link.clone())
     }
 
     /// The network mode, and the networks to be on.
@@ -115,7 +132,7 @@ impl NetworkFlags {
                 return Err(Error::invalid("conflicting options: mac-address and the network mode"));
             }
             if !aliases.is_empty() {
-                return Err(Error::invalid("network-scoped alias is supported only for containers on a network"));
+                return Err(Error::invalid("network-scoped aliases are only supported for user-defined networks"));
             }
             endpoints.clear();
         }

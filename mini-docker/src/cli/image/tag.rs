@@ -23,6 +23,9 @@ impl Tag {
         if target.digest().is_some() {
             return Err(Error::invalid(format!("refusing to create a tag with a digest reference: {}", self.target)));
         }
+        if target.repository() == "sha256" {
+            return Err(Error::invalid("refusing to create an ambiguous tag using digest algorithm as name"));
+        }
         let image = engine.image(&self.source)?;
         engine.tag(&image.id, &target)?;
         Ok(0)

@@ -98,13 +98,15 @@ const POINTERS: [&str; 13] = [
 ];
 
 /// Fields that Docker's documents leave out where they are empty, and that templates may ask for all the same.
-const OMITTED: [(&str, Zero); 26] = [
+const OMITTED: [(&str, Zero); 29] = [
     ("Annotations", Zero::NoMap),
     ("ArgsEscaped", Zero::False),
     ("ClusterVolume", Zero::Pointer),
     ("ConfigFrom", Zero::Text),
     ("ContainerIDFile", Zero::Text),
+    ("Driver", Zero::Text),
     ("ExposedPorts", Zero::NoMap),
+    ("GwPriority", Zero::Int),
     ("Health", Zero::Pointer),
     ("Healthcheck", Zero::Pointer),
     ("Init", Zero::Pointer),
@@ -116,6 +118,7 @@ const OMITTED: [(&str, Zero); 26] = [
     ("Options", Zero::NoMap),
     ("Parent", Zero::Text),
     ("Peers", Zero::List),
+    ("Propagation", Zero::Text),
     ("Services", Zero::NoMap),
     ("Shell", Zero::List),
     ("SizeRootFs", Zero::Pointer),
@@ -132,6 +135,7 @@ const OMITTED: [(&str, Zero); 26] = [
 enum Zero {
     Text,
     False,
+    Int,
     List,
     Pointer,
     Struct,
@@ -143,6 +147,7 @@ impl Zero {
         match self {
             Self::Text => Data::text(""),
             Self::False => Data::Bool(false),
+            Self::Int => Data::Int(0),
             Self::List => Data::Nil(Nil::List),
             Self::Pointer => Data::Nil(Nil::Pointer),
             Self::Struct => Data::Struct(Rc::new(Struct { fields: Vec::new(), labels: None })),

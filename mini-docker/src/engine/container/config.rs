@@ -52,7 +52,7 @@ pub struct Config {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_signal_text: Option<String>,
     /// How long `stop` waits before it kills, in seconds; negative: for ever.
-    pub stop_timeout: i64,
+    pub stop_timeout: Option<i64>,
     /// Free labels.
     pub labels: BTreeMap<String, String>,
     /// Notes for whoever reads them.

@@ -40,7 +40,7 @@ impl Device {
             [host, mode] if is_mode(mode) => (host, host, mode),
             [host, container] => (host, container, "rwm"),
             [host, container, mode] if is_mode(mode) => (host, container, mode),
-            [_, _, mode] => return Err(Error::invalid(format!("invalid device mode: {mode}: it is of r, w and m"))),
+            [_, _, mode] => return Err(Error::invalid(format!("bad mode specified: {mode}: it is of r, w and m"))),
             _ => return Err(Error::invalid(format!("invalid device specification: {text}"))),
         };
         if host.is_empty() {
@@ -49,7 +49,7 @@ impl Device {
         // What is no mode was meant as a path, which is absolute.
         if !container.starts_with('/') {
             return Err(Error::invalid(format!(
-                "invalid device mode: {container}: it is of r, w and m; a path is absolute"
+                "bad mode specified: {container}: it is of r, w and m; a path is absolute"
             )));
         }
         let container = if container.is_empty() { host } else { container };
@@ -69,7 +69,7 @@ impl Device {
         }
         if nodes.is_empty() {
             return Err(Error::invalid(format!(
-                "error gathering device information: {} is not a device node",
+                "error gathering device information while adding custom device {:?}: not a device node",
                 self.host
             )));
         }

@@ -179,7 +179,8 @@ impl Network {
             }
         }
         if !self.links.is_empty() && (self.of_container().is_some() || self.mode == "host") {
-            return conflict("this network mode can't be used with links. This would result in undefined behavior");
+            let network = if self.mode == "host" { "host type networking" } else { "container type network" };
+            return conflict(&format!("{network} can't be used with links. This would result in undefined behavior"));
         }
         let mut seen = Vec::new();
         for endpoint in &self.endpoints {

@@ -1,6 +1,6 @@
 //! What a container's programs may do: capabilities, limits of each process, and what `--security-opt` says.
 
-use std::{collections::BTreeMap, fs, path::Path, sync::OnceLock};
+use std::{collections::BTreeMap, fs, sync::OnceLock};
 
 use capabilities::CapabilitySet;
 use cgroup::DeviceRule;
@@ -8,7 +8,7 @@ use seccomp::Seccomp;
 use serde::{Deserialize, Serialize};
 
 use super::devices::Device;
-use crate::engine::error::{Context, Error, Result};
+use crate::engine::error::{Error, Result};
 
 /// Rights beside or below the default ones, in Docker's words.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -177,7 +177,9 @@ impl Rights {
             ("seccomp", UNCONFINED) => UNCONFINED.clone_into(&mut self.seccomp),
             ("seccomp", path) if !path.is_empty() => {
                 // Kept whole: the file may be gone when the container starts.
-                self.seccomp = fs::read_to_string(path).doing("read the seccomp profile", Path::new(path))?;
+                let read = fs::read_to_string(path);
+                self.seccomp = read
+                    .map_err(|e| Error::system(format!("opening seccomp profile ({path}) failed: open {path}"), &e))?;
             }
             ("systempaths", UNCONFINED) => self.unmasked = true,
             ("writable-cgroups", "" | "true") => self.writable_cgroups = true,

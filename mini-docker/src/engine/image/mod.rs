@@ -135,7 +135,11 @@ impl Engine {
         Ok(config.map(|config| Image { id: id.to_owned(), config }))
     }
 
-    pub(super) fn image_id(&self, text: &str) -> Result<String> {
+    /// The id of the image that a name, or the beginning of an id, means.
+    ///
+    /// # Errors
+    /// [`crate::engine::error::Kind::NotFound`] where there is none.
+    pub fn image_id(&self, text: &str) -> Result<String> {
         let name = Reference::parse(text);
         if let Ok(name) = &name
             && let Some(id) = self.read_name(name)

@@ -57,6 +57,9 @@ impl Engine {
     /// # Errors
     /// A conflict where a container uses it, or, without `force`, by id where it has several names.
     pub fn remove_image(&self, text: &str, force: bool, prune: bool) -> Result<Vec<Removed>> {
+        if text.trim().is_empty() {
+            return Err(Error::invalid("image name cannot be blank; see `mini-docker images`"));
+        }
         let _alone = self.store.lock(Locking::Exclusive)?;
         let id = self.image_id(text)?;
         let mut removal = Removal::begin(self)?;

@@ -144,7 +144,7 @@ bench-setup: packages-bench packages-peers
 
 # Needs a dockerd that runs, to have docker in it.
 bench-report:
-	$(CARGO) build --release --locked --workspace
+	$(CARGO) build --release --locked -p mini-docker -p benches -p 'stage-*'
 	$(CARGO) run --release --locked -q -p benches -- startup $(REPORT)
 
 bench-all:

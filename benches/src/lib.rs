@@ -6,6 +6,7 @@
 pub mod all;
 pub mod budgets;
 mod document;
+mod ground;
 pub mod growth;
 pub mod ladder;
 pub mod marked;

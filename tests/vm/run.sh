@@ -79,6 +79,9 @@ while read -r when where package target arguments; do
     echo "$where $package-$target $arguments" >>"$root/t/list"
 done < <(grep -v '^#' tests/vm/tests)
 install -m 755 tests/vm/init "$root/init"
+# What tests look for beside their sources.
+mkdir -p "$root$PWD/mini-docker"
+cp -r mini-docker/plugins "$root$PWD/mini-docker/"
 rm -f "$cache/disk"
 truncate -s "$(($(du -sm "$root" | cut -f1) + 2048))M" "$cache/disk"
 mkfs.ext4 -q -F -O ^has_journal -d "$root" "$cache/disk"

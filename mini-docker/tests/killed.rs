@@ -106,6 +106,22 @@ fn a_name_is_not_taken_from_one_who_is_just_being_made() {
 }
 
 #[test]
+fn a_sweep_is_not_put_off_by_what_goes_by_itself() {
+    let engine = Engine::new(env!("CARGO_BIN_EXE_mini-docker"));
+    let scratch = engine.root().canonicalize().unwrap().join("tmp/scratch");
+    fs::create_dir(&scratch).unwrap();
+    fs::write(scratch.join("lock"), "").unwrap();
+    let mut has_gone = false;
+    let traced = trace(&engine.command(&["leaks"]), |call| {
+        if call.which() == Some(libc::SYS_openat) && call.path().is_some_and(|path| path == scratch.join("lock")) {
+            has_gone = fs::remove_dir_all(&scratch).is_ok() || has_gone;
+        }
+        Act::Go
+    });
+    assert!(has_gone && traced.said.code == 0, "{:?}", traced.said);
+}
+
+#[test]
 fn a_step_that_a_killed_build_had_only_begun_is_nobodys() {
     let engine = Engine::new(env!("CARGO_BIN_EXE_mini-docker"));
     engine.run(&["run", "--rm", "bb", "true"]).ok();

@@ -2,9 +2,10 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    ffi::OsStr,
     fs::{self, File},
     io::{self, Seek, Write},
-    os::unix::process::ExitStatusExt,
+    os::unix::{ffi::OsStrExt, fs::FileExt, process::ExitStatusExt},
     path::PathBuf,
     process::{Command, ExitStatus, Output, Stdio},
 };
@@ -44,11 +45,24 @@ impl Call {
         fs::read_to_string(format!("/proc/{}/syscall", self.thread)).ok()?.split(' ').next()?.parse().ok()
     }
 
+    /// An argument of the call, counted from 1.
+    pub fn argument(&self, number: usize) -> Option<u64> {
+        let text = fs::read_to_string(format!("/proc/{}/syscall", self.thread)).ok()?;
+        u64::from_str_radix(text.split(' ').nth(number)?.strip_prefix("0x")?, 16).ok()
+    }
+
     /// The file that the call's first argument is the descriptor of.
     pub fn file(&self) -> Option<PathBuf> {
-        let text = fs::read_to_string(format!("/proc/{}/syscall", self.thread)).ok()?;
-        let descriptor = u64::from_str_radix(text.split(' ').nth(1)?.strip_prefix("0x")?, 16).ok()?;
-        fs::read_link(format!("/proc/{}/fd/{descriptor}", self.process)).ok()
+        fs::read_link(format!("/proc/{}/fd/{}", self.process, self.argument(1)?)).ok()
+    }
+
+    /// The path that openat(2) has as its second argument.
+    pub fn path(&self) -> Option<PathBuf> {
+        let mut bytes = [0; 4096];
+        let memory = File::open(format!("/proc/{}/mem", self.process)).ok()?;
+        let read = memory.read_at(&mut bytes, self.argument(2)?).ok()?;
+        let path = bytes[..read].split(|&byte| byte == 0).next()?;
+        Some(PathBuf::from(OsStr::from_bytes(path)))
     }
 }
 

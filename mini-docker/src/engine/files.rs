@@ -120,7 +120,19 @@ impl Lock {
     /// Takes the lock on `path`, which is made if need be; `None` only for [`Locking::Try`], if it is held.
     pub fn take(path: &Path, how: Locking) -> Result<Option<Self>> {
         let mut options = OpenOptions::new();
-        let mut file = options.write(true).create(true).truncate(false).mode(0o600).open(path).doing("open", path)?;
+        let file = options.write(true).create(true).truncate(false).mode(0o600).open(path).doing("open", path)?;
+        Self::take_open(file, path, how)
+    }
+
+    /// Takes the lock on a file of something that may go, alone, waiting for all others; `None` where it is not there.
+    pub fn take_existing(path: &Path) -> Result<Option<Self>> {
+        match OpenOptions::new().write(true).open(path) {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+            opened => Self::take_open(opened.doing("open", path)?, path, Locking::Exclusive),
+        }
+    }
+
+    fn take_open(mut file: File, path: &Path, how: Locking) -> Result<Option<Self>> {
         let argument = match how {
             Locking::Shared => FlockArg::LockShared,
             Locking::Exclusive => FlockArg::LockExclusive,

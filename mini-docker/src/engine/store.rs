@@ -185,8 +185,8 @@ impl Store {
         let _no_scratch = self.lock_sweeps(Locking::Exclusive)?;
         for name in self.list("tmp")? {
             let path = self.root.join("tmp").join(name);
-            let lock = path.join("lock");
-            if !lock.exists() || Lock::take(&lock, Locking::Try)?.is_some() {
+            // Its owner may be removing it just now: nothing is made there.
+            if !Lock::is_held(&path.join("lock"))? {
                 clear_scratch(&path);
             }
         }

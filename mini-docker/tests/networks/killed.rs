@@ -1,12 +1,18 @@
 //! What kill -9 leaves, and what it does not.
 
-use std::{fs, path::Path, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
+use nix::libc;
 use process::netlink::{Socket, expression::interface, nftables, route};
 use tests::{
     engine::{Engine, eventually, output},
     leaks,
     machine::{Machine, read_from},
+    tracer::{Act, trace},
 };
 
 use crate::{engine, free_port, heard, server};
@@ -231,4 +237,56 @@ fn a_monitor_can_be_killed_at_any_moment() {
     }
     run(&["network", "rm", "blue", "green"]).ok();
     run(&["network", "prune", "-f"]).ok();
+}
+
+/// The only file of a network that is called so, beside its name.
+fn only_network(engine: &Engine, name: &str) -> PathBuf {
+    let directory = engine.root().canonicalize().unwrap().join("networks");
+    let files = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let is_it = |path: &PathBuf| {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        serde_json::from_str::<serde_json::Value>(&text).is_ok_and(|network| network["name"] == name)
+    };
+    let found: Vec<_> = files.filter(is_it).collect();
+    assert_eq!(found.len(), 1, "{found:?}");
+    found[0].clone()
+}
+
+#[test]
+fn a_network_that_a_killed_command_left_without_a_name_goes() {
+    let engine = engine();
+    engine.run(&["network", "create", "blue"]).ok();
+    let file = only_network(&engine, "blue");
+    let nameless = fs::read(&file).unwrap();
+    engine.run(&["network", "rm", "blue"]).ok();
+    fs::write(&file, &nameless).unwrap();
+    engine.run(&["leaks"]).ok();
+    assert!(!file.exists());
+    fs::write(&file, &nameless).unwrap();
+    engine.run(&["network", "create", "blue"]).ok();
+    assert_ne!(only_network(&engine, "blue"), file);
+    engine.run(&["network", "rm", "blue"]).ok();
+}
+
+#[test]
+fn who_comes_to_a_network_that_just_went_makes_no_file_for_it() {
+    let engine = engine();
+    engine.run(&["network", "create", "blue"]).ok();
+    let file = only_network(&engine, "blue");
+    let mut has_gone = false;
+    let is_to_write = |flags| flags & libc::O_ACCMODE as u64 != libc::O_RDONLY as u64;
+    let traced = trace(&engine.command(&["network", "rm", "blue"]), |call| match call.which() {
+        // To lock it, after it was read.
+        Some(libc::SYS_openat) if call.argument(3).is_some_and(is_to_write) && call.path().as_ref() == Some(&file) => {
+            fs::remove_file(&file).unwrap();
+            has_gone = true;
+            Act::Go
+        }
+        // It has a file of its own making.
+        Some(libc::SYS_flock) if has_gone && call.file().as_ref() == Some(&file) => Act::Kill(call.process),
+        _ => Act::Go,
+    });
+    assert!(has_gone && !file.exists() && traced.said.err.contains("just been removed"), "{:?}", traced.said);
+    fs::hard_link(engine.root().join("networks/names/blue"), &file).unwrap();
+    engine.run(&["network", "rm", "blue"]).ok();
 }

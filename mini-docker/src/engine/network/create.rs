@@ -4,6 +4,7 @@ use std::{
     collections::BTreeMap,
     ffi::CString,
     fs, io,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
 
@@ -154,6 +155,7 @@ impl Engine {
         make_directory(name.parent().unwrap_or(Path::new("/")), 0o700)?;
         // Whoever writes there holds the same lock.
         self.store.clear_unfinished("networks")?;
+        self.clear_nameless()?;
         let path = self.network_file(&config.id);
         write_json(&path, config, Durability::Machine)?;
         // What an interrupted removal may have left under the name was looked for under the same lock.
@@ -169,6 +171,27 @@ impl Engine {
             match fs::remove_file(&path) {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e).doing("remove", &path),
                 _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what killed commands left of networks that had no name yet, or none any more, and of which nothing is in the
+    /// kernel. The caller holds the machine's lock.
+    pub(super) fn clear_nameless(&self) -> Result<()> {
+        for name in self.store.list("networks")? {
+            let path = self.store.root().join("networks").join(name);
+            // What has a name has two, unless the store was copied.
+            if path.extension().is_none_or(|end| end != "json")
+                || fs::metadata(&path).is_ok_and(|file| file.nlink() > 1)
+            {
+                continue;
+            }
+            // What is damaged is for `check` to tell of.
+            let Ok(Some(network)) = read_json::<Config>(&path) else { continue };
+            let Ok(named) = read_json::<Config>(&self.network_name(&network.name)) else { continue };
+            if named.is_none_or(|named| named.id != network.id) {
+                fs::remove_file(&path).doing("remove", &path)?;
             }
         }
         Ok(())

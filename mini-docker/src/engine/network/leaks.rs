@@ -74,6 +74,7 @@ impl Engine {
 
     /// Forgets who has a place in a network and does not run: whoever wants it could take it anyway.
     pub(in crate::engine) fn forget_void_places(&self) -> Result<()> {
+        self.mend_names()?;
         for network in self.networks()? {
             if !self.places_directory(&network.id).exists() {
                 continue;

@@ -48,7 +48,7 @@ use sha2::{Digest, Sha256};
 use super::{
     Engine,
     error::{Context, Error, Kind, Result},
-    files::{Lock, Locking, read_json},
+    files::{Lock, read_json},
     store::hex,
 };
 
@@ -98,16 +98,9 @@ impl Engine {
     fn lock_network(&self, network: &Config) -> Result<Lock> {
         let path = self.network_file(&network.id);
         let gone = || Error::not_found(format!("network {} not found: it has just been removed", network.name));
-        if !path.exists() {
-            return Err(gone());
-        }
-        let lock = Lock::take(&path, Locking::Exclusive)?.ok_or_else(gone)?;
-        // Removed while we waited, or made by our own open.
-        let length = lock.file().metadata().doing("read", &path)?.len();
-        if length == 0 {
-            let _ = fs::remove_file(&path);
-        }
-        if length == 0 || !path.exists() { Err(gone()) } else { Ok(lock) }
+        let lock = Lock::take_existing(&path)?.ok_or_else(gone)?;
+        // It may have been removed while we waited.
+        if path.exists() { Ok(lock) } else { Err(gone()) }
     }
 
     /// The network of that name, id, or beginning of an id.

@@ -106,6 +106,7 @@ impl Engine {
     /// Removes the networks that nobody is on and that `meant` says are meant; returns their names. Also takes down the
     /// default network, which comes back with the next container on it.
     pub fn prune_networks(&self, meant: impl Fn(&Config) -> bool) -> Result<Vec<String>> {
+        self.mend_names()?;
         let mut removed = Vec::new();
         // Containers that do not run but are to have a place there keep a network, as with Docker they do not.
         for network in self.networks()? {
@@ -122,6 +123,15 @@ impl Engine {
         self.rest_default_bridge()?;
         self.emit_prune(Type::Network, 0);
         Ok(removed)
+    }
+
+    /// Removes what killed commands left of networks without a name.
+    pub(super) fn mend_names(&self) -> Result<()> {
+        if self.is_rootless() || !self.store.root().join("networks").exists() {
+            return Ok(());
+        }
+        let _machine = machine_lock()?;
+        self.clear_nameless()
     }
 
     /// Takes the default network's bridge down, if nobody is on it.

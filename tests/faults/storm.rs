@@ -62,9 +62,11 @@ const LINES: [&str; 33] = [
 ];
 
 /// What takes all of it away.
-const END: [&str; 8] = [
+const END: [&str; 9] = [
     "compose -p shop --project-directory {dir}/context down -v -t 0",
     "rm -f -v box1 box2 box3",
+    // Of a `run` that was killed before it could start what it had made, under a name that nobody chose.
+    "container prune -f --filter label!=keep",
     "network rm net1 net2 net3",
     "volume rm data1 data2 data3",
     "rmi -f made:1 made:2 made:3",

@@ -1,6 +1,12 @@
 //! Every report, one after the other, and then what is made of them: the goals, and the pages of the book.
 
-use std::{ffi::OsString, path::Path, process::Command, time::Instant};
+use std::{
+    env,
+    ffi::{OsStr, OsString},
+    path::Path,
+    process::Command,
+    time::Instant,
+};
 
 use clap::Args;
 
@@ -74,9 +80,8 @@ const fn step(
 /// Who failed.
 pub fn run(options: &Options) -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize()?;
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let built =
-        Command::new(&cargo).args(["build", "--release", "--locked"]).args(MEASURED).current_dir(&root).status()?;
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let built = plain(&cargo).args(["build", "--release", "--locked"]).args(MEASURED).current_dir(&root).status()?;
     if !built.success() {
         return Err("cargo build --release failed".into());
     }
@@ -87,12 +92,12 @@ pub fn run(options: &Options) -> Result<()> {
         println!("\n== {} ==\n", step.name);
         let (first, rest) = step.command.split_first().ok_or("no command")?;
         let program: OsString = match *first {
-            OWN => std::env::current_exe()?.into(),
+            OWN => env::current_exe()?.into(),
             STAGES => crate::built()?.join(STAGES).into(),
             "cargo" => cargo.clone(),
             other => root.join(other).into(),
         };
-        let mut command = Command::new(program);
+        let mut command = plain(&program);
         command.args(rest).args(if options.quick { step.quick } else { step.full }).current_dir(&root);
         command.envs(ground.environment());
         if options.quick {
@@ -110,6 +115,16 @@ pub fn run(options: &Options) -> Result<()> {
         }
     }
     if failed.is_empty() { Ok(()) } else { Err(failed.join("; ").into()) }
+}
+
+/// A command that does not know in which package cargo runs this one: a build that asks for that would be made again.
+fn plain(program: &OsStr) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CARGO_PKG_")) {
+        command.env_remove(name);
+    }
+    command.env_remove("CARGO_MANIFEST_DIR").env_remove("CARGO_MANIFEST_PATH");
+    command
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use std::{
 
 use super::{
     Result,
-    run::{PATIENCE, Run},
+    run::{PATIENCE, Run, kill_group},
 };
 
 /// The program that does nothing in the container: as its first argument and name, so that it is told from its helpers.
@@ -34,7 +34,7 @@ pub(crate) fn beside(run: &Run) -> Result<u64> {
     let bytes =
         all.difference(&before).filter(|pid| !is_idle(**pid) && is_ours(**pid, &before)).map(|pid| private(*pid)).sum();
     if run.cleanup.is_empty() {
-        let _ = child.kill();
+        kill_group(&child);
     }
     run.clean();
     let _ = child.wait();
@@ -47,7 +47,7 @@ pub(crate) fn machine(run: &Run, boot: Duration) -> Result<u64> {
     let mut child = run.start(Stdio::null())?;
     sleep(boot);
     let bytes = processes().difference(&before).filter(|pid| is_ours(**pid, &before)).map(|pid| private(*pid)).sum();
-    child.kill()?;
+    kill_group(&child);
     child.wait()?;
     Ok(bytes)
 }

@@ -3,7 +3,10 @@
 use std::{
     io::{Read, Write},
     net::TcpStream,
-    os::fd::{AsFd, OwnedFd},
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::process::CommandExt,
+    },
     process::{Child, Command, ExitStatus, Stdio},
     thread::sleep,
     time::{Duration, Instant},
@@ -12,6 +15,7 @@ use std::{
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
+    sys::signal::{Signal, killpg},
     unistd::Pid,
 };
 use process::sys;
@@ -44,8 +48,10 @@ impl Run {
 
     pub(crate) fn start(&self, output: Stdio) -> Result<Child> {
         let (program, arguments) = self.command.split_first().ok_or("no command")?;
-        let child =
-            Command::new(program).args(arguments).stdin(Stdio::null()).stdout(output).stderr(Stdio::null()).spawn();
+        let mut command = Command::new(program);
+        command.args(arguments).stdin(Stdio::null()).stdout(output).stderr(Stdio::null());
+        // A group of its own, so that it can be killed with what it has started: a program may be a script around another one.
+        let child = command.process_group(0).spawn();
         child.map_err(|e| format!("{program}: {e}").into())
     }
 
@@ -87,11 +93,17 @@ fn is_ready(what: &impl AsFd, deadline: Instant) -> Result<bool> {
     }
 }
 
+/// Kills a child that [`Run::start`] has started, and its children.
+pub(super) fn kill_group(child: &Child) {
+    // It may have ended.
+    let _ = killpg(Pid::from_raw(child.id().cast_signed()), Signal::SIGKILL);
+}
+
 fn end_by(child: &mut Child, deadline: Instant) -> Result<ExitStatus> {
     if is_ready(&pidfd(child)?, deadline)? {
         return Ok(child.wait()?);
     }
-    child.kill()?;
+    kill_group(child);
     child.wait()?;
     Err("it hangs, and was killed".into())
 }
@@ -143,7 +155,7 @@ pub(crate) fn first_answer(run: &Run) -> Result<f64> {
     };
     // Foreground commands end with what they started; others have ended.
     if run.cleanup.is_empty() {
-        let _ = child.kill();
+        kill_group(&child);
     }
     run.clean();
     let ended = run.end(&mut child);
@@ -177,6 +189,22 @@ mod tests {
         assert!(first < end && end >= 200.0, "{first} {end}");
         let silent = first_word(&shell("exit 3", PATIENCE)).unwrap_err().to_string();
         assert!(silent.contains("said nothing") && silent.contains('3'), "{silent}");
+    }
+
+    #[test]
+    fn who_is_killed_leaves_nobody() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("pid");
+        let script = format!("sleep 1000 & echo $! >{0}.new; mv {0}.new {0}; wait", file.display());
+        let mut child = shell(&script, PATIENCE).start(Stdio::null()).unwrap();
+        while !file.exists() {
+            sleep(Duration::from_millis(1));
+        }
+        let sleeper: i32 = std::fs::read_to_string(&file).unwrap().trim().parse().unwrap();
+        let sleeper = sys::pidfd_open(Pid::from_raw(sleeper)).unwrap();
+        kill_group(&child);
+        child.wait().unwrap();
+        assert!(is_ready(&sleeper, Instant::now() + PATIENCE).unwrap());
     }
 
     /// Whether it says nothing, has said all but stays, or has left somebody with its output.

@@ -77,7 +77,8 @@ impl Drop for Disk {
     }
 }
 
-/// A dockerd with an empty store. As everywhere, it makes a bridge and tables of the machine's; those go with it.
+/// A dockerd with an empty store. The bridge and the tables of the machine's network that it makes go with it; what it changes
+/// in tables that were there stays, as everywhere.
 #[derive(Debug)]
 struct Daemon {
     child: Child,
@@ -137,8 +138,9 @@ impl Traces {
 
     fn restore(&self) {
         let now = Self::now();
-        // Those of our own stores are theirs to remove.
-        for table in now.tables.difference(&self.tables).filter(|table| !table.contains("mini-docker")) {
+        // Docker's are of these families, and ours of neither.
+        let is_its = |table: &&String| table.starts_with("table ip ") || table.starts_with("table ip6 ");
+        for table in now.tables.difference(&self.tables).filter(is_its) {
             let _ = Command::new("nft").arg(format!("delete {table}")).status();
         }
         if now.links.contains("docker0") && !self.links.contains("docker0") {

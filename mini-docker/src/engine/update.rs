@@ -72,14 +72,16 @@ impl Engine {
     /// [`Kind::Conflict`] where the name is another's.
     pub fn rename(&self, id: &str, name: &str) -> Result<()> {
         if name.is_empty() {
-            return Err(Error::invalid("neither old nor new names may be empty"));
+            return Err(Error::invalid("neither old nor new names may be empty: write rename OLD NEW"));
         }
         names::check(name)?;
         let (_lock, Container { mut config, .. }) = self.hold(id)?;
         let name = name.strip_prefix('/').unwrap_or(name);
         let old = std::mem::replace(&mut config.name, name.to_owned());
         if old == name {
-            return Err(Error::invalid("Renaming a container with the same name as its current name"));
+            return Err(Error::invalid(
+                "Renaming a container with the same name as its current name: choose another one",
+            ));
         }
         // Both names lead to it until the old one is gone; one that is killed in between leaves a name that nobody's
         // configuration has, and so one that is free.

@@ -75,6 +75,11 @@ mod tests {
         text.push_str("];\n");
     }
 
+    #[test]
+    fn most_containers_have_these_capabilities() {
+        assert_eq!(capabilities::CapabilitySet::DEFAULT.names().collect::<Vec<_>>(), CAPABILITIES);
+    }
+
     /// On each machine those of the others too.
     #[test]
     fn what_is_stored_is_what_the_profile_compiles_to() {

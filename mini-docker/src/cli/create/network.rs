@@ -94,12 +94,12 @@ impl NetworkFlags {
         for link in &self.link {
             if link.is_empty() {
                 return Err(Error::invalid(
-                    "invalid argument \"\" for \"--link\" flag: empty string specified for links",
+                    "invalid argument \"\" for \"--link\" flag: empty string specified for links: write CONTAINER[:ALIAS]",
                 ));
             }
             if link.split(':').count() > 2 {
                 return Err(Error::invalid(format!(
-                    "invalid argument {link:?} for \"--link\" flag: bad format for links: {link}"
+                    "invalid argument {link:?} for \"--link\" flag: bad format for links: {link}: write CONTAINER[:ALIAS]"
                 )));
             }
         }
@@ -132,7 +132,9 @@ impl NetworkFlags {
                 return Err(Error::invalid("conflicting options: mac-address and the network mode"));
             }
             if !aliases.is_empty() {
-                return Err(Error::invalid("network-scoped aliases are only supported for user-defined networks"));
+                return Err(Error::invalid(
+                    "network-scoped aliases are only supported for user-defined networks: name one with --network",
+                ));
             }
             endpoints.clear();
         }

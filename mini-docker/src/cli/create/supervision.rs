@@ -45,7 +45,7 @@ pub(super) struct SupervisionFlags {
     /// Where the output goes: json-file (by default 3 files of 10m), local (5 of 20m), none
     #[arg(long, value_name = "DRIVER", default_value = "json-file")]
     log_driver: String,
-    /// Options of the log driver: max-size=BYTES, max-file=NUMBER, compress=BOOL, mode=non-blocking (as without), labels=NAMES, env=NAMES, tag=TEMPLATE (for `logs --details`)
+    /// Options of the log driver: max-size=BYTES, max-file=NUMBER, compress=BOOL, mode=non-blocking and max-buffer-size=BYTES (as without: nothing waits, and nothing is dropped), labels=NAMES, env=NAMES, tag=TEMPLATE (for `logs --details`)
     #[arg(long, value_name = "NAME=VALUE")]
     log_opt: Vec<String>,
 }

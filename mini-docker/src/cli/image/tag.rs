@@ -24,7 +24,9 @@ impl Tag {
             return Err(Error::invalid(format!("refusing to create a tag with a digest reference: {}", self.target)));
         }
         if target.repository() == "sha256" {
-            return Err(Error::invalid("refusing to create an ambiguous tag using digest algorithm as name"));
+            return Err(Error::invalid(
+                "refusing to create an ambiguous tag using digest algorithm as name: choose another one",
+            ));
         }
         let image = engine.image(&self.source)?;
         engine.tag(&image.id, &target)?;

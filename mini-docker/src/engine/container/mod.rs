@@ -177,14 +177,13 @@ impl Engine {
     /// Removes what builds that were killed left of their steps.
     pub(super) fn clear_abandoned_steps(&self) -> Result<()> {
         let _no_new_step = self.store.lock_sweeps(Locking::Exclusive)?;
-        // A step is in both, but its maker may have been killed between them; a container has its own directory first.
-        let made = self.store.list("containers")?.into_iter().filter_map(|id| id.into_string().ok());
+        let alive = |id: &str| self.store.run(id).join("monitor");
+        let is_step = |id: &String| !self.container_file(id, "config.json").exists() && alive(id).exists();
+        let made = self.store.list("containers")?.into_iter().filter_map(|id| id.into_string().ok()).filter(is_step);
+        // Whose maker was killed between its two directories: a container has the other one first.
         let begun = self.store.running().into_iter().filter(|id| !self.store.container(id).exists());
         for id in made.chain(begun) {
-            let alive = self.store.run(&id).join("monitor");
-            let whole = self.container_file(&id, "config.json").exists();
-            let is_step = !whole && (alive.exists() || !self.store.container(&id).exists());
-            if is_step && !Lock::is_held(&alive)? {
+            if !Lock::is_held(&alive(&id))? {
                 self.forget_step(&id)?;
             }
         }

@@ -178,7 +178,7 @@ impl LogConfig {
         let limited = policy.files > 1 && policy.size < u64::MAX;
         if self.options.contains_key("compress") && policy.compress && !limited {
             return Err(Error::invalid(
-                "invalid --log-opt compress=true: compress cannot be true when max-file is less than 2 or max-size is not set",
+                "invalid --log-opt compress=true: compress cannot be true when max-file is less than 2 or max-size is not set: set both, or leave it out",
             ));
         }
         policy.compress &= limited;

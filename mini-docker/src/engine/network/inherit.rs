@@ -14,7 +14,7 @@ pub(super) fn check(request: &Request) -> Result<()> {
     }
     if request.config_only && (request.internal || request.attachable) {
         return refused(
-            "configuration network can only contain network specific fields. Network operator fields like [ ingress | internal | attachable | scope ] are not supported.",
+            "configuration network can only contain network specific fields. Network operator fields like [ ingress | internal | attachable | scope ] are not supported: give them to what is made of it",
         );
     }
     if request.config_from.is_empty() {
@@ -22,11 +22,13 @@ pub(super) fn check(request: &Request) -> Result<()> {
     }
     if request.ipv6 || !request.labels.is_empty() || !request.subnets.is_empty() {
         return refused(
-            "user specified configurations are not supported if the network depends on a configuration network",
+            "user specified configurations are not supported if the network depends on a configuration network: leave them out, or --config-from",
         );
     }
     if !request.options.is_empty() {
-        return refused("network driver options are not supported if the network depends on a configuration network");
+        return refused(
+            "network driver options are not supported if the network depends on a configuration network: give them to that one",
+        );
     }
     Ok(())
 }

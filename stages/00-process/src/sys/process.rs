@@ -93,9 +93,9 @@ pub fn in_passing<T>(act: impl FnOnce() -> T) -> Result<T, Errno> {
     // SAFETY: the stack is that mapping, which grows down to pages that nobody may touch. Until the other process has ended this
     // one stands still: the call is as one of a function, and no reference is used by both at once.
     let cloned = unsafe {
-        libc::mprotect(stack.byte_add(GUARD), SIZE, libc::PROT_READ | libc::PROT_WRITE);
         let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::CLONE_FILES | libc::SIGCHLD;
-        check(libc::clone(run, stack.byte_add(GUARD + SIZE), flags, (&raw mut call).cast()).into())
+        check(libc::mprotect(stack.byte_add(GUARD), SIZE, libc::PROT_READ | libc::PROT_WRITE).into())
+            .and_then(|_| check(libc::clone(run, stack.byte_add(GUARD + SIZE), flags, (&raw mut call).cast()).into()))
     };
     let ended = cloned.map(|pid| {
         // SAFETY: reaps our own child, and asks for no status.

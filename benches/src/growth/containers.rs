@@ -124,7 +124,8 @@ impl Traffic {
         Ok(Self { sink, pid, address })
     }
 
-    /// The median of a new connection, in µs.
+    /// What a new connection takes where nothing else gets in between: the tenth percentile, in µs. Their median is
+    /// rather the machine's: twice as much in one minute as in the next, beside as many containers.
     fn connections(&self, count: usize) -> Result<f64> {
         let once = || -> Result<f64> {
             let start = Instant::now();
@@ -132,7 +133,8 @@ impl Traffic {
             Ok(start.elapsed().as_secs_f64() * 1e6)
         };
         let mut all = (0..count).map(|_| once()).collect::<Result<Vec<_>>>()?;
-        Ok(median(&mut all))
+        all.sort_by(f64::total_cmp);
+        Ok(all[all.len() / 10])
     }
 
     /// The median of an answer, in µs.

@@ -9,13 +9,14 @@
 //! | [`name`], [`message`] | the format: read from anybody, written for anybody |
 //! | `answer` | [`decide`]: what to do with a packet |
 //! | [`zone`], `mark` | the names that are ours, and whether they may be others now |
-//! | `server`, `poller` | [`Server`]: who is ready, and who is next |
+//! | `server`, `poller`, `burst` | [`Server`]: who is ready, who is next, and whether to wait for one more |
 //! | `connections`, `frame` | TCP |
 //! | `forward`, `upstream` | questions on their way to another server |
 //! | `resolv_conf` | resolv.conf(5), the host's and the container's |
 #![forbid(unsafe_code)]
 
 mod answer;
+mod burst;
 mod connections;
 mod forward;
 mod frame;

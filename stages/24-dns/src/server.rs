@@ -6,6 +6,7 @@
 use std::{
     net::{Ipv4Addr, SocketAddr, SocketAddrV4},
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -21,6 +22,7 @@ use process::{Errno, sys};
 use crate::{
     Listeners,
     answer::{Decision, LONGEST_QUERY, Transport, Turns, decide},
+    burst::Burst,
     connections::Connections,
     forward::{Client, Forwarder, TIMEOUT},
     poller::{Poller, Token},
@@ -32,6 +34,8 @@ use crate::{
 const BATCHES: usize = 8;
 /// Calls of `handle` that may find questions over UDP before all else is looked at too.
 const TURNS: u8 = 8;
+/// How long one call of `handle` may stay with a burst of questions before it lets its caller look after other things.
+const LONGEST_BURST: Duration = Duration::from_millis(2);
 
 /// Answers a container's questions.
 pub struct Server {
@@ -43,6 +47,7 @@ pub struct Server {
     turns: Turns,
     /// Calls of `handle` in a row that have looked at nothing but UDP.
     skipped: u8,
+    burst: Burst,
     buffers: Vec<[u8; LONGEST_QUERY]>,
 }
 
@@ -65,6 +70,7 @@ impl Server {
             zone,
             turns: Turns::default(),
             skipped: 0,
+            burst: Burst::default(),
             buffers: vec![[0; LONGEST_QUERY]; sys::BATCH],
         })
     }
@@ -95,7 +101,7 @@ impl Server {
         let now = Instant::now();
         // Most often it is this, and to ask first what it is costs as much as to try. What else is ready wakes our caller
         // again.
-        if self.datagrams(now) && self.skipped < TURNS {
+        if self.burst(now) && self.skipped < TURNS {
             self.skipped += 1;
         } else {
             self.skipped = 0;
@@ -140,7 +146,35 @@ impl Server {
         }
     }
 
-    /// Answers questions over UDP; whether there were any.
+    /// Answers questions over UDP, and those that soon follow; whether there were any.
+    fn burst(&mut self, start: Instant) -> bool {
+        if !self.datagrams(start) {
+            return false;
+        }
+        let mut came = start;
+        let mut now = Instant::now();
+        while let Some(patience) = self.burst.asked(came).filter(|_| now < start + LONGEST_BURST) {
+            self.burst.answered(now);
+            let until = now + patience;
+            loop {
+                // To the client, where it waits for this processor.
+                thread::yield_now();
+                came = Instant::now();
+                if self.datagrams(came) {
+                    break;
+                }
+                if came >= until {
+                    self.burst.over();
+                    return true;
+                }
+            }
+            now = Instant::now();
+        }
+        self.burst.answered(now);
+        true
+    }
+
+    /// Answers questions over UDP that are here; whether there were any.
     fn datagrams(&mut self, now: Instant) -> bool {
         let mut from = [(0, SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0)); sys::BATCH];
         for batch in 0..BATCHES {

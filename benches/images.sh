@@ -1,6 +1,6 @@
 #!/bin/bash
 # Pulling and unpacking an image from a registry on this machine, and pushing it to another one, beside docker and podman, in turns.
-# Five layers, as many files of this machine's /usr as make 440 MB. Needs root, docker-registry, curl, jq, and for the peers
+# Five layers, as many files of this machine's /usr as make 660 MB. Needs root, docker-registry, curl, jq, and for the peers
 # podman and a dockerd that runs.
 #
 #   benches/images.sh [TURNS [MEGABYTES]]      writes the table between the marks of benches/README.md
@@ -8,7 +8,7 @@ set -eu
 cd "$(dirname "$0")/.."
 . benches/common.sh
 same_view "$@"
-turns=${1:-3} megabytes=${2:-440}
+turns=${1:-3} megabytes=${2:-660}
 from=$((20000 + RANDOM % 10000)) to=$((30000 + RANDOM % 10000))
 image=localhost:$from/bench/pull copy=localhost:$to/bench/push
 registries=()

@@ -92,8 +92,8 @@ pub fn run(options: &Options) -> Result<()> {
         println!("\n== {} ==\n", step.name);
         let (first, rest) = step.command.split_first().ok_or("no command")?;
         let program: OsString = match *first {
-            OWN => env::current_exe()?.into(),
-            STAGES => crate::built()?.join(STAGES).into(),
+            // By its path: cargo has built this very program anew, and the one that runs is no file any more.
+            OWN | STAGES => crate::built()?.join(first).into(),
             "cargo" => cargo.clone(),
             other => root.join(other).into(),
         };

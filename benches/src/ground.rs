@@ -143,8 +143,11 @@ impl Traces {
         for table in now.tables.difference(&self.tables).filter(is_its) {
             let _ = Command::new("nft").arg(format!("delete {table}")).status();
         }
-        if now.links.contains("docker0") && !self.links.contains("docker0") {
-            let _ = Command::new("ip").args(["link", "delete", "docker0"]).status();
+        // Docker's and podman's default networks.
+        for bridge in ["docker0", "cni-podman0"].into_iter().filter(|&name| now.links.contains(name)) {
+            if !self.links.contains(bridge) {
+                let _ = Command::new("ip").args(["link", "delete", bridge]).status();
+            }
         }
     }
 }

@@ -4,7 +4,7 @@
 #   make test     formatting, lints, all tests, and some of them on cgroup v2 alone in a virtual machine; installs what they need
 #   make bench    start-up time beside bubblewrap and crun; writes benches/README.md's table
 #   make bench-setup   installs the peers: runc, podman, docker, QEMU
-#   make bench-all     bench-setup, every report, and then the tables and pages that show them: twenty minutes; REPORT=--quick tries them
+#   make bench-all     bench-setup, every report, and then the tables and pages that show them: half an hour; REPORT=--quick tries them
 #   make bench-report  process, containers and machines beside each other: REPORT=--quick ends in two minutes
 #   make test-vm  (or test-vm-short, a selection)  stages, cgroups, networks and the engine on Debian's kernel with cgroup v2 alone: QEMU without acceleration, long
 #   make fuzz     each fuzz target for TIME=60 seconds, or one: make fuzz TIME=3600 TARGET=dockerfile

@@ -77,8 +77,8 @@ impl Drop for Disk {
     }
 }
 
-/// A dockerd with an empty store. The bridge and the tables of the machine's network that it makes go with it; what it changes
-/// in tables that were there stays, as everywhere.
+/// A dockerd with an empty store. The bridges and the tables of the machine's network that it and podman make go with it;
+/// what they change in tables that were there stays, as everywhere.
 #[derive(Debug)]
 struct Daemon {
     child: Child,
@@ -138,7 +138,7 @@ impl Traces {
 
     fn restore(&self) {
         let now = Self::now();
-        // Docker's are of these families, and ours of neither.
+        // Docker's and podman's are of these families, and ours of neither.
         let is_its = |table: &&String| table.starts_with("table ip ") || table.starts_with("table ip6 ");
         for table in now.tables.difference(&self.tables).filter(is_its) {
             let _ = Command::new("nft").arg(format!("delete {table}")).status();

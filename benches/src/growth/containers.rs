@@ -85,7 +85,7 @@ pub(super) fn on_a_bridge(lab: &Lab, sizes: &[u32], bar: &ProgressBar) -> Result
     lab.run(&["network", "create", "--subnet", "10.96.0.0/16", "growth"])?;
     let options = ["--network", "growth", "-p", "0:80"];
     let mut start = Series::new("one more start with a bridge and a port, ms", OF);
-    let mut connect = Series::new("a new connection to a published port, µs", OF);
+    let mut connect = Series::new("a new connection to a port, tenth percentile, µs", OF);
     let mut name = Series::new("an answer about a name, µs", OF);
     let mut running = 0;
     for &size in sizes {
@@ -124,8 +124,8 @@ impl Traffic {
         Ok(Self { sink, pid, address })
     }
 
-    /// What a new connection takes where nothing else gets in between: the tenth percentile, in µs. Their median is
-    /// rather the machine's: twice as much in one minute as in the next, beside as many containers.
+    /// What a new connection takes where nothing else gets in between: the tenth percentile, in µs. The median tells more
+    /// of the machine: it was twice as much in one minute as in another, beside as many containers.
     fn connections(&self, count: usize) -> Result<f64> {
         let once = || -> Result<f64> {
             let start = Instant::now();

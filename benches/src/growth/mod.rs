@@ -119,7 +119,13 @@ fn table(all: &[Series]) -> Result<String> {
         };
         writeln!(text, "| {}, by {} | {} | {factor} |", one.name, one.of, points.join(" · "))?;
     }
-    writeln!(text, "\nMedians on {}; Linux {}, {} processors.", today(), kernel()?, processors()?)?;
+    writeln!(
+        text,
+        "\nMedians where nothing else is said, on {}; Linux {}, {} processors.",
+        today(),
+        kernel()?,
+        processors()?
+    )?;
     Ok(text)
 }
 

@@ -1,4 +1,4 @@
-//! The resolver's server: questions in, answers out, and never a wait in between.
+//! The resolver's server: questions in, answers out, and no wait for anybody else in between.
 //!
 //! It has no thread and no loop of its own. Whoever embeds it waits for its descriptor ([`Server`] is `AsFd`) or its
 //! deadline, beside whatever else there is to wait for, and calls [`Server::handle`].
@@ -93,7 +93,7 @@ impl Server {
     }
 
     // ANCHOR: handle
-    /// Does what can be done now, and returns.
+    /// Does what can be done now, and returns; in a burst of questions, after a moment without one or 2 ms.
     ///
     /// # Errors
     /// Of epoll(7) itself. What a client or a server does wrong is none.
@@ -101,7 +101,7 @@ impl Server {
         let now = Instant::now();
         // Most often it is this, and to ask first what it is costs as much as to try. What else is ready wakes our caller
         // again.
-        if self.burst(now) && self.skipped < TURNS {
+        if self.questions(now) && self.skipped < TURNS {
             self.skipped += 1;
         } else {
             self.skipped = 0;
@@ -147,7 +147,7 @@ impl Server {
     }
 
     /// Answers questions over UDP, and those that soon follow; whether there were any.
-    fn burst(&mut self, start: Instant) -> bool {
+    fn questions(&mut self, start: Instant) -> bool {
         if !self.datagrams(start) {
             return false;
         }
@@ -279,4 +279,45 @@ fn without_us(mut upstreams: Vec<SocketAddr>, listener: BorrowedFd) -> Result<Ve
     };
     upstreams.retain(|&upstream| elsewhere || upstream != SocketAddr::V4(own.into()));
     Ok(upstreams)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, UdpSocket};
+
+    use super::*;
+    use crate::Names;
+
+    /// One client with one question on its way: without a burst each one takes a call.
+    #[test]
+    fn one_call_stays_for_questions_that_soon_follow() {
+        const QUESTIONS: usize = 5000;
+        let (udp, tcp) = (UdpSocket::bind("127.0.0.1:0").unwrap(), TcpListener::bind("127.0.0.1:0").unwrap());
+        udp.set_nonblocking(true).unwrap();
+        tcp.set_nonblocking(true).unwrap();
+        let address = udp.local_addr().unwrap();
+        let mut names = Names::default();
+        names.add("web", [10, 0, 0, 2].into());
+        let listeners = Listeners { udp: udp.into(), tcp: tcp.into() };
+        let mut server = Server::new(listeners, Box::new(names), Vec::new()).unwrap();
+        let client = thread::spawn(move || {
+            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+            socket.connect(address).unwrap();
+            let packet = b"\x12\x34\x01\0\0\x01\0\0\0\0\0\0\x03web\0\0\x01\0\x01";
+            for _ in 0..QUESTIONS {
+                socket.send(packet).unwrap();
+                socket.recv(&mut [0; LONGEST_QUERY]).unwrap();
+            }
+        });
+        let mut calls = 0;
+        while !client.is_finished() {
+            let mut ready = [PollFd::new(server.as_fd(), PollFlags::POLLIN)];
+            if poll(&mut ready, 10_u8).unwrap() > 0 {
+                server.handle().unwrap();
+                calls += 1;
+            }
+        }
+        client.join().unwrap();
+        assert!(calls < QUESTIONS, "{calls} calls for {QUESTIONS} questions");
+    }
 }

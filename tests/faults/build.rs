@@ -1,6 +1,7 @@
 //! Builds that are interrupted: nothing is left of them but what their steps made, and the next one goes on from there.
 
 use std::{
+    collections::BTreeSet,
     fs,
     io::{BufRead, BufReader},
     path::Path,
@@ -116,6 +117,40 @@ fn who_builds_a_stage_can_be_killed_at_every_call() {
         }
         report(&format!("build: {who} killed"), struck, struck, total);
     }
+}
+
+#[test]
+fn what_a_step_still_holds_is_waited_for_when_another_stage_was_killed() {
+    let engine = Engine::new(env!("CARGO_BIN_EXE_mini-docker"));
+    let context = engine.path("context");
+    fs::create_dir(&context).unwrap();
+    fs::write(context.join("word"), "word").unwrap();
+    fs::write(context.join("Dockerfile"), STAGES).unwrap();
+    let words = ["build", "-q", "--no-cache", context.to_str().unwrap()];
+    // From its clone to its program a step has its maker's descriptors, and so his locks.
+    for number in [1, 4, 20] {
+        let mut workers = BTreeSet::new();
+        let traced = trace(&engine.command(&words), |call| {
+            match call.generation {
+                1 => drop(workers.insert(call.process)),
+                2 if call.number >= number => {
+                    let maker = parent(call.process).map(Pid::from_raw);
+                    let other = workers.iter().find(|&&worker| Some(worker) != maker && parent(worker).is_some());
+                    return other.map_or(Act::Go, |&other| Act::KillAndHold(other));
+                }
+                _ => {}
+            }
+            Act::Go
+        });
+        assert!(traced.struck && traced.said.code == 1, "{:?}", traced.said);
+        assert_clean(&engine, &format!("held at call {number}: {:?}", traced.said));
+    }
+}
+
+/// Of a process that nobody has waited for.
+fn parent(pid: Pid) -> Option<i32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("PPid:\t")?.parse().ok())
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A command whose every system call is known, with those of all processes that it makes: to kill one of them just there.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     ffi::OsStr,
     fs::{self, File},
     io::{self, Seek, Write},
@@ -73,6 +73,8 @@ pub enum Act {
     Go,
     /// This process is killed before it; the others go on unwatched.
     Kill(Pid),
+    /// The same, but who makes the call stands still until the command has ended, as on a machine that has no time for it.
+    KillAndHold(Pid),
     /// It is not made, and fails with this; then all go on unwatched.
     Fail(Errno),
 }
@@ -93,16 +95,24 @@ struct Tracee {
     process: Pid,
 }
 
+enum Early {
+    Stopped,
+    /// It has ended, or is let go.
+    Gone,
+}
+
 struct Tracer {
     first: Pid,
     tracees: HashMap<Pid, Tracee>,
-    /// Those that have stopped before their parent told of them.
-    early: HashSet<Pid>,
+    /// Those that came before their parent told of them.
+    early: HashMap<Pid, Early>,
     calls: [usize; GENERATIONS],
     /// The shell before it is not counted.
     begun: bool,
     /// Whose call is failing just now.
     failing: Option<(Pid, Errno)>,
+    /// It stands still.
+    held: Option<Pid>,
     /// All are let go.
     over: bool,
     struck: bool,
@@ -144,10 +154,11 @@ pub fn trace(command: &Command, at_call: impl FnMut(Call) -> Act) -> Traced {
     let mut tracer = Tracer {
         first,
         tracees: HashMap::from([(first, Tracee { generation: 0, process: first })]),
-        early: HashSet::new(),
+        early: HashMap::new(),
         calls: [0; GENERATIONS],
         begun: false,
         failing: None,
+        held: None,
         over: false,
         struck: false,
         status: None,
@@ -179,9 +190,15 @@ impl Tracer {
     }
 
     fn gone(&mut self, pid: Pid, status: ExitStatus) {
-        self.tracees.remove(&pid);
+        if self.tracees.remove(&pid).is_none() {
+            self.early.insert(pid, Early::Gone);
+        }
         if pid == self.first {
             self.status = Some(status);
+            if let Some(held) = self.held.take() {
+                self.over = true;
+                self.resume(held, None);
+            }
             self.let_go();
         }
     }
@@ -193,8 +210,9 @@ impl Tracer {
             // It may have died, and is waited for.
             let _ = ptrace::interrupt(*pid);
         }
-        for pid in std::mem::take(&mut self.early) {
-            let _ = ptrace::detach(pid, None);
+        for (pid, early) in &mut self.early {
+            let _ = ptrace::detach(*pid, None);
+            *early = Early::Gone;
         }
     }
 
@@ -218,6 +236,11 @@ impl Tracer {
                 self.struck = kill(victim, Signal::SIGKILL).is_ok();
                 self.let_go();
             }
+            Act::KillAndHold(victim) => {
+                self.struck = kill(victim, Signal::SIGKILL).is_ok();
+                self.held = Some(thread);
+                self.let_go();
+            }
             Act::Fail(errno) => {
                 if skip_call(thread).is_ok() {
                     self.failing = Some((thread, errno));
@@ -232,16 +255,22 @@ impl Tracer {
             libc::PTRACE_EVENT_EXEC if pid == self.first => self.begun = true,
             _ => {}
         }
-        if self.over || self.tracees.contains_key(&pid) {
+        let is_early = !self.tracees.contains_key(&pid);
+        if is_early {
+            self.early.insert(pid, if self.over { Early::Gone } else { Early::Stopped });
+        }
+        if self.over || !is_early {
             self.resume(pid, None);
-        } else {
-            self.early.insert(pid);
         }
     }
 
     fn made(&mut self, parent: Pid) {
         let Ok(new) = ptrace::getevent(parent) else { return };
         let new = Pid::from_raw(i32::try_from(new).expect("a pid"));
+        let early = self.early.remove(&new);
+        if matches!(early, Some(Early::Gone)) {
+            return;
+        }
         let (generation, process) =
             self.tracees.get(&parent).map_or((0, parent), |tracee| (tracee.generation, tracee.process));
         let status = fs::read_to_string(format!("/proc/{new}/status")).unwrap_or_default();
@@ -252,12 +281,15 @@ impl Tracer {
             Tracee { generation: (generation + 1).min(GENERATIONS - 1), process: new }
         };
         self.tracees.insert(new, tracee);
-        if self.early.remove(&new) {
+        if early.is_some() {
             self.resume(new, None);
         }
     }
 
     fn resume(&mut self, pid: Pid, signal: Option<Signal>) {
+        if self.held == Some(pid) {
+            return;
+        }
         let resumed = if self.over { ptrace::detach(pid, signal) } else { ptrace::syscall(pid, signal) };
         if self.over && resumed.is_ok() {
             self.tracees.remove(&pid);

@@ -3,10 +3,14 @@
 //! Whoever clones a container has one thread, so each stage that is built beside others has a process of its own, forked
 //! from this one: it knows the plan and what has been built so far, tells of its steps, and at last of its stage. It dies
 //! with its parent. Where only one stage can be built, it is built here.
+//!
+//! A worker that is killed may leave a step that is just being made: it dies too, but nobody knows when, and until then it
+//! has the worker's locks, by which a sweep takes all that they had for alive. So this process adopts such orphans
+//! (`PR_SET_CHILD_SUBREAPER` of prctl(2)), and sees to their end.
 
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
-    fs::File,
+    fs::{self, File},
     io::{self, BufRead, BufReader, Write},
     os::fd::AsFd,
     thread::available_parallelism,
@@ -62,12 +66,37 @@ impl Drop for Worker {
     }
 }
 
+/// Kills the children that this process has adopted, and waits for their end: there are no others when all workers are gone.
+fn kill_orphans() {
+    let children = || -> Vec<Pid> {
+        // By thread, and it is not said whose an orphan becomes.
+        let threads = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+        let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+        lists
+            .flat_map(|list| list.split(' ').filter_map(|pid| pid.parse().ok()).map(Pid::from_raw).collect::<Vec<_>>())
+            .collect()
+    };
+    loop {
+        let orphans = children();
+        if orphans.is_empty() {
+            return;
+        }
+        for orphan in orphans {
+            // One that has ended is only waited for; what it leaves in turn comes here too.
+            let _ = kill(orphan, Signal::SIGKILL);
+            while waitpid(orphan, None) == Err(Errno::EINTR) {}
+        }
+    }
+}
+
 impl Builder<'_> {
     /// Builds all that the target stands on, and takes files from.
     pub(super) fn prepare(&mut self, target: usize) -> Result<(), Failure> {
         let needs = self.needed(target);
         let most = available_parallelism().map_or(2, usize::from);
         let mut workers: Vec<Worker> = Vec::new();
+        prctl::set_child_subreaper(true)
+            .map_err(|errno| Error::system("adopt what workers leave behind", &errno.into()))?;
         let outcome = loop {
             let free =
                 |index: &usize| !self.built.contains_key(index) && !workers.iter().any(|worker| worker.stage == *index);
@@ -92,6 +121,9 @@ impl Builder<'_> {
             }
         };
         drop(workers);
+        if outcome.is_err() {
+            kill_orphans();
+        }
         // What they had in the kernel and in networks.
         self.engine.store.sweep()?;
         self.engine.clear_abandoned_steps()?;

@@ -49,7 +49,8 @@ fn only_what_services_use_is_made() {
 
 #[test]
 fn names_are_joined_as_the_first_compose_did() {
-    let file = "services:\n  a:\n    image: bb\n    command: echo $$PATH\n  b:\n    build: .\n";
+    let file =
+        "services:\n  a:\n    image: bb\n    command: echo $$PATH\n    labels: {$PATH: $$}\n  b:\n    build: .\n";
     let shop = shop("joined", file);
     shop.write("Dockerfile", "FROM bb\nCMD true\n");
     let names = || shop.engine.run(&["ps", "-a", "--format", "{{.Names}}"]).ok();
@@ -65,7 +66,7 @@ fn names_are_joined_as_the_first_compose_did() {
     assert!(run.starts_with(&format!("{}_a_run_", shop.name)), "{run}");
     // What config prints is read as the same again, and so not interpolated a second time.
     let printed = shop.compose(&["config"]).ok();
-    assert!(printed.contains("- $$PATH"), "{printed}");
+    assert!(printed.contains("- $$PATH") && printed.contains(" $PATH: $$"), "{printed}");
     let json = || shop.compose(&["config", "--format", "json"]).ok();
     let before = json();
     assert!(before.contains("\"$PATH\""), "{before}");

@@ -98,7 +98,8 @@ pub fn run(options: &Options) -> Result<()> {
     let mut failed = Vec::new();
     for spaced in [false, true] {
         for turn in 0..runs {
-            for (one, measured) in &mut all {
+            for index in order(all.len(), turn) {
+                let (one, measured) = &mut all[index];
                 let Some(word) = one.word.as_ref().filter(|_| !one.slow || turn < slow_runs) else { continue };
                 bar.inc(1);
                 if measured.is_out {
@@ -150,6 +151,19 @@ pub fn run(options: &Options) -> Result<()> {
     report::write(&all, &missing, &failed, options, runs, slow_runs)
 }
 
+/// The indices below `count` for one turn, in another order for the next: the kernel goes on for a while with the end of a
+/// container, and nobody is to come always after the same one. The first turn has them in order.
+fn order(count: usize, turn: usize) -> impl Iterator<Item = usize> {
+    let strides: Vec<_> = (1..count).filter(|stride| divisor(*stride, count) == 1).collect();
+    let stride = strides.get(turn % strides.len().max(1)).copied().unwrap_or(1);
+    (0..count).map(move |index| index * stride % count)
+}
+
+/// The greatest common one.
+fn divisor(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { divisor(b, a % b) }
+}
+
 /// Goes on in a mount namespace where all contestants see the machine alike: without the v2 part of a hybrid layout of cgroups,
 /// which crun refuses, and with a tmpfs at /run, as systemd has it.
 fn same_view() -> Result<()> {
@@ -163,4 +177,25 @@ fn same_view() -> Result<()> {
     let mut command = Command::new("unshare");
     command.args(["-m", "sh", "-c", script, "sh"]).arg(own).args(std::env::args_os().skip(1)).env(DONE, "1");
     Err(format!("unshare: {}", command.exec()).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_turn_has_all_of_them_after_others() {
+        for count in [1, 2, 7, 12, 34] {
+            for turn in 0..9 {
+                let mut all: Vec<_> = order(count, turn).collect();
+                all.sort_unstable();
+                assert_eq!(all, (0..count).collect::<Vec<_>>(), "{count}, turn {turn}");
+            }
+        }
+        let before = |turn| {
+            let all: Vec<_> = order(34, turn).collect();
+            all[all.iter().position(|&index| index == 20).unwrap() - 1]
+        };
+        assert_eq!((0..4).map(before).collect::<Vec<_>>(), [19, 17, 15, 13]);
+    }
 }

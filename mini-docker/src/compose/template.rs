@@ -1,5 +1,7 @@
 //! `$NAME`, `${NAME}` and its six forms with a default, a replacement or an error.
 
+use serde_json::Value;
+
 /// Why a text cannot be filled in.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
@@ -48,6 +50,18 @@ impl<'a> Lookup<'a> {
             (self.missing)(name);
             String::new()
         })
+    }
+}
+
+/// Doubles the dollars of a document's values, so that none is taken for a variable when it is read again. Keys are never filled
+/// in, and stay as they are.
+#[must_use]
+pub fn escape(document: &Value) -> Value {
+    match document {
+        Value::String(text) => text.replace('$', "$$").into(),
+        Value::Array(items) => items.iter().map(escape).collect(),
+        Value::Object(entries) => entries.iter().map(|(key, value)| (key.clone(), escape(value))).collect(),
+        other => other.clone(),
     }
 }
 

@@ -84,7 +84,8 @@ impl Reference {
     /// The name without its tag, as short as it can be written.
     pub fn repository(&self) -> String {
         match (self.domain.as_str(), self.path.strip_prefix("library/")) {
-            (DEFAULT_DOMAIN, Some(name)) if !name.contains('/') => name.to_owned(),
+            // What looks like an image's id is none with `library/` before it.
+            (DEFAULT_DOMAIN, Some(name)) if !name.contains('/') && !is_id(name) => name.to_owned(),
             (DEFAULT_DOMAIN, _) => self.path.clone(),
             (domain, _) => format!("{domain}/{}", self.path),
         }
@@ -154,7 +155,7 @@ fn check(domain: &str, path: &str, name: &str) -> Result<(), &'static str> {
     if name.is_empty() || !path.split('/').all(is_component) {
         return Err("a name is made of a-z, 0-9 and single separators . _ - between them");
     }
-    if name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit()) {
+    if is_id(name) {
         return Err("a name cannot be 64 hexadecimal digits, which are an image's id");
     }
     if !is_host(domain) {
@@ -164,6 +165,10 @@ fn check(domain: &str, path: &str, name: &str) -> Result<(), &'static str> {
         return Err("a name has at most 255 characters, and 120 between two slashes");
     }
     Ok(())
+}
+
+fn is_id(name: &str) -> bool {
+    name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
 /// `HOST[:PORT]`, where HOST may be an IPv6 address in brackets. A path could be made of what else is refused.
@@ -206,6 +211,8 @@ mod tests {
 
     const DIGEST: &str = "sha256:0123456789012345678901234567890123456789012345678901234567890123";
 
+    const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+
     #[test]
     fn short_names_are_completed_and_shortened_again() {
         for (text, file, short) in [
@@ -216,6 +223,7 @@ mod tests {
             ("Host/a", "Host/a:latest", "Host/a:latest"),
             ("index.docker.io/a", "docker.io/library/a:latest", "a:latest"),
             ("example.org/x:y", "example.org/x:y", "example.org/x:y"),
+            (&format!("library/{ID}"), &format!("docker.io/library/{ID}:latest"), &format!("library/{ID}:latest")),
             ("a__b.c-d---e", "docker.io/library/a__b.c-d---e:latest", "a__b.c-d---e:latest"),
         ] {
             let reference = Reference::parse(text).unwrap();

@@ -193,20 +193,21 @@ fn unpacked(archive: &[u8], options: &Options) -> Option<Listing> {
         fs::write(scratch.path().join(name).join("a"), "canary").expect("write");
     }
     let before = outside();
-    let found = unpack_at(&scratch.path().join("root"), archive, options);
+    let found = unpack_at(&scratch.path().join("root"), 0o700, archive, options);
     assert_eq!(outside(), before, "what is outside of the root");
     let found = found?;
     let mut packed = Vec::new();
     let root = fs::File::open(scratch.path().join("root")).expect("open the root");
     pack(root.as_fd(), &mut packed, options).expect("pack what was unpacked");
-    let again = unpack_at(&scratch.path().join("again"), &packed, options).expect("unpack what was packed");
+    // What a root has by itself has no entry.
+    let again = unpack_at(&scratch.path().join("again"), 0o755, &packed, options).expect("unpack what was packed");
     assert_eq!(again, found, "packed and unpacked");
     Some(found)
 }
 
-fn unpack_at(root: &Path, archive: &[u8], options: &Options) -> Option<Listing> {
+fn unpack_at(root: &Path, mode: u32, archive: &[u8], options: &Options) -> Option<Listing> {
     fs::create_dir(root).expect("make the root");
-    fs::set_permissions(root, std::os::unix::fs::PermissionsExt::from_mode(0o700)).expect("set its mode");
+    fs::set_permissions(root, std::os::unix::fs::PermissionsExt::from_mode(mode)).expect("set its mode");
     let directory = fs::File::open(root).expect("open the root");
     match unpack_tar(archive, directory.as_fd(), options) {
         Ok(_) => Some(listing(root, root, &[])),

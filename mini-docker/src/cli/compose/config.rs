@@ -8,7 +8,13 @@ use serde_json::{Value, json};
 use super::{load, print_lines};
 use crate::{
     cli::{Outcome, print, table::align},
-    compose::{Options, Project, kubernetes::Manifests, service::Service, template::Variable, yaml},
+    compose::{
+        Options, Project,
+        kubernetes::Manifests,
+        service::Service,
+        template::{self, Variable},
+        yaml,
+    },
     engine::error::{Context, Error, Result},
 };
 
@@ -101,7 +107,7 @@ impl Config {
             let text = match self.format.as_str() {
                 "kubernetes" => manifests(&project)?,
                 // What comes of a variable is not to be taken for another when the file is read again.
-                "yaml" if !self.no_interpolate => in_order(&project.model).replace('$', "$$"),
+                "yaml" if !self.no_interpolate => in_order(&template::escape(&project.model)),
                 "yaml" => in_order(&project.model),
                 _ => json(&project.model)?,
             };

@@ -16,6 +16,12 @@ pub(crate) fn excludes(file: &str, path: &str) -> Option<bool> {
         let (exception, pattern) = line.strip_prefix('!').map_or((false, line), |rest| (true, rest.trim()));
         let pattern = clean(pattern);
         let pattern = pattern.strip_prefix('/').filter(|rest| !rest.is_empty()).unwrap_or(&pattern);
+        // Who compiles them trims once more, with the exclamation mark.
+        let pattern = if exception { pattern } else { pattern.trim() };
+        if pattern.is_empty() {
+            continue;
+        }
+        let pattern = &clean(pattern);
         // Docker has a short cut of its own for `**name`.
         let short = pattern.starts_with("**") && !pattern.starts_with("**/");
         let unknown = short || pattern.contains(['[', '\\', '!']) || pattern.contains("***");

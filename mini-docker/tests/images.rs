@@ -1,6 +1,12 @@
 //! What images are made of, called, and what becomes of them.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    net::TcpListener,
+    path::Path,
+    thread,
+};
 
 use serde_json::json;
 use tests::engine::Engine;
@@ -77,7 +83,23 @@ fn an_import_takes_changes() {
     let made = image(&engine, "j");
     assert_eq!((&made["Config"]["Cmd"], &made["Config"]["Entrypoint"]), (&json!(null), &json!(["echo"])));
     assert_eq!(made["Config"]["Env"], json!(["Q=1", "R=2 3", "A=1", "B=2 34"]));
-    assert!(engine.run(&["import", "http://x/y.tar", "i"]).refused(1).contains("curl -L"));
+    assert!(engine.run(&["import", "http://127.0.0.1:9/y.tar", "i"]).refused(1).contains("127.0.0.1:9"));
+    // As in an image that is read from a file.
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/bb.tar", server.local_addr().unwrap());
+    let content = fs::read(&archive).unwrap();
+    let answer = thread::spawn(move || {
+        let (mut stream, _) = server.accept().unwrap();
+        let lines = BufReader::new(stream.try_clone().unwrap()).lines();
+        lines.map_while(Result::ok).take_while(|line| !line.is_empty()).for_each(drop);
+        let head = format!("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n", content.len());
+        stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&content)).unwrap();
+    });
+    engine.run(&["import", &address, "far"]).ok();
+    answer.join().unwrap();
+    let far = image(&engine, "far");
+    assert_eq!(far["RootFS"], image(&engine, "bb")["RootFS"]);
+    assert_eq!(far["Comment"], json!(format!("Imported from {address}")));
 }
 
 #[test]

@@ -2,7 +2,11 @@
 
 use std::{fs, process::Stdio};
 
-use tests::engine::{Engine, eventually};
+use nix::libc;
+use tests::{
+    engine::{Engine, eventually},
+    tracer::{Act, trace},
+};
 
 fn events(engine: &Engine, kind: &str) -> String {
     let filter = format!("type={kind}");
@@ -143,6 +147,22 @@ fn events_are_dockers() {
         assert!(pruned.contains(&format!("{kind} prune  {{\"reclaimed\":\"0\"}}\n")), "{pruned}");
     }
     assert!(pruned.contains("network destroy") && engine.run(&["network", "inspect", "n2"]).code == 1, "{pruned}");
+}
+
+#[test]
+fn a_kill_is_told_before_what_comes_of_it() {
+    let engine = Engine::new(env!("CARGO_BIN_EXE_mini-docker"));
+    engine.run(&["run", "-d", "--name", "c1", "bb", "sleep", "999"]).ok();
+    let mut told = None;
+    let traced = trace(&engine.command(&["kill", "-s", "", "c1"]), |call| {
+        if call.which() == Some(libc::SYS_pidfd_send_signal) && call.argument(2) == Some(9) {
+            told = Some(fs::read_to_string(engine.root().join("events.json")).unwrap());
+        }
+        Act::Go
+    });
+    assert_eq!((traced.said.code, &*traced.said.out), (0, "c1\n"), "{:?}", traced.said);
+    let told = told.expect("a signal");
+    assert!(told.lines().last().unwrap().contains("\"kill\""), "{told}");
 }
 
 #[test]

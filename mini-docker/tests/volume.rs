@@ -70,6 +70,7 @@ fn names_drivers_and_options_are_dockers() {
         (&["-d", "nope", "xx"], "error looking up volume plugin nope: plugin \"nope\" not found"),
         (&["-o", "foo=bar", "xx"], "create xx: invalid option: \"foo\""),
         (&["-o", "type=tmpfs", "xx"], "create xx: missing required option: \"device\""),
+        (&["--name", "a", "b"], "conflicting options"),
     ] {
         let refused = engine.run(&[&["volume", "create"], arguments].concat()).refused(1);
         assert!(refused.contains(why), "{refused}");

@@ -54,7 +54,7 @@ pub(super) struct Create {
     #[arg(value_name = "VOLUME")]
     volume: Option<String>,
     /// Specify volume name
-    #[arg(long, hide = true, conflicts_with = "volume")]
+    #[arg(long, hide = true)]
     name: Option<String>,
     /// Specify volume driver name: `local`
     #[arg(short, long, default_value = LOCAL, value_name = "DRIVER")]
@@ -69,6 +69,10 @@ pub(super) struct Create {
 
 impl Create {
     fn run(self, engine: &Engine) -> Outcome {
+        if self.volume.is_some() && self.name.is_some() {
+            let why = "conflicting options: cannot specify a volume name through both --name and as a positional arg";
+            return Err(Error::invalid(why));
+        }
         let volume = engine.create_volume(NewVolume {
             name: self.volume.or(self.name).unwrap_or_default(),
             driver: self.driver,

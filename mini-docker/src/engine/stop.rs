@@ -59,15 +59,17 @@ impl Engine {
         let name = &container.config.name;
         let pidfd = first_process(container)
             .ok_or_else(|| Error::conflict(format!("cannot kill container {name}: container {name} is not running")))?;
-        match sys::pidfd_send_signal(pidfd.as_fd(), signal) {
+        let send = |signal| match sys::pidfd_send_signal(pidfd.as_fd(), signal) {
             // It has just ended, which is what most signals are sent for.
-            Err(Errno::ESRCH) => Ok(()),
-            sent => {
-                sent.map_err(|e| Error::system(format_args!("signal container {name}"), &e.into()))?;
-                self.emit_container(&container.config, "kill", &[("signal", &signal.to_string())]);
-                Ok(())
-            }
+            Err(Errno::ESRCH) => Ok(false),
+            sent => sent.map(|()| true).map_err(|e| Error::system(format_args!("signal container {name}"), &e.into())),
+        };
+        if send(0)? {
+            // First the event: what the container's monitor says of its death is to come after it.
+            self.emit_container(&container.config, "kill", &[("signal", &signal.to_string())]);
+            send(signal)?;
         }
+        Ok(())
     }
 
     /// The user's signal: one that is meant to end the container ends its restarts too. After SIGKILL it has ended.

@@ -1,7 +1,7 @@
 //! How much of the disk things take.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     fs, io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -10,7 +10,9 @@ use std::{
 use super::{
     Engine,
     container::Container,
+    digest::Digest,
     error::{Context, Result},
+    image::Listed,
 };
 
 impl Engine {
@@ -55,6 +57,19 @@ impl Engine {
         }
         usage.reclaimable = usage.size.saturating_sub(usage.reclaimable);
         Ok(usage)
+    }
+
+    /// Bytes of each image's layers that others of these images have too, in their order.
+    pub fn shared_sizes(&self, images: &[Listed]) -> Result<Vec<u64>> {
+        let layers =
+            |listed: &Listed| -> HashSet<Digest> { listed.image.config.rootfs.diff_ids.iter().cloned().collect() };
+        let mut users: HashMap<Digest, usize> = HashMap::new();
+        images.iter().flat_map(layers).for_each(|layer| *users.entry(layer).or_default() += 1);
+        let shared = |listed: &Listed| {
+            let all = layers(listed).into_iter().filter(|layer| users[layer] > 1);
+            all.map(|layer| Ok(self.layer_info(&layer)?.map_or(0, |info| info.size))).sum()
+        };
+        images.iter().map(shared).collect()
     }
 
     /// What containers have written.

@@ -29,7 +29,7 @@ pub(super) struct Manner {
 
 impl Manner {
     pub(super) fn signal(&self) -> Result<Option<i32>> {
-        self.signal.as_deref().map(signal::parse).transpose()
+        self.signal.as_deref().filter(|signal| !signal.is_empty()).map(signal::parse).transpose()
     }
 }
 
@@ -63,7 +63,7 @@ pub(crate) struct Kill {
 
 impl Kill {
     pub(crate) fn run(self, engine: &Engine) -> Outcome {
-        let signal = signal::parse(&self.signal)?;
+        let signal = if self.signal.is_empty() { libc::SIGKILL } else { signal::parse(&self.signal)? };
         each(&self.containers, |name| engine.kill(&engine.container(name)?, signal))
     }
 }

@@ -12,6 +12,7 @@ use crate::{
     cli::{Outcome, print},
     engine::{
         Engine, Error,
+        build::remote,
         error::Context,
         image::{self, platform::Platform},
         reference::Reference,
@@ -20,8 +21,8 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub(crate) struct Import {
-    /// The archive, or `-` for standard input
-    #[arg(value_name = "FILE|-")]
+    /// The archive, its address (`http://`, `https://`), or `-` for standard input
+    #[arg(value_name = "FILE|URL|-")]
     file: PathBuf,
     /// Name and tag of the new image
     #[arg(value_name = "REPOSITORY[:TAG]")]
@@ -45,7 +46,14 @@ impl Import {
             changes: self.change,
             platform: self.platform.as_deref().map(Platform::parse).transpose()?,
         };
-        let image = engine.import(open(&self.file)?, &import)?;
+        let source = self.file.to_string_lossy();
+        let image = if remote::is_remote(&source) && !remote::is_git(&source) && !self.file.exists() {
+            let scratch = engine.scratch()?;
+            let path = remote::fetch(&source, &scratch.path, None, false)?;
+            engine.import(open(&path)?, &import)?
+        } else {
+            engine.import(open(&self.file)?, &import)?
+        };
         print(format_args!("{}\n", image.digest()));
         Ok(0)
     }
@@ -56,11 +64,6 @@ fn open(path: &PathBuf) -> Result<Box<dyn Read + Send>, Error> {
         return Ok(Box::new(io::stdin()));
     }
     let shown = path.display();
-    if path.to_str().is_some_and(|text| text.contains("://")) && !path.exists() {
-        let message =
-            format!("{shown} is on another machine: fetch it first, `curl -L {shown} | mini-docker import - NAME`");
-        return Err(Error::invalid(message));
-    }
     let file = File::open(path).doing("open", path)?;
     if file.metadata().doing("open", path)?.is_dir() {
         let message =

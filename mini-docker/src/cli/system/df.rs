@@ -42,9 +42,11 @@ const IMAGES: Listing = Listing {
         ("ID", "IMAGE ID"),
         ("CreatedSince", "CREATED"),
         ("Size", "SIZE"),
+        ("SharedSize", "SHARED SIZE"),
+        ("UniqueSize", "UNIQUE SIZE"),
         ("Containers", "CONTAINERS"),
     ],
-    table: "{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}\t{{.Containers}}",
+    table: "{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}\t{{.SharedSize}}\t{{.UniqueSize}}\t{{.Containers}}",
     quiet: "",
     raw: None,
 };
@@ -150,7 +152,10 @@ impl Details {
 fn images(engine: &Engine) -> Result<Vec<Row>> {
     let containers = engine.containers()?;
     let mut images = Vec::new();
-    for listed in engine.images()? {
+    let all = engine.images()?;
+    let shared = engine.shared_sizes(&all)?;
+    for (listed, shared) in all.into_iter().zip(shared) {
+        let size = listed.image.size(engine);
         let users = containers.iter().filter(|container| container.config.image == listed.image.id).count();
         let names = listed.tags.iter().map(|name| (name.repository(), name.tag().to_owned()));
         let mut names: Vec<_> = names.collect();
@@ -163,7 +168,9 @@ fn images(engine: &Engine) -> Result<Vec<Row>> {
                 ("Tag", tag.into()),
                 ("ID", crate::engine::image::short(&listed.image.id).into()),
                 ("CreatedSince", listed.image.config.created.map_or("N/A".to_owned(), units::ago).into()),
-                ("Size", units::exact_size(listed.image.size(engine)).into()),
+                ("Size", units::exact_size(size).into()),
+                ("SharedSize", units::exact_size(shared).into()),
+                ("UniqueSize", units::exact_size(size.saturating_sub(shared)).into()),
                 ("Containers", users.to_string().into()),
             ])
         }));

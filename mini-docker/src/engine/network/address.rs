@@ -13,13 +13,13 @@ fn dockers_pools() -> impl Iterator<Item = Prefix> {
     (17..=31).map(move |b| prefix(172, b, 0, 16)).chain((0..16).map(move |part| prefix(192, 168, 16 * part, 20)))
 }
 
-/// 32,768 small networks, which other stores than the default one take first, each from another place on: so that
-/// Docker, and the default store, find theirs free.
+/// 8,192 networks of a thousand addresses, about as many as a bridge has ports, which other stores than the default one take
+/// first, each from another place on: so that Docker, and the default store, find theirs free.
 fn small_pools(first: u32) -> impl Iterator<Item = Prefix> {
-    const COUNT: u32 = 1 << 15;
+    const COUNT: u32 = 1 << 13;
     let pool = move |number: u32| {
         let number = first.wrapping_add(number) % COUNT;
-        Prefix { address: [10, 128 + (number >> 8) as u8, number as u8, 0].into(), length: 24 }
+        Prefix { address: [10, 128 + (number >> 6) as u8, (number << 2) as u8, 0].into(), length: 22 }
     };
     (0..COUNT).map(pool)
 }
@@ -149,7 +149,7 @@ mod tests {
     #[test]
     fn two_stores_begin_in_different_places() {
         let all = |first| small_pools(first).take(3).map(|p| p.to_string()).collect::<Vec<_>>();
-        assert_eq!(all(0x7fff), ["10.255.255.0/24", "10.128.0.0/24", "10.128.1.0/24"]);
+        assert_eq!(all(0x1fff), ["10.255.252.0/22", "10.128.0.0/22", "10.128.4.0/22"]);
         assert_eq!(dockers_pools().count(), 31);
         assert_eq!(dockers_pools().last().unwrap().to_string(), "192.168.240.0/20");
     }

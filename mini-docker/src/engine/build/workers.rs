@@ -66,27 +66,47 @@ impl Drop for Worker {
     }
 }
 
-/// Kills the children that this process has adopted, and waits for their end: there are no others when all workers are gone.
-fn kill_orphans() {
-    let children = || -> Vec<Pid> {
-        // By thread, and it is not said whose an orphan becomes.
-        let threads = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
-        let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
-        lists
-            .flat_map(|list| list.split(' ').filter_map(|pid| pid.parse().ok()).map(Pid::from_raw).collect::<Vec<_>>())
-            .collect()
-    };
-    loop {
-        let orphans = children();
-        if orphans.is_empty() {
-            return;
-        }
-        for orphan in orphans {
-            // One that has ended is only waited for; what it leaves in turn comes here too.
-            let _ = kill(orphan, Signal::SIGKILL);
-            while waitpid(orphan, None) == Err(Errno::EINTR) {}
+/// What workers leave behind becomes a child of this process as long as this value is there.
+struct Orphanage {
+    /// Children of its own, which have nothing to do with it.
+    others: Vec<Pid>,
+}
+
+impl Orphanage {
+    fn open() -> Result<Self> {
+        prctl::set_child_subreaper(true)
+            .map_err(|errno| Error::system("adopt what workers leave behind", &errno.into()))?;
+        Ok(Self { others: children() })
+    }
+
+    /// Kills all of them, and waits for their end. The workers are gone.
+    fn clear(&self) {
+        loop {
+            let orphans: Vec<_> = children().into_iter().filter(|child| !self.others.contains(child)).collect();
+            if orphans.is_empty() {
+                return;
+            }
+            for orphan in orphans {
+                // One that has ended is only waited for; what it leaves in turn comes here too.
+                let _ = kill(orphan, Signal::SIGKILL);
+                while waitpid(orphan, None) == Err(Errno::EINTR) {}
+            }
         }
     }
+}
+
+impl Drop for Orphanage {
+    fn drop(&mut self) {
+        let _ = prctl::set_child_subreaper(false);
+    }
+}
+
+/// This process's children. The kernel lists them by thread, and does not say whose an orphan becomes.
+fn children() -> Vec<Pid> {
+    let threads = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let lists: Vec<_> = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok()).collect();
+    let pids = lists.iter().flat_map(|list| list.split_whitespace());
+    pids.filter_map(|pid| pid.parse().ok()).map(Pid::from_raw).collect()
 }
 
 impl Builder<'_> {
@@ -95,8 +115,7 @@ impl Builder<'_> {
         let needs = self.needed(target);
         let most = available_parallelism().map_or(2, usize::from);
         let mut workers: Vec<Worker> = Vec::new();
-        prctl::set_child_subreaper(true)
-            .map_err(|errno| Error::system("adopt what workers leave behind", &errno.into()))?;
+        let orphanage = Orphanage::open()?;
         let outcome = loop {
             let free =
                 |index: &usize| !self.built.contains_key(index) && !workers.iter().any(|worker| worker.stage == *index);
@@ -122,7 +141,7 @@ impl Builder<'_> {
         };
         drop(workers);
         if outcome.is_err() {
-            kill_orphans();
+            orphanage.clear();
         }
         // What they had in the kernel and in networks.
         self.engine.store.sweep()?;

@@ -39,15 +39,21 @@ fn project(name: &str, service: &str) -> Shop {
 /// The same, and it is watched.
 fn watched(name: &str, service: &str) -> (Shop, Watching) {
     let shop = project(name, service);
-    let arguments = shop.arguments(&["watch"]);
-    let mut command = shop.engine.command(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
-    let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let watching = Watching(child);
-    assert!(lines.any(|line| line.is_ok_and(|line| line == "Watch enabled")));
+    let (watching, lines) = watch(&shop);
     // Nobody else reads what it says.
     std::thread::spawn(move || lines.for_each(drop));
     (shop, watching)
+}
+
+/// Watches, and what is said from then on.
+fn watch(shop: &Shop) -> (Watching, impl Iterator<Item = String> + Send + use<>) {
+    let arguments = shop.arguments(&["watch"]);
+    let mut command = shop.engine.command(&arguments.iter().map(String::as_str).collect::<Vec<_>>());
+    let mut child = command.stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
+    let watching = Watching(child);
+    assert!(lines.any(|line| line == "Watch enabled"));
+    (watching, lines)
 }
 
 fn read(shop: &Shop, path: &str) -> String {
@@ -94,6 +100,27 @@ fn containers_are_restarted_told_or_made_anew() {
     shop.write("src/page", "two");
     eventually("it is made anew of another image", || read(&shop, "/page").trim() == "two");
     assert_ne!(seen().0, first.0);
+}
+
+#[test]
+fn a_build_that_fails_ends_neither_the_watch_nor_the_container() {
+    let service = "    build: .\n    pull_policy: build\n    develop: {watch: [{path: src/page, action: rebuild}]}\n";
+    let shop = project("fails", service);
+    let stages = "FROM bb AS one\nCOPY src/page /page\nRUN grep one /page\nFROM bb AS two\nRUN sleep 1\nFROM bb\nCOPY --from=one /page /page\nCOPY --from=two /bin/sh /sh\n";
+    shop.write("Dockerfile", stages);
+    let (_watching, mut lines) = watch(&shop);
+    let monitor = || {
+        let pid = shop.engine.inspect(&shop.container("a"))["State"]["Pid"].as_i64().unwrap();
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        status.lines().find_map(|line| line.strip_prefix("PPid:\t").map(str::to_owned)).unwrap()
+    };
+    let before = monitor();
+    shop.write("src/page", "two");
+    assert!(lines.any(|line| line.contains("did not complete successfully: exit code: 1")));
+    // And it is still watched: what is built now comes to it.
+    assert_eq!(monitor(), before);
+    shop.write("src/page", "one again");
+    eventually("it is made anew", || read(&shop, "/page") == "one again");
 }
 
 #[test]

@@ -85,7 +85,6 @@ fn wrong_command_lines_are_one_line() {
         (&["run", "UPPER", "true"], "lowercase"),
         (&["run", "--network", "nosuch", "bb", "true"], "network nosuch not found"),
         (&["run", "-e", "=x", "bb", "true"], "has no name"),
-        (&["run", "--hostname", "", "bb", "true"], "hostname"),
         (&["run", "--stop-signal", "NOSUCH", "bb", "true"], "invalid signal"),
         (&["run", "--env-file", "/nosuch", "bb", "true"], "/nosuch"),
         (&["run", "--rm", "-u", "2147483648", "bb", "true"], "uids and gids must be in range"),
@@ -124,6 +123,15 @@ fn wrong_command_lines_are_one_line() {
     assert!(engine.run(&["rmi", " "]).refused(1).contains("image name cannot be blank"));
     assert!(engine.run(&["tag", "bb", "sha256:a"]).refused(1).contains("refusing to create an ambiguous tag"));
     assert_eq!(engine.run(&["ps", "-aq"]).ok(), "");
+}
+
+#[test]
+fn a_cidfile_of_no_container_is_not_left() {
+    let engine = Engine::new(env!("CARGO_BIN_EXE_mini-docker"));
+    let path = engine.path("cid");
+    let flags = ["run", "--rm", "--cidfile", path.to_str().unwrap()];
+    engine.run(&[&flags[..], &["--network", "nosuch", "bb", "true"]].concat()).refused(125);
+    engine.run(&[&flags[..], &["bb", "true"]].concat()).ok();
 }
 
 #[test]

@@ -131,6 +131,15 @@ fn every_mistake_is_said_with_its_file_line_column_and_key() {
         let said = compose(&[("compose.yaml", &file)], &["config", "-q"]).refused(1);
         assert!(said.contains(&format!("/compose.yaml:{place}: ")) && said.contains(words), "{file}\n{said}");
     }
+    // A file of variables is missed by whom it is for.
+    let files = [("compose.yaml", "services:\n  a: {image: x}\n  b:\n    image: x\n    env_file: [nope.env]\n")];
+    compose(&files, &["config", "--services"]).ok();
+    assert!(compose(&files, &["config", "--hash", "a"]).ok().starts_with("a "));
+    for arguments in [&["config", "--hash", "*"][..], &["config", "--hash", "b"], &["config", "b"], &["config"]] {
+        let said = compose(&files, arguments).refused(1);
+        assert!(said.contains("/compose.yaml:5:5: services.b.env_file: env file"), "{said}");
+    }
+    assert!(compose(&files, &["config", "--no-env-resolution"]).ok().contains("nope.env"));
     // Where it stands in another file.
     let files = [
         ("compose.yaml", "services:\n  a: {image: x}\n"),
@@ -188,4 +197,10 @@ fn variables_of_both_directories_count_and_those_of_here_first() {
     fs::write(below.join(".env"), "HERE=here\nBOTH=here\n").unwrap();
     let said = engine.command(&["compose", "config", "--images"]).current_dir(&below).output().unwrap();
     assert_eq!(String::from_utf8_lossy(&said.stdout), "here:here-there\n", "{said:?}");
+    // Files that the environment names take the place of both.
+    fs::write(below.join("one"), "HERE=one\nBOTH=one\n").unwrap();
+    fs::write(below.join("two"), "BOTH=two\nTHERE=two\n").unwrap();
+    let mut command = engine.command(&["compose", "config", "--images"]);
+    let said = command.env("COMPOSE_ENV_FILES", "one,two").current_dir(&below).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&said.stdout), "one:two-two\n", "{said:?}");
 }

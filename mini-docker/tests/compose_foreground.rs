@@ -29,6 +29,21 @@ fn signal(child: &Child, signal: Signal) {
 }
 
 #[test]
+fn an_interrupt_stops_what_was_named_and_nothing_that_it_needs() {
+    let sleep = "{image: bb, command: sleep 1000, stop_signal: KILL}";
+    let shop =
+        shop("named", &format!("services:\n  app: {}\n  db: {sleep}\n", sleep.replace('}', ", depends_on: [db]}")));
+    let (mut child, mut lines) = begin(&shop, &["up", "app"]);
+    assert_eq!(lines.next().as_deref(), Some("Attaching to app-1"));
+    let state = |name: &str| shop.engine.inspect(&shop.container(name))["State"]["Status"].clone();
+    eventually("it runs", || shop.compose(&["ps", "-q", "app"]).out.lines().count() == 1 && state("app") == "running");
+    signal(&child, Signal::SIGINT);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!((state("app"), state("db")), ("exited".into(), "running".into()));
+    shop.compose(&["down", "-t", "0"]).ok();
+}
+
+#[test]
 fn what_they_write_is_shown_with_their_names_until_all_have_ended() {
     let file = "services:\n  a:\n    image: bb\n    command: sh -c 'echo one; echo two >&2; printf rest'\n  longer:\n    image: bb\n    command: echo hello\n    container_name: NAME\n  quiet:\n    image: bb\n    command: echo unseen\n    attach: false\n";
     let name = format!("own{}", std::process::id());

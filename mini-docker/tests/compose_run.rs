@@ -102,12 +102,15 @@ fn commands_that_have_ended_are_orphans() {
 fn a_variable_without_a_value_is_the_projects_or_takes_the_images_away() {
     let file = "services:\n  a:\n    image: with\n    command: echo [$${PLACE-none}]\n    environment: [PLACE]\n    entrypoint: [sh, -c]\n";
     let file = file.replace("command: echo [$${PLACE-none}]", "command: ['echo [$${PLACE-none}]']");
+    let file = file + "  b: {image: with, entrypoint: [sh, -c], command: ['echo [$${PLACE-none}]']}\n";
     let shop = shop("unset", &file);
     shop.engine.run(&["create", "--name", "cc", "bb", "true"]).ok();
     shop.engine.run(&["commit", "-c", "ENV PLACE=image", "cc", "with"]).ok();
     shop.engine.run(&["rm", "cc"]).ok();
     let run = ["run", "--rm", "a"];
     assert_eq!(shop.compose(&run).ok(), "[none]\n");
+    // One of the command's own leaves it.
+    assert_eq!(shop.compose(&["run", "--rm", "-e", "PLACE", "b"]).ok(), "[image]\n");
     let print = ["run", "--rm", "with", "sh", "-c", "echo [${PLACE-none}]"];
     assert_eq!(shop.engine.run(&print).ok(), "[image]\n");
     assert_eq!(shop.engine.run(&[&["run", "--rm", "-e", "PLACE"], &print[2..]].concat()).ok(), "[none]\n");

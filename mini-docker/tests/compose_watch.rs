@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader},
+    os::unix::process::ExitStatusExt,
     process::{Child, Stdio},
 };
 
@@ -62,7 +63,7 @@ fn read(shop: &Shop, path: &str) -> String {
 
 #[test]
 fn files_are_copied_and_removed_but_not_those_that_are_ignored() {
-    let (shop, _watching) = watched(
+    let (shop, mut watching) = watched(
         "sync",
         "    develop:\n      watch:\n        - {path: src, action: sync, target: /app, ignore: ['*.log'], initial_sync: true}\n",
     );
@@ -77,6 +78,9 @@ fn files_are_copied_and_removed_but_not_those_that_are_ignored() {
     fs::remove_file(shop.engine.path("shop/src/old")).unwrap();
     eventually("the file has gone", || shop.compose(&["exec", "-T", "a", "test", "-e", "/app/old"]).code == 1);
     assert_eq!(shop.compose(&["exec", "-T", "a", "test", "-e", "/app/noise.log"]).code, 1);
+    // What it has executed in the container has not taken its signals.
+    kill(Pid::from_raw(watching.0.id().cast_signed()), Signal::SIGINT).unwrap();
+    assert_eq!(watching.0.wait().unwrap().signal(), Some(Signal::SIGINT as i32));
 }
 
 #[test]

@@ -47,6 +47,38 @@ fn a_device_of_the_hosts_is_not_replaced_by_a_file() {
 }
 
 #[test]
+fn a_directory_is_not_replaced_by_a_file_nor_a_file_by_a_directory() {
+    let engine = engine();
+    let script = "mkdir /tmp/dir && echo inside > /tmp/dir/keep && echo file > /tmp/file && sleep 1000";
+    engine.run(&["run", "-d", "--name", "c1", "bb", "sh", "-c", script]).ok();
+    let here = engine.path("here");
+    fs::create_dir_all(here.join("file")).unwrap();
+    fs::write(here.join("file/keep"), "of the host\n").unwrap();
+    fs::write(here.join("dir"), "a file\n").unwrap();
+    let at = |name: &str| here.join(name).to_str().unwrap().to_owned();
+    let (over, under) = ("cannot overwrite directory", "cannot overwrite non-directory");
+    let here = here.to_str().unwrap().to_owned();
+    for (from, to, why) in [
+        (at("dir"), "c1:/tmp".to_owned(), over),
+        (at("file"), "c1:/tmp".to_owned(), under),
+        ("c1:/tmp/file".to_owned(), here.clone(), over),
+        ("c1:/tmp/dir".to_owned(), here, under),
+    ] {
+        let refused = engine.run(&["cp", &from, &to]).refused(1);
+        assert!(refused.contains(why), "{from} {to}: {refused}");
+    }
+    assert_eq!(engine.run(&["exec", "c1", "cat", "/tmp/dir/keep", "/tmp/file"]).ok(), "inside\nfile\n");
+    assert_eq!(fs::read_to_string(at("file/keep")).unwrap(), "of the host\n");
+    assert_eq!(fs::read_to_string(at("dir")).unwrap(), "a file\n");
+    // What is alike is replaced, and merged; an archive may be compressed.
+    engine.run(&["cp", &at("dir"), "c1:/tmp/file"]).ok();
+    let archive = Command::new("tar").args(["-C", &at("file"), "-czf", "-", "keep"]).output().unwrap();
+    let said = engine.run_with(&["cp", "-", "c1:/tmp/dir"], &archive.stdout);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert_eq!(engine.run(&["exec", "c1", "cat", "/tmp/dir/keep", "/tmp/file"]).ok(), "of the host\na file\n");
+}
+
+#[test]
 fn changes_are_told_and_all_is_exported() {
     let engine = engine();
     let script = "echo x > /new; rm /bin/true; mkdir -p /d/e; echo y > /d/e/f; echo 1.2.3.4 x >> /etc/hosts";

@@ -56,6 +56,20 @@ fn a_commit_keeps_what_the_container_wrote_and_how_it_ran() {
 }
 
 #[test]
+fn a_commit_takes_ports_and_volumes_over() {
+    let engine = engine();
+    engine
+        .run(&[
+            "create", "--name", "c1", "-p", "80", "--expose", "53/udp", "-v", "/data", "-v", "named:/n", "bb", "true",
+        ])
+        .ok();
+    engine.run(&["commit", "c1", "with"]).ok();
+    let config = &image(&engine, "with")["Config"];
+    assert_eq!(config["ExposedPorts"], json!({ "53/udp": {}, "80/tcp": {} }));
+    assert_eq!(config["Volumes"], json!({ "/data": {} }));
+}
+
+#[test]
 fn a_commit_of_no_change_adds_no_layer() {
     let engine = engine();
     engine.run(&["create", "--name", "c1", "bb", "true"]).ok();

@@ -150,6 +150,13 @@ fn events_are_dockers() {
 }
 
 #[test]
+fn a_time_that_ends_before_it_begins_is_refused() {
+    let engine = Engine::new(env!("CARGO_BIN_EXE_mini-docker"));
+    let said = engine.run(&["events", "--since", "2100-01-01", "--until", "2000-01-01"]).refused(1);
+    assert!(said.contains("cannot be after `until`"), "{said}");
+}
+
+#[test]
 fn a_kill_is_told_before_what_comes_of_it() {
     let engine = Engine::new(env!("CARGO_BIN_EXE_mini-docker"));
     engine.run(&["run", "-d", "--name", "c1", "bb", "sleep", "999"]).ok();

@@ -8,6 +8,7 @@ use std::{
 };
 
 use nix::{
+    pty::{OpenptyResult, Winsize, openpty},
     sys::signal::{Signal, kill},
     unistd::Pid,
 };
@@ -21,6 +22,20 @@ fn engine() -> Engine {
 fn output_errors_and_exit_code_come_through_apart() {
     let said = engine().run(&["run", "--rm", "bb", "sh", "-c", "echo out; echo err >&2; exit 7"]);
     assert_eq!((said.code, said.out.as_str(), said.err.as_str()), (7, "out\n", "err\n"));
+}
+
+#[test]
+fn a_terminal_has_the_users_size_from_the_start() {
+    let engine = engine();
+    let size = Winsize { ws_row: 41, ws_col: 99, ws_xpixel: 0, ws_ypixel: 0 };
+    let OpenptyResult { master, slave } = openpty(&size, None).unwrap();
+    let stream = || Stdio::from(slave.try_clone().unwrap());
+    let mut command = engine.command(&["run", "--rm", "-it", "bb", "stty", "size"]);
+    let mut child = command.stdin(stream()).stdout(stream()).stderr(stream()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(fs::File::from(master)).read_line(&mut line).unwrap();
+    assert_eq!(line.trim_end(), "41 99");
+    assert!(child.wait().unwrap().success());
 }
 
 #[test]

@@ -248,6 +248,12 @@ fn limits_change_while_it_runs() {
     engine.run(&["update", "-m", "32m", "--memory-swap", "64m", "c1"]).ok();
     assert_eq!(engine.inspect("c1")["HostConfig"]["Memory"], 33_554_432);
     engine.run(&["rm", "c1"]).ok();
+    // As much swap as memory, where nobody says otherwise; an empty name is none.
+    engine.run(&["create", "--name", "c1", "-m", "32m", "-h", "", "bb", "true"]).ok();
+    let made = engine.inspect("c1");
+    assert_eq!(made["HostConfig"]["MemorySwap"], 67_108_864);
+    assert_eq!(made["Config"]["Hostname"].as_str(), made["Id"].as_str().map(|id| &id[..12]));
+    engine.run(&["rm", "c1"]).ok();
     assert_eq!(engine.leaks(), Vec::<String>::new());
 }
 

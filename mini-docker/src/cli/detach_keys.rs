@@ -19,8 +19,11 @@ impl DetachKeys {
         Self { keys, typed: 0 }
     }
 
-    /// A value of `--detach-keys`, for clap: characters and `ctrl-` with a letter or one of `@[\]^_`, between commas.
+    /// A value of `--detach-keys`, for clap: characters and `ctrl-` with a letter or one of `@[\]^_`, between commas. Without any it is the default.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Ok(Self::default());
+        }
         let key = |word: &str| match word.as_bytes() {
             [byte] => Some(*byte),
             [b'c', b't', b'r', b'l', b'-', byte @ (b'a'..=b'z' | b'@' | b'['..=b'_')] => Some(byte & 0x1F),
@@ -57,6 +60,7 @@ mod tests {
 
     #[test]
     fn keys_are_dockers() {
+        assert_eq!(DetachKeys::parse(""), Ok(DetachKeys::default()));
         assert_eq!(DetachKeys::parse("ctrl-p,ctrl-q"), Ok(DetachKeys::default()));
         assert_eq!(DetachKeys::parse("a,ctrl-@,ctrl-_").unwrap().keys, [b'a', 0, 0x1F]);
         for bad in ["", "ctrl-", "ctrl-P", "ab", "a,,b", "ctrl-1"] {

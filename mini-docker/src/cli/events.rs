@@ -81,6 +81,11 @@ pub(super) fn follow(
     line: impl Fn(&Event, Timestamp) -> Result<Option<String>>,
 ) -> Outcome {
     let mut events = engine.events()?;
+    if let (Some(since), Some(until)) = (since, until)
+        && since > until
+    {
+        return Err(Error::invalid(format!("`since` time ({since}) cannot be after `until` time ({until})")));
+    }
     let since = since.or_else(|| until.is_none().then(Timestamp::now));
     loop {
         while let Some(event) = events.take()? {

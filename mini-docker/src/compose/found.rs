@@ -56,6 +56,7 @@ impl Project {
             )));
         }
         Ok(Self {
+            missing: BTreeMap::new(),
             warnings: Vec::new(),
             name: name.to_owned(),
             separator: "-",

@@ -1,6 +1,7 @@
 //! A project: what a command works on.
 
 use std::{
+    collections::BTreeMap,
     io::Read,
     path::{Path as FilePath, PathBuf},
     rc::Rc,
@@ -20,7 +21,7 @@ use super::{
     template::{Lookup, Variable, substitute, variables},
     tree::{Mapping, Path, section, text_of},
 };
-use crate::engine::error::{Context as _, Error, Result};
+use crate::engine::error::{Context as _, Error, Kind, Result};
 
 /// What the command line and the environment say.
 #[derive(Debug, Clone, Default)]
@@ -43,6 +44,8 @@ pub struct Options {
     pub no_interpolate: bool,
     /// Whether the parts need not fit together.
     pub no_consistency: bool,
+    /// Whether the services' files of variables are only named.
+    pub no_env_resolution: bool,
 }
 
 /// A whole project.
@@ -62,6 +65,8 @@ pub struct Project {
     pub disabled: Value,
     /// All its variables.
     pub environment: Environment,
+    /// Services whose files of variables are not there, and why they cannot be used: others can.
+    pub(super) missing: BTreeMap<String, Error>,
     /// What the user did not mean, perhaps: a line each.
     pub warnings: Vec<String>,
     /// The files' text, for the places of what is wrong in them.
@@ -82,11 +87,15 @@ impl Project {
         let directory = options.directory.as_ref().map(|directory| here.join(directory)).or(beside);
         let disabled = process.is_on("COMPOSE_DISABLE_ENV_FILE");
         let is_wanted = |file: &PathBuf| file.is_file() && !disabled;
-        let env_files: Vec<_> = if options.env_files.is_empty() {
+        let named: Vec<PathBuf> = match process.get("COMPOSE_ENV_FILES").filter(|names| !names.is_empty()) {
+            Some(names) if options.env_files.is_empty() => names.split(',').map(PathBuf::from).collect(),
+            _ => options.env_files.clone(),
+        };
+        let env_files: Vec<_> = if named.is_empty() {
             let default = directory.as_deref().unwrap_or(&here).join(".env");
             Some(default).into_iter().filter(is_wanted).collect()
         } else {
-            options.env_files.iter().map(|file| here.join(file)).collect()
+            named.iter().map(|file| here.join(file)).collect()
         };
         let mut environment = with_files(&process, &env_files)?;
         let files = find_files(options, &environment, &here)?;
@@ -96,7 +105,7 @@ impl Project {
         let directory = PathBuf::from(absolute(&directory.to_string_lossy(), FilePath::new("/")));
         // The files may be elsewhere: what is said here goes over what is said there.
         let own = directory.join(".env");
-        if options.env_files.is_empty() && !env_files.contains(&own) && is_wanted(&own) {
+        if named.is_empty() && !env_files.contains(&own) && is_wanted(&own) {
             environment = with_files(&environment, &[own])?;
         }
         let sources = files.iter().map(|file| read(file)).collect::<Result<Vec<_>>>()?;
@@ -183,14 +192,18 @@ impl Project {
         if !options.no_consistency {
             consistency::check(&model, &disabled)?;
         }
-        if let Some(Value::Object(services)) = model.get_mut("services") {
-            for (name, service) in services {
-                if let Value::Object(service) = service {
-                    resolve_files(service, &context.environment).map_err(|(key, e)| {
-                        let path = Path::of(&["services", name, key]);
-                        Error::new(e.kind, format!("{path}: {e}")).about(path.keys())
-                    })?;
-                }
+        let mut missing = BTreeMap::new();
+        for (name, service) in model.get_mut("services").and_then(Value::as_object_mut).into_iter().flatten() {
+            let Value::Object(service) = service else { continue };
+            if options.no_env_resolution {
+                continue;
+            }
+            match resolve_files(service, &context.environment) {
+                Err(("env_file", e)) if e.kind == Kind::NotFound => drop(missing.insert(name.clone(), e)),
+                resolved => resolved.map_err(|(key, e)| {
+                    let path = Path::of(&["services", name, key]);
+                    Error::new(e.kind, format!("{path}: {e}")).about(path.keys())
+                })?,
             }
         }
         hide_contents(&mut model);
@@ -203,6 +216,7 @@ impl Project {
             model: Value::Object(model),
             disabled: Value::Object(disabled),
             environment: context.environment,
+            missing,
             warnings: context.warnings.take().lines,
             sources,
         })

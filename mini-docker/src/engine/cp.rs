@@ -13,7 +13,7 @@ use std::{
 
 use nix::errno::Errno;
 use process::{Aside, sys};
-use rootfs::{AbsoluteNames, Devices, Options, Owners, Packer, unpack_tar};
+use rootfs::{AbsoluteNames, Devices, Options, Owners, Packer, Refusal, Replaces, decompress, unpack_tar};
 
 use super::{
     error::{Error, Kind, Result},
@@ -198,7 +198,7 @@ pub fn copy_out(from: &End, writer: impl Write, how: How) -> Result<()> {
     beside(from.tree, || pack(&source, name, writer).map(|()| 0)).map(drop)
 }
 
-/// Unpacks an archive into the directory `to`.
+/// Unpacks an archive, compressed or not, into the directory `to`.
 pub fn copy_in(reader: impl Read, to: &End, how: How) -> Result<u64> {
     let spot = to.tree.find(Path::new(to.path), true).map_err(|errno| to.failed(errno))?;
     if spot.found.is_none() {
@@ -210,6 +210,7 @@ pub fn copy_in(reader: impl Read, to: &End, how: How) -> Result<u64> {
     if spot.read_only {
         return Err(Error::invalid(format!("{}: the container's rootfs or volume is marked read-only", to.shown)));
     }
+    let reader = decompress(reader).map_err(|e| Error::new(Kind::Invalid, e.to_string()))?;
     beside(to.tree, || unpack(reader, &spot, to, How { archive: true, ..how }))
 }
 
@@ -231,11 +232,20 @@ fn unpack(mut reader: impl Read, target: &Spot, to: &End, how: How) -> Result<u6
         owners: if how.archive { Owners::Archive } else { Owners::Caller },
         devices: Devices::Create,
         absolute_names: AbsoluteNames::Confine,
+        replaces: Replaces::SameKind,
         ..Options::default()
     };
     let directory = target.directory().map_err(|errno| to.failed(errno))?;
     let summary = unpack_tar(&mut reader, directory.as_fd(), &options);
     // Or the writer would wait for ever; it may have more to say than was of use.
     let _ = io::copy(&mut reader, &mut io::sink());
-    summary.map(|summary| summary.bytes).map_err(|e| Error::new(Kind::System, format!("write {}: {e}", to.shown)))
+    summary.map(|summary| summary.bytes).map_err(|e| match e {
+        rootfs::Error::Refused { entry, why: Refusal::OverDirectory } => {
+            Error::invalid(format!("cannot overwrite directory {entry} in {} with non-directory", to.shown))
+        }
+        rootfs::Error::Refused { entry, why: Refusal::OverFile } => {
+            Error::invalid(format!("cannot overwrite non-directory {entry} in {} with directory", to.shown))
+        }
+        e => Error::new(Kind::System, format!("write {}: {e}", to.shown)),
+    })
 }

@@ -110,7 +110,7 @@ impl Engine {
         let image = self.image(&request.image)?;
         let mut config = configure(&random_id()?, request, &image)?;
         self.resolve_namespaces(&mut config.namespaces)?;
-        self.resolve_network(&mut config, request.hostname.is_some())?;
+        self.resolve_network(&mut config, request.hostname.as_ref().is_some_and(|name| !name.is_empty()))?;
         user_namespace::check(&config)?;
         config.network.expose(image.config.config.exposed_ports.keys());
         let directory = self.store.container(&config.id);
@@ -223,7 +223,7 @@ pub(super) fn configure(id: &str, request: &Request, image: &Image) -> Result<Co
             request.image, request.image
         )));
     }
-    let hostname = request.hostname.clone().unwrap_or_else(|| short(id).to_owned());
+    let hostname = request.hostname.clone().filter(|name| !name.is_empty()).unwrap_or_else(|| short(id).to_owned());
     let working_dir = request.working_dir.clone().unwrap_or_else(|| defaults.working_dir.clone());
     let mut labels = defaults.labels.clone().unwrap_or_default();
     labels.extend(request.labels.clone());

@@ -59,7 +59,10 @@ impl Engine {
                 "CgroupParent": config.cgroup_parent,
                 "Annotations": config.annotations,
                 "Memory": config.limits.memory.unwrap_or(0),
-                "MemorySwap": config.limits.memory_swap.unwrap_or(0),
+                // As much swap as memory, where nothing is said.
+                "MemorySwap": config.limits.memory_swap.unwrap_or_else(|| {
+                    i64::try_from(config.limits.memory.unwrap_or(0).saturating_mul(2)).unwrap_or(i64::MAX)
+                }),
                 "MemoryReservation": config.limits.memory_reservation.unwrap_or(0),
                 "NanoCpus": config.limits.nano_cpus.unwrap_or(0),
                 "CpuQuota": config.limits.cpu_quota.unwrap_or(0),

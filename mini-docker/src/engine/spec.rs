@@ -78,7 +78,8 @@ impl Engine {
     pub(super) fn process_spec(&self, container: &Container) -> Result<ProcessSpec> {
         let config = &container.config;
         // What is said of neighbours comes first: the container's own variables are over it.
-        let mut environment = if config.network.links.is_empty() { Vec::new() } else { self.link_variables(config)? };
+        let mut environment =
+            if config.network.links.is_empty() { Vec::new() } else { self.link_variables(container)? };
         super::create::override_variables(&mut environment, &config.environment());
         Ok(ProcessSpec {
             arguments: config.entrypoint.iter().chain(&config.command).cloned().collect(),

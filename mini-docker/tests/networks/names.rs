@@ -105,6 +105,21 @@ fn files_of_etc_are_as_docker_makes_them() {
 }
 
 #[test]
+fn a_link_to_who_has_gone_is_in_nobodys_way_but_a_starts() {
+    let engine = engine();
+    server(&engine, "web", &[]);
+    engine.run(&["run", "-d", "--name", "me", "--link", "web:w", "bb", "sleep", "1000"]).ok();
+    assert_eq!(engine.inspect("me")["HostConfig"]["Links"], serde_json::json!(["/web:/me/w"]));
+    for gone in [&["stop", "-t", "0", "web"][..], &["rm", "web"]] {
+        engine.run(gone).ok();
+        engine.run(&["exec", "me", "true"]).ok();
+    }
+    engine.run(&["stop", "-t", "0", "me"]).ok();
+    let said = engine.run(&["start", "me"]);
+    assert!(said.code == 1 && said.err.contains("No such container: web"), "{said:?}");
+}
+
+#[test]
 fn links_are_described_as_docker_does() {
     let engine = engine();
     engine.run(&["network", "create", "blue"]).ok();

@@ -106,6 +106,12 @@ pub enum Refusal {
     /// A file where a directory is needed.
     #[error("its parent {0} is not a directory, or is a link to nothing in the archive")]
     Parent(String),
+    /// A directory replaced by something else.
+    #[error("it would replace a directory, and is none")]
+    OverDirectory,
+    /// Something else replaced by a directory.
+    #[error("it is a directory, and would replace something else")]
+    OverFile,
     /// A device node.
     #[error("it is a device node; if you trust the archive, allow or skip devices")]
     Device,

@@ -38,7 +38,7 @@ mod write;
 
 pub use decompress::{Decompressed, decompress};
 pub use error::{Error, Refusal};
-pub use options::{AbsoluteNames, Devices, Limits, Options, Owners, Summary, Whiteouts};
+pub use options::{AbsoluteNames, Devices, Limits, Options, Owners, Replaces, Summary, Whiteouts};
 pub use pack::{Packed, Packer, pack};
 pub use primitive::Rootfs;
 pub use unpack::{unpack, unpack_tar};

@@ -19,6 +19,8 @@ pub struct Options {
     /// `trusted.overlay.…` and `user.overlay.…` are refused whatever this says: with them an archive could make a
     /// layer of an overlay point to files that it does not own.
     pub xattrs: Vec<String>,
+    /// What an entry may take the place of.
+    pub replaces: Replaces,
     /// How much is too much.
     pub limits: Limits,
     /// Whether nobody else changes the tree that is packed: then a regular file is opened by its name, which takes less
@@ -36,6 +38,7 @@ impl Default for Options {
             whiteouts: Whiteouts::Literal,
             absolute_names: AbsoluteNames::Refuse,
             xattrs: xattrs.map(str::to_owned).to_vec(),
+            replaces: Replaces::Anything,
             limits: Limits::default(),
             still: false,
         }
@@ -108,6 +111,16 @@ pub enum AbsoluteNames {
     /// They are taken to begin at the unpacked root, as Docker does with layers; which leaves out entries without a name,
     /// and those that would replace the root.
     Confine,
+}
+
+/// What an entry may take the place of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replaces {
+    /// Whatever is there, a directory with all that it holds too: a layer says what a tree is.
+    Anything,
+    /// A directory that of a directory, and anything else that of anything else: the rest is refused. For a tree that is
+    /// somebody's, as `docker cp` has it.
+    SameKind,
 }
 
 /// How much is too much. Beyond a limit the archive is refused; what was unpacked so far stays for the caller to remove.

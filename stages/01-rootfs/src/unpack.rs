@@ -9,7 +9,8 @@ use std::{
 
 use nix::{
     errno::Errno,
-    sys::stat::{Mode, SFlag, mknodat},
+    fcntl::AtFlags,
+    sys::stat::{Mode, SFlag, fstatat, mknodat},
 };
 use process::sys;
 
@@ -22,7 +23,7 @@ use crate::{
     header::Kind,
     name::{self, Mark},
     node::{self, Made},
-    options::{AbsoluteNames, Devices, Options, Summary, Whiteouts},
+    options::{AbsoluteNames, Devices, Options, Replaces, Summary, Whiteouts},
 };
 
 /// Files of so many bytes go to the disk while the next ones are unpacked; smaller ones would cost more calls than they gain.
@@ -130,6 +131,7 @@ impl<R: Read> Unpacker<'_, R> {
             let (parent, name) = name::split(path);
             self.enter(entry, parent)?;
             let parent = self.tree.here().map_err(failed("open"))?;
+            self.check_replaced(entry, parent, name)?;
             let hides = self.tree.is_whiteout(parent, name);
             let (fd, made) = node::directory(parent, name).map_err(failed("mkdir"))?;
             self.note(made);
@@ -147,6 +149,7 @@ impl<R: Read> Unpacker<'_, R> {
         let (directory, name) = name::split(path);
         self.enter(entry, directory)?;
         let parent = self.tree.here().map_err(Error::system("open", &entry.name))?;
+        self.check_replaced(entry, parent, name)?;
         let made = match entry.kind {
             Kind::HardLink => {
                 let made = node::hard_link(parent, name, entry, &self.options.limits, |target| self.tree.open(target))?;
@@ -204,7 +207,20 @@ impl<R: Read> Unpacker<'_, R> {
         let (parent, name) = name::split(path);
         self.enter(entry, parent)?;
         let parent = self.tree.here().map_err(Error::system("open", path))?;
+        self.check_replaced(entry, parent, name)?;
         Ok((parent, name))
+    }
+
+    fn check_replaced(&self, entry: &Entry, parent: BorrowedFd, name: &[u8]) -> Result<(), Error> {
+        if self.options.replaces == Replaces::Anything {
+            return Ok(());
+        }
+        let Ok(found) = fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW) else { return Ok(()) };
+        match (found.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFDIR.bits(), entry.kind == Kind::Directory) {
+            (true, false) => Err(Refusal::OverDirectory.of(&entry.name)),
+            (false, true) => Err(Refusal::OverFile.of(&entry.name)),
+            _ => Ok(()),
+        }
     }
 
     fn note(&mut self, made: Made) {

@@ -59,6 +59,9 @@ pub(super) struct Config {
     /// Don't check that the parts of the model fit together
     #[arg(long)]
     no_consistency: bool,
+    /// Don't resolve service env files
+    #[arg(long)]
+    no_env_resolution: bool,
     /// Save to file (default to stdout)
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -75,6 +78,7 @@ impl Config {
     pub(super) fn run(self, options: &mut Options) -> Outcome {
         options.no_interpolate = self.no_interpolate;
         options.no_consistency = self.no_consistency;
+        options.no_env_resolution = self.no_env_resolution;
         if self.variables {
             return print_variables(options);
         }
@@ -83,8 +87,11 @@ impl Config {
             project.select(&self.names)?;
         }
         let project = project;
+        let whole =
+            || project.services().try_for_each(|(name, keys)| Service { project: &project, name, keys }.check_files());
         let names = |section: &str| project.model.get(section).and_then(Value::as_object).into_iter().flatten();
         if self.quiet {
+            whole()?;
             return Ok(0);
         }
         if self.services {
@@ -104,6 +111,7 @@ impl Config {
         } else if self.environment {
             print_lines(project.environment.0.iter().map(|(key, value)| format!("{key}={value}")));
         } else {
+            whole()?;
             let text = match self.format.as_str() {
                 "kubernetes" => manifests(&project)?,
                 // What comes of a variable is not to be taken for another when the file is read again.
@@ -129,8 +137,14 @@ fn hashes(project: &Project, services: &str) -> Result<Vec<String>> {
     let hash = |name: &str| {
         let found = project.services().find(|(other, _)| *other == name);
         let (name, keys) = found.ok_or_else(|| Error::not_found(format!("no such service: {name}")))?;
-        Ok(format!("{name} {}", Service { project, name, keys }.hash()))
+        let service = Service { project, name, keys };
+        service.check_files()?;
+        Ok(format!("{name} {}", service.hash()))
     };
+    let mut names = names;
+    if services == "*" {
+        names.sort_unstable();
+    }
     names.into_iter().map(hash).collect()
 }
 

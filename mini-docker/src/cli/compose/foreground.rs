@@ -62,8 +62,10 @@ enum Phase {
 pub(super) struct Foreground<'a> {
     running: Running<'a>,
     manner: Manner,
-    /// All that was brought up: what an interrupt stops.
+    /// All that was brought up.
     services: Vec<String>,
+    /// What an interrupt stops: what the user has named, or all.
+    named: Vec<String>,
     /// Those whose end is waited for.
     waited: Vec<Container>,
     show: Show,
@@ -80,11 +82,12 @@ pub(super) struct Foreground<'a> {
 }
 
 impl<'a> Foreground<'a> {
-    /// `services` are all that was brought up, `waited` the containers whose end is waited for, `all` those of all.
+    /// `services` are all that was brought up, `named` those of them that the user has named, `waited` the containers whose
+    /// end is waited for, `all` those of all.
     pub(super) fn new(
         running: Running<'a>,
         manner: Manner,
-        services: Vec<String>,
+        (services, named): (Vec<String>, Vec<String>),
         waited: Vec<Container>,
         all: &[Container],
         is_shown: &'a dyn Fn(&Container) -> bool,
@@ -95,6 +98,7 @@ impl<'a> Foreground<'a> {
             running,
             manner,
             services,
+            named,
             waited,
             show,
             is_shown,
@@ -257,7 +261,7 @@ impl<'a> Foreground<'a> {
             }
             Phase::Stopping => {
                 self.phase = Phase::Killing;
-                let (running, services) = (self.running, self.services.clone());
+                let (running, services) = (self.running, self.stopped().to_vec());
                 self.job = None;
                 self.job = Some(Job::begin(|| {
                     running.of(&services)?.iter().try_for_each(|container| running.kill(container, libc::SIGKILL))
@@ -268,11 +272,15 @@ impl<'a> Foreground<'a> {
         }
     }
 
-    /// Stops all in the reverse of the order in which they started; whoever starts them stops with that.
+    fn stopped(&self) -> &[String] {
+        if self.named.is_empty() { &self.services } else { &self.named }
+    }
+
+    /// Stops them in the reverse of the order in which they started; whoever starts them stops with that.
     fn stop(&mut self) -> Result<()> {
         self.phase = Phase::Stopping;
         self.beside = None;
-        let (running, services, timeout) = (self.running, self.services.clone(), self.manner.timeout);
+        let (running, services, timeout) = (self.running, self.stopped().to_vec(), self.manner.timeout);
         self.job = None;
         self.job = Some(Job::begin(|| running.stop(&running.of(&services)?, timeout))?);
         Ok(())

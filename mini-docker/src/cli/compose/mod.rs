@@ -68,6 +68,9 @@ pub(super) struct Compose {
     /// How to say what is done: a line a step, or with `quiet` not at all
     #[arg(long, value_name = "TYPE", env = "COMPOSE_PROGRESS", hide_env_values = true, default_value = "auto", value_parser = ["auto", "plain", "tty", "quiet"])]
     progress: String,
+    /// Show more output: there is no more
+    #[arg(long, hide = true)]
+    verbose: bool,
     /// Include all resources, even those not used by services
     #[arg(long)]
     all_resources: bool,

@@ -15,7 +15,7 @@ use crate::{
         Outcome,
         container::{
             execute,
-            session::{Manner, stay},
+            session::{Manner, stay, terminal_size},
         },
         create::{absolute, env},
         detach_keys::DetachKeys,
@@ -145,7 +145,9 @@ impl Run {
             (false, true) => STREAMS | INPUT,
             (false, false) => STREAMS,
         };
-        let started = running.engine.start(&container.config.id, Options { attach, explain: false });
+        let started = running
+            .engine
+            .start(&container.config.id, Options { attach, explain: false, size: terminal_size(&container.config) });
         if started.is_err() && self.rm {
             // The error of the start says more than one of this.
             let _ = running.engine.remove(&container, true, true);
@@ -175,13 +177,20 @@ impl Run {
         running.await_dependencies(service)
     }
 
+    /// What is to be set; a name alone that nobody knows changes nothing.
+    fn variables(&self, running: Running) -> Result<Vec<String>> {
+        let mut all = env::collect_with(&self.env_from_file, &self.env, &|key| running.project.environment.get(key))?;
+        all.retain(|variable| variable.contains('='));
+        Ok(all)
+    }
+
     fn changes(&self, running: Running) -> Result<OneOff> {
         let words = |text: &String| crate::compose::words(text).map_err(Error::invalid);
         let volume = |text: &String| absolute(text).map_err(Error::invalid);
         Ok(OneOff {
             command: self.command.clone(),
             entrypoint: self.entrypoint.as_ref().map(words).transpose()?,
-            env: env::collect_with(&self.env_from_file, &self.env, &|key| running.project.environment.get(key))?,
+            env: self.variables(running)?,
             labels: self.label.clone(),
             name: self.name.clone(),
             user: self.user.clone(),

@@ -243,7 +243,8 @@ impl Up {
         waited.retain(|c| services.iter().any(|service| service == label(c, "service")));
         let all = running.of(services)?;
         let is_shown = |c: &Container| is_shown(label(c, "service"));
-        let foreground = Foreground::new(running, manner, services.to_owned(), waited, &all, &is_shown)?;
+        let foreground =
+            Foreground::new(running, manner, (services.to_owned(), self.services.clone()), waited, &all, &is_shown)?;
         // What they write says enough of their start.
         let quiet = Running { manner: execute::Manner { quiet: true, ..running.manner }, ..running };
         let beside = watch.map(|(watching, watcher)| move |done: &dyn Fn()| watching.stay(watcher, done));

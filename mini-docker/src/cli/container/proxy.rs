@@ -9,7 +9,7 @@ use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::{
-        signal::{SigSet, Signal},
+        signal::{SigSet, SigmaskHow, Signal},
         signalfd::{SfdFlags, SignalFd},
     },
     unistd::{read, write},
@@ -36,28 +36,45 @@ pub(super) fn run(engine: &Engine, container: &Container, request: &Exec, keys: 
     let (tty, interactive) = (request.tty, request.stdin);
     let failed = |e: Errno| Error::system("proxy the streams of the process", &io::Error::from(e));
     // Blocked before there is a process, so that none is lost; that unblocks its own.
-    let signals = block_signals(tty).map_err(failed)?;
+    let signals = Signals::block(tty).map_err(failed)?;
     let process = engine.exec(container, request)?;
     let raw = (tty && interactive).then(|| RawMode::enter(io::stdin())).flatten();
     let keys = (tty && interactive).then_some(keys);
     let config = &container.config;
     let proxy = Proxy { engine, config, process, tty, listening: interactive, waiting: Vec::new(), keys, left: false };
-    let served = proxy.serve(&signals);
+    let served = proxy.serve(&signals.fd);
     drop(raw);
     served.map(|code| code as u8)
 }
 
-fn block_signals(tty: bool) -> nix::Result<SignalFd> {
-    use Signal::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
-    let mut set = SigSet::empty();
-    for signal in [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2] {
-        set.add(signal);
+/// Those that go on to the process. They are the caller's again when this value goes.
+struct Signals {
+    fd: SignalFd,
+    before: SigSet,
+}
+
+impl Signals {
+    fn block(tty: bool) -> nix::Result<Self> {
+        use Signal::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
+        let mut set = SigSet::empty();
+        for signal in [SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2] {
+            set.add(signal);
+        }
+        if tty {
+            set.add(SIGWINCH);
+        }
+        let before = set.thread_swap_mask(SigmaskHow::SIG_BLOCK)?;
+        let fd = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+        Ok(Self { fd, before })
     }
-    if tty {
-        set.add(SIGWINCH);
+}
+
+impl Drop for Signals {
+    fn drop(&mut self) {
+        // What came too late for the process is not for this one.
+        while matches!(self.fd.read_signal(), Ok(Some(_))) {}
+        let _ = self.before.thread_set_mask();
     }
-    set.thread_block()?;
-    SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)
 }
 
 struct Proxy<'a> {

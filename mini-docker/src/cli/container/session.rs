@@ -23,7 +23,7 @@ use crate::{
     cli::{complain, detach_keys::DetachKeys, out::write_through},
     engine::{
         Engine, Error, Result,
-        container::Container,
+        container::{Config, Container},
         monitor::frame::{self, Kind},
     },
 };
@@ -62,6 +62,11 @@ impl Ended {
             }
         }
     }
+}
+
+/// The user's terminal's rows and columns, for a container that is to have one.
+pub(crate) fn terminal_size(config: &Config) -> Option<(u16, u16)> {
+    config.tty.then(|| sys::window_size(io::stdout().as_fd()).ok()).flatten()
 }
 
 /// Stays with the container until it ends, or until the user leaves it.

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::session::{Manner, stay};
+use super::session::{Manner, stay, terminal_size};
 use crate::{
     cli::{Outcome, complain, detach_keys::DetachKeys, print, warn},
     engine::{
@@ -62,7 +62,10 @@ impl Start {
         let container = engine.container(name)?;
         let interactive = self.interactive && container.config.open_stdin;
         let wants = if interactive { STREAMS | INPUT } else { STREAMS };
-        let started = engine.start_unless_active(&container.config.id, Options { attach: wants, explain: false })?;
+        let started = engine.start_unless_active(
+            &container.config.id,
+            Options { attach: wants, explain: false, size: terminal_size(&container.config) },
+        )?;
         let line = match started {
             Some(started) => {
                 started.warnings.iter().for_each(|text| warn(text));

@@ -122,7 +122,12 @@ impl Flags {
     /// Makes the container, and writes its id where it was asked for.
     fn create(&self, engine: &Engine, request: &Request) -> Result<Container> {
         let cidfile = self.cidfile.as_deref().map(new_file).transpose()?;
-        let container = self.source.create(engine, request)?;
+        let container = self.source.create(engine, request).inspect_err(|_| {
+            // An empty one would be in the way of the next attempt.
+            if let Some(path) = &self.cidfile {
+                let _ = fs::remove_file(path);
+            }
+        })?;
         if let Some(text) = engine.user_namespace_warning(&container.config) {
             warn(&text);
         }

@@ -8,7 +8,7 @@ use super::Flags;
 use crate::{
     cli::{
         Outcome, complain,
-        container::session::{Manner, stay},
+        container::session::{Manner, stay, terminal_size},
         detach_keys::DetachKeys,
         print, warn,
     },
@@ -70,7 +70,8 @@ impl Run {
         request.stdin_once = request.open_stdin && !self.detach;
         let container = self.flags.create(engine, &request)?;
         let id = &container.config.id;
-        let started = engine.start(id, Options { attach, explain: self.explain });
+        let started =
+            engine.start(id, Options { attach, explain: self.explain, size: terminal_size(&container.config) });
         if started.is_err() && self.flags.supervision.rm {
             discard(engine, &container);
         }

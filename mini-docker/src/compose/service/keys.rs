@@ -33,8 +33,14 @@ const IGNORED: [(&str, &str); 7] = [
 ];
 
 impl Service<'_> {
+    /// Refuses what has not all its variables.
+    pub fn check_files(&self) -> Result<()> {
+        self.project.missing.get(self.name).map_or(Ok(()), |e| Err(self.at("env_file", e)))
+    }
+
     /// Refuses what nothing would come of.
     pub fn check(&self) -> Result<()> {
+        self.check_files()?;
         if let Some((key, why)) = REFUSED.iter().find(|(key, _)| self.says(key)) {
             return Err(self.wrong(key, why));
         }

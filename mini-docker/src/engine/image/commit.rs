@@ -1,6 +1,7 @@
 //! An image from a container's changes.
 
 use jiff::Timestamp;
+use serde_json::json;
 
 use super::{History, Image, ImageConfig, Notes, Take, config::RunConfig};
 use crate::engine::{
@@ -8,6 +9,7 @@ use crate::engine::{
     container::{Config, Container, State},
     digest::Digest,
     error::{Error, Kind, Result},
+    mounts,
     reference::Reference,
 };
 
@@ -110,6 +112,10 @@ fn run_config(config: &Config, base: Option<&RunConfig>) -> RunConfig {
     run.user.clone_from(&config.user);
     run.working_dir.clone_from(&config.working_dir);
     run.labels = if config.labels.is_empty() { None } else { Some(config.labels.clone()) };
+    let exposed = config.network.exposed_object();
+    run.exposed_ports.extend(exposed.as_object().into_iter().flatten().map(|(port, _)| (port.clone(), json!({}))));
+    let volumes = mounts::volumes(config);
+    run.volumes.extend(volumes.as_object().into_iter().flatten().map(|(path, _)| (path.clone(), json!({}))));
     if let Some(signal) = &config.stop_signal_text {
         run.stop_signal.clone_from(signal);
     }

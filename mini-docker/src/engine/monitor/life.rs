@@ -98,7 +98,8 @@ impl Monitor<'_> {
         let run = self.engine.store.run(&config.id);
         let (stdio, mut streams) =
             pipes(config.tty, config.open_stdin).map_err(|e| Error::system("make pipes", &e.into()))?;
-        let spec = self.engine.spec(&self.container)?;
+        let mut spec = self.engine.spec(&self.container)?;
+        spec.process.size = self.size;
         let mut host = Host::new(std::mem::take(&mut self.journal));
         if explain {
             host.explain();

@@ -68,6 +68,8 @@ pub struct Options {
     pub attach: u8,
     /// Whether to explain.
     pub explain: bool,
+    /// Rows and columns of the caller's terminal, where the container is to have one of that size.
+    pub size: Option<(u16, u16)>,
 }
 
 // ANCHOR: launch
@@ -154,6 +156,8 @@ struct Monitor<'a> {
     clients: Vec<Client>,
     /// Bytes of the journal's file when the container had started.
     undo_size: u64,
+    /// Rows and columns of its terminal at first, where whoever started it has said so.
+    size: Option<(u16, u16)>,
     /// Whether somebody says that the status has changed.
     look: bool,
     buffer: Buffer,
@@ -209,6 +213,7 @@ impl<'a> Monitor<'a> {
             listener: listen(&run)?,
             clients: Vec::new(),
             undo_size: 0,
+            size: None,
             look: false,
             buffer: Buffer::default(),
             settles: Some(Instant::now() + SETTLED),
@@ -243,6 +248,7 @@ fn begin<'a>(
 ) -> Result<(Monitor<'a>, Life)> {
     let mut monitor = Monitor::new(engine, container)?;
     monitor.status = Status { exit_code: container.status.exit_code, ..Status::created() };
+    monitor.size = options.size;
     let attached = options.attach & frame::STREAMS != 0;
     match monitor.live(Some(line), options.explain, attached) {
         Ok(first) => {

@@ -76,7 +76,12 @@ impl Engine {
         host["DnsOptions"] = json!(network.dns_options);
         host["DnsSearch"] = json!(network.dns_search);
         host["ExtraHosts"] = if network.extra_hosts.is_empty() { Value::Null } else { json!(network.extra_hosts) };
-        host["Links"] = if network.links.is_empty() { Value::Null } else { json!(network.links) };
+        let link = |link: &String| {
+            let (name, alias) = link.split_once(':').unwrap_or((link, link));
+            format!("/{name}:/{}/{alias}", config.name)
+        };
+        let links: Vec<_> = network.links.iter().map(link).collect();
+        host["Links"] = if links.is_empty() { Value::Null } else { json!(links) };
         document["Config"]["Domainname"] = json!(network.domainname);
         let exposed = network.exposed_object();
         if exposed.as_object().is_some_and(|ports| !ports.is_empty()) {
@@ -183,7 +188,7 @@ impl crate::engine::container::network::Network {
     }
 
     /// `Config.ExposedPorts`: what is published is exposed too.
-    fn exposed_object(&self) -> Value {
+    pub(in crate::engine) fn exposed_object(&self) -> Value {
         let mut all = self.exposed_ports().unwrap_or_default();
         for text in &self.publish {
             if let Ok(publish) = text.parse::<ports::Publish>() {

@@ -22,7 +22,7 @@ impl Engine {
     /// The containers of `--link`: noted for the resolver, and as lines of /etc/hosts on the default network.
     pub(super) fn links(&self, config: &Config, presence: &mut Presence) -> Result<Vec<(IpAddr, String)>> {
         let mut lines = Vec::new();
-        for Link { alias, to } in self.linked(config)? {
+        for Link { alias, to } in self.linked(config).collect::<Result<Vec<_>>>()? {
             let name = &to.config.name;
             presence.links.push((alias.to_ascii_lowercase(), name.to_ascii_lowercase()));
             let also = if alias == name { String::new() } else { format!(" {name}") };
@@ -34,10 +34,15 @@ impl Engine {
     }
 
     /// What its variables say of the containers of `--link`, as Docker's: their ports on the default network, and their own
-    /// variables.
-    pub(in crate::engine) fn link_variables(&self, config: &Config) -> Result<Vec<String>> {
+    /// variables. Once it runs, who is gone is left out.
+    pub(in crate::engine) fn link_variables(&self, container: &Container) -> Result<Vec<String>> {
+        let config = &container.config;
         let mut all = Vec::new();
-        for Link { alias, to } in self.linked(config)? {
+        let mut links = self.linked(config).collect::<Vec<_>>();
+        if container.status.state.is_alive() {
+            links.retain(Result::is_ok);
+        }
+        for Link { alias, to } in links.into_iter().collect::<Result<Vec<_>>>()? {
             let Some(address) = self.address_beside(config, &to)?.into_iter().find(IpAddr::is_ipv4) else { continue };
             let prefix = alias.to_ascii_uppercase().replace('-', "_");
             all.push(format!("{prefix}_NAME=/{}/{alias}", config.name));
@@ -59,8 +64,8 @@ impl Engine {
         Ok(all)
     }
 
-    fn linked<'a>(&self, config: &'a Config) -> Result<Vec<Link<'a>>> {
-        let one = |link: &'a String| {
+    fn linked<'a>(&self, config: &'a Config) -> impl Iterator<Item = Result<Link<'a>>> {
+        config.network.links.iter().map(move |link| {
             let (name, alias) = link.split_once(':').unwrap_or((link, link));
             let to = self.container(name)?;
             if to.status.state != State::Running {
@@ -70,8 +75,7 @@ impl Engine {
                 )));
             }
             Ok(Link { alias, to })
-        };
-        config.network.links.iter().map(one).collect()
+        })
     }
 
     /// The other container's addresses on the default network, if both are there. On others names are the resolver's

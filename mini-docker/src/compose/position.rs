@@ -29,9 +29,13 @@ pub(super) fn find(sources: &[Source], keys: &[String]) -> Option<String> {
 /// The parser knows a place only when it fails there: so it is led along the path, and made to fail at its end.
 pub(super) fn locate(text: &str, path: &[String]) -> Option<(usize, usize)> {
     for document in serde_yaml::Deserializer::from_str(text) {
-        let error = Seek(path).deserialize(document).err()?;
-        if error.to_string().contains(FOUND) {
-            return error.location().map(|location| (location.line(), location.column()));
+        match Seek(path).deserialize(document) {
+            Ok(()) => {}
+            Err(error) if error.to_string().contains(FOUND) => {
+                return error.location().map(|location| (location.line(), location.column()));
+            }
+            // After what is no YAML the parser has document after document, and that in each.
+            Err(_) => return None,
         }
     }
     None

@@ -125,8 +125,8 @@ impl<R: Read> Unpacker<'_, R> {
 
     fn directory(&mut self, entry: &Entry, path: &[u8]) -> Result<(), Error> {
         let failed = |doing| Error::system(doing, &entry.name);
-        let (fd, hides) = if path.is_empty() {
-            (self.tree.open(b"").map_err(failed("open"))?, false)
+        let (fd, hides, made) = if path.is_empty() {
+            (self.tree.open(b"").map_err(failed("open"))?, false, Made::New)
         } else {
             let (parent, name) = name::split(path);
             self.enter(entry, parent)?;
@@ -134,15 +134,16 @@ impl<R: Read> Unpacker<'_, R> {
             self.check_replaced(entry, parent, name)?;
             let hides = self.tree.is_whiteout(parent, name);
             let (fd, made) = node::directory(parent, name).map_err(failed("mkdir"))?;
-            self.note(made);
-            (fd, hides)
+            (fd, hides, made)
         };
         attributes::apply(fd.as_fd(), entry, self.options, &mut self.summary)?;
         if hides {
             attributes::set_opaque(fd.as_fd(), self.options).map_err(failed("make opaque"))?;
         }
         // What comes next most likely goes in here. The time is set when that is done.
-        self.tree.stay(path, fd, entry.mtime)
+        self.tree.stay(path, fd, entry.mtime)?;
+        self.note(made);
+        Ok(())
     }
 
     fn other(&mut self, entry: &Entry, path: &[u8]) -> Result<(), Error> {

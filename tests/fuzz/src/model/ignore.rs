@@ -24,6 +24,8 @@ pub(crate) fn excludes(file: &str, path: &str) -> Option<bool> {
         let pattern = &clean(pattern);
         // Docker has a short cut of its own for `**name`.
         let short = pattern.starts_with("**") && !pattern.starts_with("**/");
+        // Who compiles them cleans `!../x` as a path of which `!..` is a part.
+        let short = short || exception && pattern.starts_with("..");
         let unknown = short || pattern.contains(['[', '\\', '!']) || pattern.contains("***");
         if unknown || pattern.len() > LONGEST || path.len() > LONGEST {
             return None;

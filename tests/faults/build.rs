@@ -4,7 +4,7 @@ use std::{
     collections::BTreeSet,
     fs,
     io::{BufRead, BufReader},
-    path::Path,
+    path::{Path, PathBuf},
     process::Stdio,
 };
 
@@ -87,13 +87,19 @@ fn a_build_that_is_killed_in_a_step_goes_on_from_the_cache() {
 /// Stages side by side, and one after them.
 const STAGES: &str = "FROM bb AS one\nRUN echo one > /one\nCOPY word /word\nFROM bb AS two\nCOPY word /word\nRUN echo two > /two\nFROM bb\nCOPY --from=one /one /one\nCOPY --from=two /two /two\n";
 
-#[test]
-fn who_builds_a_stage_can_be_killed_at_every_call() {
-    let engine = Engine::new(env!("CARGO_BIN_EXE_mini-docker"));
+/// A context for [`STAGES`].
+fn stages(engine: &Engine) -> PathBuf {
     let context = engine.path("context");
     fs::create_dir(&context).unwrap();
     fs::write(context.join("word"), "word").unwrap();
     fs::write(context.join("Dockerfile"), STAGES).unwrap();
+    context
+}
+
+#[test]
+fn who_builds_a_stage_can_be_killed_at_every_call() {
+    let engine = Engine::new(env!("CARGO_BIN_EXE_mini-docker"));
+    let context = stages(&engine);
     let words = ["build", "-q", "--no-cache", "-t", "t", context.to_str().unwrap()];
     let build = |generation, number| {
         trace(&engine.command(&words), |call| {
@@ -122,10 +128,7 @@ fn who_builds_a_stage_can_be_killed_at_every_call() {
 #[test]
 fn what_a_step_still_holds_is_waited_for_when_another_stage_was_killed() {
     let engine = Engine::new(env!("CARGO_BIN_EXE_mini-docker"));
-    let context = engine.path("context");
-    fs::create_dir(&context).unwrap();
-    fs::write(context.join("word"), "word").unwrap();
-    fs::write(context.join("Dockerfile"), STAGES).unwrap();
+    let context = stages(&engine);
     let words = ["build", "-q", "--no-cache", context.to_str().unwrap()];
     // From its clone to its program a step has its maker's descriptors, and so his locks.
     for number in [1, 4, 20] {

@@ -240,12 +240,14 @@ fn unpack(mut reader: impl Read, target: &Spot, to: &End, how: How) -> Result<u6
     // Or the writer would wait for ever; it may have more to say than was of use.
     let _ = io::copy(&mut reader, &mut io::sink());
     summary.map(|summary| summary.bytes).map_err(|e| match e {
-        rootfs::Error::Refused { entry, why: Refusal::OverDirectory } => {
-            Error::invalid(format!("cannot overwrite directory {entry} in {} with non-directory", to.shown))
-        }
-        rootfs::Error::Refused { entry, why: Refusal::OverFile } => {
-            Error::invalid(format!("cannot overwrite non-directory {entry} in {} with directory", to.shown))
-        }
+        rootfs::Error::Refused { entry, why: Refusal::OverDirectory } => Error::invalid(format!(
+            "cannot overwrite directory {entry} in {} with non-directory: remove it first, or copy to another name",
+            to.shown
+        )),
+        rootfs::Error::Refused { entry, why: Refusal::OverFile } => Error::invalid(format!(
+            "cannot overwrite non-directory {entry} in {} with directory: remove it first, or copy to another name",
+            to.shown
+        )),
         e => Error::new(Kind::System, format!("write {}: {e}", to.shown)),
     })
 }

@@ -103,6 +103,13 @@ pub struct OwnFile {
 /// Above the cgroups of all containers.
 const CGROUP_PARENT: &str = "/mini-docker";
 
+impl Request {
+    /// The host name that was asked for; an empty one was not.
+    fn own_hostname(&self) -> Option<&str> {
+        self.hostname.as_deref().filter(|name| !name.is_empty())
+    }
+}
+
 impl Engine {
     /// Makes a container; it does not run yet.
     pub fn create(&self, request: &Request) -> Result<Container> {
@@ -110,7 +117,7 @@ impl Engine {
         let image = self.image(&request.image)?;
         let mut config = configure(&random_id()?, request, &image)?;
         self.resolve_namespaces(&mut config.namespaces)?;
-        self.resolve_network(&mut config, request.hostname.as_ref().is_some_and(|name| !name.is_empty()))?;
+        self.resolve_network(&mut config, request.own_hostname().is_some())?;
         user_namespace::check(&config)?;
         config.network.expose(image.config.config.exposed_ports.keys());
         let directory = self.store.container(&config.id);
@@ -223,7 +230,7 @@ pub(super) fn configure(id: &str, request: &Request, image: &Image) -> Result<Co
             request.image, request.image
         )));
     }
-    let hostname = request.hostname.clone().filter(|name| !name.is_empty()).unwrap_or_else(|| short(id).to_owned());
+    let hostname = request.own_hostname().unwrap_or(short(id)).to_owned();
     let working_dir = request.working_dir.clone().unwrap_or_else(|| defaults.working_dir.clone());
     let mut labels = defaults.labels.clone().unwrap_or_default();
     labels.extend(request.labels.clone());

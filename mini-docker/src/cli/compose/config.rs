@@ -130,7 +130,7 @@ impl Config {
 
 /// What tells one configuration from another: the label `com.docker.compose.config-hash` of its containers.
 fn hashes(project: &Project, services: &str) -> Result<Vec<String>> {
-    let names: Vec<&str> = match services {
+    let mut names: Vec<&str> = match services {
         "*" => project.services().map(|(name, _)| name.as_str()).collect(),
         names => names.split(',').map(str::trim).collect(),
     };
@@ -141,7 +141,6 @@ fn hashes(project: &Project, services: &str) -> Result<Vec<String>> {
         service.check_files()?;
         Ok(format!("{name} {}", service.hash()))
     };
-    let mut names = names;
     if services == "*" {
         names.sort_unstable();
     }

@@ -23,7 +23,7 @@ use nix::{
     sys::{
         prctl,
         signal::{Signal, kill},
-        wait::waitpid,
+        wait::{WaitPidFlag, waitpid},
     },
     unistd::{Pid, getppid, pipe2},
 };
@@ -89,7 +89,7 @@ impl Orphanage {
             for orphan in orphans {
                 // One that has ended is only waited for; what it leaves in turn comes here too.
                 let _ = kill(orphan, Signal::SIGKILL);
-                while waitpid(orphan, None) == Err(Errno::EINTR) {}
+                while waitpid(orphan, Some(WaitPidFlag::__WALL)) == Err(Errno::EINTR) {}
             }
         }
     }

@@ -79,8 +79,8 @@ fn files_are_copied_and_removed_but_not_those_that_are_ignored() {
     eventually("the file has gone", || shop.compose(&["exec", "-T", "a", "test", "-e", "/app/old"]).code == 1);
     assert_eq!(shop.compose(&["exec", "-T", "a", "test", "-e", "/app/noise.log"]).code, 1);
     // What it has executed in the container has not taken its signals.
-    kill(Pid::from_raw(watching.0.id().cast_signed()), Signal::SIGINT).unwrap();
-    assert_eq!(watching.0.wait().unwrap().signal(), Some(Signal::SIGINT as i32));
+    kill(Pid::from_raw(watching.0.id().cast_signed()), Signal::SIGTERM).unwrap();
+    assert_eq!(watching.0.wait().unwrap().signal(), Some(Signal::SIGTERM as i32));
 }
 
 #[test]

@@ -70,6 +70,57 @@ fn credentials_are_where_config_says() {
 }
 
 #[test]
+fn what_docker_s_config_prefers_is_done() {
+    let engine = engine();
+    let folder = engine.path("client");
+    fs::create_dir(&folder).unwrap();
+    let config = serde_json::json!({
+        "psFormat": "ps {{.Names}}", "imagesFormat": "images {{.Tag}}", "volumesFormat": "volumes {{.Name}}",
+        "networksFormat": "networks {{.Driver}}", "statsFormat": "stats {{.Name}}",
+        "pruneFilters": ["label!=keep"], "detachKeys": "ctrl-€",
+        "proxies": {"default": {"httpProxy": "http://proxy:3128", "noProxy": "local"}},
+    });
+    fs::write(folder.join("config.json"), config.to_string()).unwrap();
+    let run = |arguments: &[&str]| engine.run(&[&["--config", folder.to_str().unwrap()][..], arguments].concat());
+    run(&["volume", "create", "v1"]).ok();
+    run(&["run", "-d", "--name", "c1", "bb", "sleep", "1000"]).ok();
+    assert_eq!(run(&["ps"]).ok(), "ps c1\n");
+    assert_eq!(run(&["ps", "--format", "{{.Image}}"]).ok(), "bb\n");
+    assert_eq!(run(&["ps", "-q"]).ok().trim().len(), 12);
+    assert_eq!(run(&["images"]).ok(), "images latest\n");
+    assert_eq!(run(&["volume", "ls"]).ok(), "volumes v1\n");
+    assert!(run(&["network", "ls"]).ok().contains("networks bridge\n"));
+    assert_eq!(run(&["stats", "--no-stream"]).ok(), "stats c1\n");
+    // Proxies, where they are not said otherwise.
+    let script = "env | grep -i proxy | sort";
+    let said = run(&["run", "--rm", "-e", "no_proxy=mine", "bb", "sh", "-c", script]).ok();
+    assert_eq!(said, "HTTP_PROXY=http://proxy:3128\nNO_PROXY=local\nhttp_proxy=http://proxy:3128\nno_proxy=mine\n");
+    let dockerfile = format!("FROM bb\nRUN {script} > /seen\n");
+    let said = engine.run_with(
+        &["--config", folder.to_str().unwrap(), "build", "-q", "-t", "seen", "--build-arg", "HTTP_PROXY=x", "-"],
+        dockerfile.as_bytes(),
+    );
+    said.ok();
+    let seen = engine.run(&["run", "--rm", "seen", "cat", "/seen"]).ok();
+    assert_eq!(seen, "HTTP_PROXY=x\nNO_PROXY=local\nhttp_proxy=http://proxy:3128\nno_proxy=local\n");
+    assert_eq!(engine.run(&["run", "--rm", "seen", "sh", "-c", "env | grep -ci proxy"]).out, "0\n");
+    // Prunes leave what is to be kept, unless it is asked for.
+    run(&["create", "--name", "kept", "--label", "keep", "bb", "true"]).ok();
+    run(&["container", "prune", "-f"]).ok();
+    assert_eq!(run(&["ps", "-a"]).ok(), "ps kept\nps c1\n");
+    run(&["container", "prune", "-f", "--filter", "label=keep"]).ok();
+    assert_eq!(run(&["ps", "-a"]).ok(), "ps c1\n");
+    // Keys that cannot be typed are said where they are needed, and there alone.
+    run(&["start", "c1"]).ok();
+    assert!(run(&["run", "--rm", "-i", "bb", "true"]).refused(125).contains("detachKeys"));
+    run(&["run", "--rm", "-i", "--detach-keys", "a", "bb", "true"]).ok();
+    // A file that is damaged is in nobody's way.
+    fs::write(folder.join("config.json"), "{").unwrap();
+    let said = run(&["ps"]);
+    assert!(said.code == 0 && said.err.starts_with("WARNING: Error loading config file: "), "{said:?}");
+}
+
+#[test]
 fn detach_keys_leave_a_process_that_goes_on() {
     let engine = engine();
     engine.run(&["run", "-d", "--name", "c1", "bb", "sleep", "1000"]).ok();

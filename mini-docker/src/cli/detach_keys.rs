@@ -1,5 +1,7 @@
 //! The keys that leave a container's terminal and not the container: `ctrl-p,ctrl-q`, or what `--detach-keys` says.
 
+use crate::engine::{Error, docker_config::DockerConfig, registry::credentials};
+
 /// A sequence of keys, looked for in what is typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct DetachKeys {
@@ -31,6 +33,20 @@ impl DetachKeys {
         };
         let keys = text.split(',').map(|word| key(word).ok_or_else(|| format!("Unknown character: '{word}'")));
         keys.collect::<Result<_, _>>().map(Self::new)
+    }
+
+    /// Those of the command line, or of Docker's config.json; nobody types where there is no input.
+    pub(super) fn choose(given: Option<Self>, interactive: bool) -> Result<Self, Error> {
+        match given {
+            Some(keys) => Ok(keys),
+            None if !interactive => Ok(Self::default()),
+            None => {
+                let text = DockerConfig::read().detach_keys;
+                let file = credentials::path();
+                Self::parse(&text)
+                    .map_err(|e| Error::invalid(format!("detachKeys {text:?} in {}: {e}", file.display())))
+            }
+        }
     }
 
     /// What of `input` is for the container, and whether the keys were typed: nothing is read after them.

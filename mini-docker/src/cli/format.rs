@@ -14,6 +14,11 @@ use crate::engine::error::{Error, Result};
 /// Docker's exit code for a template of `inspect` that cannot be read.
 const UNREADABLE: u8 = 64;
 
+/// The user's own format of a listing, from Docker's config.json, where he has one.
+pub(crate) fn preferred(format: String) -> Option<String> {
+    Some(format).filter(|format| !format.is_empty())
+}
+
 /// One kind of listing. Templates name the fields of its rows.
 pub(crate) struct Listing {
     /// What stands above a field in a table.

@@ -7,13 +7,14 @@ use serde_json::json;
 
 use super::{
     Outcome, each,
-    format::{self, Listing, Row},
+    format::{self, Listing, Row, preferred},
     print, units,
 };
 use crate::{
     cli::confirm::confirmed,
     engine::{
         Engine, Error,
+        docker_config::DockerConfig,
         filter::Filters,
         volume::{LOCAL, NewVolume, Volume},
     },
@@ -135,7 +136,9 @@ impl Ls {
                 && filters.found_in("name", &volume.name)
                 && filters.labels(&volume.labels)
         });
-        LISTING.print(self.format.as_deref(), self.quiet, shown.map(|volume| row(engine, &volume)))
+        let preferred = || preferred(DockerConfig::read().volumes_format).filter(|_| !self.quiet);
+        let format = self.format.or_else(preferred);
+        LISTING.print(format.as_deref(), self.quiet, shown.map(|volume| row(engine, &volume)))
     }
 }
 
@@ -203,7 +206,8 @@ pub(super) struct Prune {
 
 impl Prune {
     fn run(self, engine: &Engine) -> Outcome {
-        let filters = Filters::parse(&self.filter, &["all", "label", "label!"])?;
+        let filter = DockerConfig::read().prune_filters(&self.filter, &["label", "label!"]);
+        let filters = Filters::parse(&filter, &["all", "label", "label!"])?;
         let all = filters.switch("all")?;
         if self.all && all.is_some() {
             return Err(Error::invalid("conflicting options: cannot specify both --all and --filter all"));

@@ -12,6 +12,7 @@ pub mod container;
 pub mod cp;
 mod create;
 pub mod digest;
+pub mod docker_config;
 pub mod doctor;
 pub mod error;
 pub mod events;

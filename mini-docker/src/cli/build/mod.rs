@@ -30,6 +30,7 @@ use super::{
 use crate::engine::{
     Engine, Error,
     build::{Place, Pull, Request, check_platform, context::Context},
+    docker_config::DockerConfig,
     reference::Reference,
 };
 use accepted::AcceptedFlags;
@@ -200,7 +201,8 @@ impl Build {
     }
 
     fn args(&self) -> BTreeMap<String, String> {
-        self.variables.iter().filter_map(|arg| arg_value(arg)).collect()
+        let proxies = DockerConfig::read().proxy_variables(&self.variables);
+        self.variables.iter().chain(&proxies).filter_map(|arg| arg_value(arg)).collect()
     }
 
     fn request(

@@ -159,7 +159,8 @@ impl Run {
             print(format_args!("{}\n", container.config.name));
             return Ok(0);
         }
-        let manner = Manner { interactive: self.interactive, sig_proxy: true, keys: DetachKeys::default() };
+        let keys = DetachKeys::choose(None, self.interactive)?;
+        let manner = Manner { interactive: self.interactive, sig_proxy: true, keys };
         Ok(stay(running.engine, &container, line, manner)?.code(0))
     }
 
@@ -265,6 +266,7 @@ impl Exec {
             size: sys::window_size(io::stdout().as_fd()).ok().filter(|size| *size != (0, 0)),
             stdin: self.interactive && !self.detach,
         };
-        execute(running.engine, &container, &request, self.detach, DetachKeys::default())
+        let keys = DetachKeys::choose(None, request.stdin)?;
+        execute(running.engine, &container, &request, self.detach, keys)
     }
 }

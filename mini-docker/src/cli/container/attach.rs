@@ -36,7 +36,8 @@ impl Attach {
         }
         let interactive = container.config.open_stdin && !self.no_stdin;
         let line = engine.attach(&container, if interactive { STREAMS | INPUT } else { STREAMS })?;
-        let manner = Manner { interactive, sig_proxy: self.sig_proxy, keys: self.detach_keys.unwrap_or_default() };
+        let keys = DetachKeys::choose(self.detach_keys, interactive)?;
+        let manner = Manner { interactive, sig_proxy: self.sig_proxy, keys };
         match stay(engine, &container, line, manner)? {
             // Docker's words, and its exit code.
             Ended::Detached => Err(Error::conflict("read escape sequence")),

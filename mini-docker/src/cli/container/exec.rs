@@ -70,7 +70,8 @@ impl Exec {
             stdin: self.interactive,
         };
         let container = engine.container(container)?;
-        execute(engine, &container, &request, self.detach, self.detach_keys.unwrap_or_default())
+        let keys = DetachKeys::choose(self.detach_keys, self.interactive)?;
+        execute(engine, &container, &request, self.detach, keys)
     }
 }
 

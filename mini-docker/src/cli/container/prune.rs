@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::{
     cli::{Outcome, confirm::confirmed, print, units},
-    engine::{Engine, filter::Filters, select},
+    engine::{Engine, docker_config::DockerConfig, filter::Filters, select},
 };
 
 #[derive(Debug, Args)]
@@ -19,7 +19,8 @@ pub(crate) struct Prune {
 
 impl Prune {
     pub(crate) fn run(self, engine: &Engine) -> Outcome {
-        let filters = Filters::parse(&self.filter, &select::PRUNE_KEYS)?;
+        let filter = DockerConfig::read().prune_filters(&self.filter, &select::PRUNE_KEYS);
+        let filters = Filters::parse(&filter, &select::PRUNE_KEYS)?;
         filters.until()?;
         if !confirmed(self.force, "WARNING! This will remove all stopped containers.") {
             return Ok(0);

@@ -9,7 +9,7 @@ use super::ports;
 use crate::{
     cli::{
         Outcome,
-        format::{Listing, Row},
+        format::{Listing, Row, preferred},
         template::{self, Fields},
         units, warn,
     },
@@ -20,6 +20,7 @@ use crate::{
             health::Verdict,
             storage::{From, Point},
         },
+        docker_config::DockerConfig,
         error::Result,
         filter::Filters,
         image::short,
@@ -90,6 +91,9 @@ impl Ps {
     pub(crate) fn run(mut self, engine: &Engine) -> Outcome {
         if self.quiet && self.format.take().is_some() {
             warn("Ignoring custom format, because both --format and --quiet are set.");
+        }
+        if self.format.is_none() && !self.quiet {
+            self.format = preferred(DockerConfig::read().ps_format);
         }
         let filters = Filters::parse(&self.filter, &KEYS)?;
         let last = self.last.or(self.latest.then_some(1));

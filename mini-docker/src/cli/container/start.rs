@@ -61,6 +61,7 @@ impl Start {
     fn start_and_stay(&self, engine: &Engine, name: &str) -> Outcome {
         let container = engine.container(name)?;
         let interactive = self.interactive && container.config.open_stdin;
+        let keys = DetachKeys::choose(self.detach_keys.clone(), interactive)?;
         let wants = if interactive { STREAMS | INPUT } else { STREAMS };
         let started = engine.start_unless_active(
             &container.config.id,
@@ -74,7 +75,7 @@ impl Start {
             // It runs already: as `attach`.
             None => engine.attach(&engine.container(name)?, wants)?,
         };
-        let manner = Manner { interactive, sig_proxy: true, keys: self.detach_keys.clone().unwrap_or_default() };
+        let manner = Manner { interactive, sig_proxy: true, keys };
         Ok(stay(engine, &container, line, manner)?.code(0))
     }
 }

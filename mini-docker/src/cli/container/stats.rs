@@ -12,13 +12,14 @@ use clap::Args;
 use crate::{
     cli::{
         Outcome,
-        format::{Listing, Row},
+        format::{Listing, Row, preferred},
         out::Stdout,
         print, units,
     },
     engine::{
         Engine, Result,
         container::{Container, State},
+        docker_config::DockerConfig,
         image::short,
         stats::Usage,
     },
@@ -67,7 +68,8 @@ type Before = HashMap<String, Usage>;
 
 impl Stats {
     pub(crate) fn run(self, engine: &Engine) -> Outcome {
-        let format = self.format.as_deref();
+        let format = self.format.clone().or_else(|| preferred(DockerConfig::read().stats_format));
+        let format = format.as_deref();
         // A template that cannot be read, or a name that nobody has, is said at once.
         LISTING.render(format, false, [])?;
         let mut before = self.look(engine)?.1;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::env;
-use crate::engine::{Request, Result};
+use crate::engine::{Request, Result, docker_config::DockerConfig};
 
 #[derive(Debug, Args)]
 pub(super) struct ProcessFlags {
@@ -44,6 +44,7 @@ pub(super) struct ProcessFlags {
 impl ProcessFlags {
     pub(super) fn fill(&self, request: &mut Request) -> Result<()> {
         request.env = env::collect(&self.env_file, &self.env)?;
+        request.env.extend(DockerConfig::read().proxy_variables(&request.env));
         request.entrypoint = self.entrypoint.clone().map(|program| vec![program]);
         request.working_dir.clone_from(&self.workdir);
         request.user.clone_from(&self.user);

@@ -67,6 +67,7 @@ impl Run {
             (_, streams, false) => streams & !INPUT,
         };
         request.supervision.attach = attach;
+        let keys = DetachKeys::choose(self.detach_keys, attach & INPUT != 0)?;
         request.stdin_once = request.open_stdin && !self.detach;
         let container = self.flags.create(engine, &request)?;
         let id = &container.config.id;
@@ -85,11 +86,7 @@ impl Run {
         if attach == 0 {
             return Ok(0);
         }
-        let manner = Manner {
-            interactive: attach & INPUT != 0,
-            sig_proxy: self.sig_proxy,
-            keys: self.detach_keys.unwrap_or_default(),
-        };
+        let manner = Manner { interactive: attach & INPUT != 0, sig_proxy: self.sig_proxy, keys };
         Ok(stay(engine, &container, started.line, manner)?.code(0))
     }
 }

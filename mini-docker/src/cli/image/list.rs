@@ -5,11 +5,12 @@ use clap::Args;
 use crate::{
     cli::{
         Outcome,
-        format::{Listing, Row},
+        format::{Listing, Row, preferred},
         units,
     },
     engine::{
         Engine, Result,
+        docker_config::DockerConfig,
         image::{Filters, Listed, short},
     },
 };
@@ -77,7 +78,8 @@ impl List {
             rows.extend(names.into_iter().map(|name| self.row(engine, &listed, name)));
         }
         let listing = if self.digests { WITH_DIGESTS } else { LISTING };
-        listing.print(self.format.as_deref(), self.quiet, rows)
+        let preferred = || preferred(DockerConfig::read().images_format).filter(|_| !self.quiet);
+        listing.print(self.format.clone().or_else(preferred).as_deref(), self.quiet, rows)
     }
 
     fn row(&self, engine: &Engine, listed: &Listed, name: Name) -> Row {

@@ -5,7 +5,7 @@ use clap::Args;
 use super::rmi::print_removed;
 use crate::{
     cli::{Outcome, confirm::confirmed, print, units},
-    engine::{Engine, image::Filters},
+    engine::{Engine, docker_config::DockerConfig, image::Filters},
 };
 
 #[derive(Debug, Args)]
@@ -23,7 +23,8 @@ pub(crate) struct Prune {
 
 impl Prune {
     pub(crate) fn run(self, engine: &Engine) -> Outcome {
-        let filters = Filters::parse(engine, &self.filter, &["dangling", "label", "label!", "until"])?;
+        let filter = DockerConfig::read().prune_filters(&self.filter, &["label", "label!", "until"]);
+        let filters = Filters::parse(engine, &filter, &["dangling", "label", "label!", "until"])?;
         let all = self.all || filters.dangling() == Some(false);
         let what =
             if all { "all images without at least one container associated to them" } else { "all dangling images" };

@@ -5,9 +5,9 @@ use clap::Args;
 use crate::{
     cli::{
         Outcome,
-        format::{Listing, Row},
+        format::{Listing, Row, preferred},
     },
-    engine::{Engine, Error, Result, filter::Filters, image::short, network::Config},
+    engine::{Engine, Error, Result, docker_config::DockerConfig, filter::Filters, image::short, network::Config},
 };
 
 #[derive(Debug, Args)]
@@ -72,7 +72,8 @@ impl List {
             ])
             .labels(&network.labels)
         };
-        LISTING.print(self.format.as_deref(), self.quiet, networks.iter().map(row))
+        let preferred = || preferred(DockerConfig::read().networks_format).filter(|_| !self.quiet);
+        LISTING.print(self.format.clone().or_else(preferred).as_deref(), self.quiet, networks.iter().map(row))
     }
 }
 

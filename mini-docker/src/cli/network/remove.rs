@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::{
     cli::{Outcome, confirm::confirmed, container::print_deleted, each_that},
-    engine::{Engine, error::Kind, filter::Filters, network::Config},
+    engine::{Engine, docker_config::DockerConfig, error::Kind, filter::Filters, network::Config, select},
 };
 
 #[derive(Debug, Args)]
@@ -38,7 +38,8 @@ pub(crate) struct Prune {
 
 impl Prune {
     pub(crate) fn run(self, engine: &Engine) -> Outcome {
-        let filters = Filters::parse(&self.filter, &["label", "label!", "until"])?;
+        let filter = DockerConfig::read().prune_filters(&self.filter, &select::PRUNE_KEYS);
+        let filters = Filters::parse(&filter, &select::PRUNE_KEYS)?;
         let until = filters.until()?;
         let warning = "WARNING! This will remove all custom networks not used by at least one container.";
         if !confirmed(self.force, warning) {

@@ -8,8 +8,8 @@ use crate::{
         units,
     },
     engine::{
-        Engine, build::Entry, error::Error, filter::Filters, image::Filters as ImageFilters,
-        network::Config as Network, select,
+        Engine, build::Entry, docker_config::DockerConfig, error::Error, filter::Filters,
+        image::Filters as ImageFilters, network::Config as Network, select,
     },
 };
 
@@ -30,7 +30,8 @@ pub(crate) struct Prune {
 }
 
 impl Prune {
-    pub(crate) fn run(self, engine: &Engine) -> Outcome {
+    pub(crate) fn run(mut self, engine: &Engine) -> Outcome {
+        self.filter = DockerConfig::read().prune_filters(&self.filter, &select::PRUNE_KEYS);
         let filters = Filters::parse(&self.filter, &select::PRUNE_KEYS)?;
         filters.until()?;
         if self.volumes && filters.has("until") {

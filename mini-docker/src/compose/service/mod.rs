@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use super::{Project, duration, execute::VERSION, tree::text_of};
 use crate::engine::{
     Request,
+    docker_config::DockerConfig,
     error::{Error, Result},
     signal,
 };
@@ -192,6 +193,7 @@ impl<'a> Service<'a> {
             cgroup_parent: self.text("cgroup_parent"),
             ..Request::default()
         };
+        request.env.extend(DockerConfig::read().proxy_variables(&request.env));
         self.fill_rights(&mut request)?;
         self.fill_limits(&mut request)?;
         self.fill_storage(&mut request, running)?;

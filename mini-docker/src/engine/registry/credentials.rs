@@ -65,12 +65,17 @@ pub fn directory() -> Option<&'static Path> {
     DIRECTORY.get().map(PathBuf::as_path)
 }
 
+/// The file: where [`set_directory`] says, `DOCKER_CONFIG`, or ~/.docker.
+pub fn path() -> PathBuf {
+    let directory = directory().map(Path::to_owned).or_else(|| env::var_os("DOCKER_CONFIG").map(PathBuf::from));
+    let home = || PathBuf::from(env::var_os("HOME").unwrap_or_else(|| "/root".into())).join(".docker");
+    directory.unwrap_or_else(home).join("config.json")
+}
+
 impl Store {
-    /// Reads the file from where [`set_directory`] says, `DOCKER_CONFIG`, or ~/.docker.
+    /// Reads the file.
     pub fn read() -> Result<Self> {
-        let directory = directory().map(Path::to_owned).or_else(|| env::var_os("DOCKER_CONFIG").map(PathBuf::from));
-        let home = || PathBuf::from(env::var_os("HOME").unwrap_or_else(|| "/root".into())).join(".docker");
-        let path = directory.unwrap_or_else(home).join("config.json");
+        let path = path();
         let mut contents: Map<String, Value> = read_json(&path)?.unwrap_or_default();
         let auths = match contents.shift_remove("auths") {
             Some(Value::Object(auths)) => auths,

@@ -137,6 +137,13 @@ fn events_are_dockers() {
         after(&["import", archive.to_str().unwrap(), "b2"]),
         "image tag sha256:#8 {\"name\":\"b2:latest\"}\nimage import sha256:#8 {\"name\":\"sha256:#8\"}\n"
     );
+    engine.run_with(&["build", "-q", "-t", "labelled", "-"], b"FROM bb\nLABEL of=mine\n").ok();
+    let tag = |name: &str| format!("image tag sha256:#9 {{\"name\":\"{name}:latest\",\"of\":\"mine\"}}\n");
+    assert_eq!(after(&["tag", "labelled", "b3"]), tag("labelled") + &tag("b3"));
+    let untagged = "image untag sha256:#9 {\"name\":\"sha256:#9\",\"of\":\"mine\"}\n";
+    assert_eq!(after(&["rmi", "b3"]), untagged);
+    let gone = after(&["rmi", "labelled"]);
+    assert_eq!(gone, format!("{untagged}image delete sha256:#9 {{\"name\":\"sha256:#9\"}}\n"));
     assert_eq!(
         after(&["volume", "prune", "-af"]),
         "volume destroy v1 {\"driver\":\"local\"}\nvolume prune  {\"reclaimed\":\"0\"}\n"

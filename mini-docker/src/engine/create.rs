@@ -124,7 +124,8 @@ impl Engine {
         make_directory(&directory, 0o711)?;
         let made = self
             .write_own_files(&mut config, &request.files)
-            .and_then(|()| self.fill(&mut config, request.name.as_deref()));
+            .and_then(|()| self.fill(&mut config, request.name.as_deref()))
+            .and_then(|()| self.note_links(&config));
         if made.is_err() {
             // The error says what to do; this leaves nothing to do about it.
             let _ = self.release_name(&config.name, &config.id);
@@ -284,10 +285,6 @@ impl Engine {
     /// Makes sure that the container's networks are there, and completes what they say of it.
     pub(super) fn resolve_network(&self, config: &mut Config, has_hostname: bool) -> Result<()> {
         config.network.check(has_hostname)?;
-        for link in &config.network.links {
-            let name = link.split(':').next().unwrap_or_default();
-            self.container(name).map_err(|e| Error::new(e.kind, format!("could not get container for {name}: {e}")))?;
-        }
         if let Some(other) = config.network.of_container() {
             if other.is_empty() {
                 return Err(Error::invalid("invalid network mode: invalid container format container:<name|id>"));
@@ -309,6 +306,7 @@ impl Engine {
             // By its name, whatever the user called it.
             endpoint.network = network.name;
         }
+        self.resolve_links(config)?;
         // Behind a program of an ordinary user's there is nobody else at all.
         config.rights.raw_sockets = among_themselves || config.network.by().is_some();
         config.rights.ping = config.network.mode != "host";

@@ -233,3 +233,17 @@ fn a_container_that_is_dying_comes_to_a_network_with_its_next_start() {
     let networks = engine.inspect("box")["NetworkSettings"]["Networks"].clone();
     assert_eq!(networks.as_object().unwrap().keys().collect::<Vec<_>>(), ["blue"]);
 }
+
+#[test]
+fn a_container_can_forget_a_network_that_is_gone() {
+    let engine = engine();
+    engine.run(&["network", "create", "gone"]).ok();
+    engine.run(&["create", "--name", "me", "--network", "gone", "bb", "true"]).ok();
+    engine.run(&["network", "rm", "gone"]).ok();
+    assert!(engine.run(&["start", "me"]).err.contains("gone"));
+    assert!(engine.run(&["network", "disconnect", "gone", "me"]).refused(1).contains("not found"));
+    assert!(engine.run(&["network", "disconnect", "-f", "nosuch", "me"]).refused(1).contains("is not connected"));
+    engine.run(&["network", "disconnect", "-f", "gone", "me"]).ok();
+    engine.run(&["network", "connect", "bridge", "me"]).ok();
+    engine.run(&["start", "-a", "me"]).ok();
+}

@@ -120,6 +120,89 @@ fn a_link_to_who_has_gone_is_in_nobodys_way_but_a_starts() {
 }
 
 #[test]
+fn links_of_the_default_network_follow_who_is_linked_to() {
+    let engine = engine();
+    server(&engine, "web", &[]);
+    engine.run(&["run", "-d", "--name", "me", "--link", "web:w", "bb", "sleep", "1000"]).ok();
+    engine.run(&["create", "--name", "later", "--link", "web", "bb", "cat", "/etc/hosts"]).ok();
+    let old = address(&engine, "web", "bridge");
+    // Somebody takes its address, and it another one.
+    engine.run(&["stop", "-t", "0", "web"]).ok();
+    server(&engine, "other", &[]);
+    engine.run(&["start", "web"]).ok();
+    let new = address(&engine, "web", "bridge");
+    assert_ne!(old, new);
+    let hosts = |container: &str| engine.run(&["exec", container, "cat", "/etc/hosts"]).ok();
+    let host = engine.inspect("web")["Config"]["Hostname"].as_str().unwrap().to_owned();
+    assert!(hosts("me").contains(&format!("{new}\tw {host} web\n")) && !hosts("me").contains(&format!("{old}\tw")));
+    // A new name is the link's, whoever is linked.
+    engine.run(&["rename", "web", "net"]).ok();
+    assert_eq!(engine.inspect("me")["HostConfig"]["Links"], serde_json::json!(["/net:/me/w"]));
+    assert_eq!(engine.inspect("later")["HostConfig"]["Links"], serde_json::json!(["/net:/later/web"]));
+    assert!(engine.run(&["start", "-a", "later"]).ok().contains(&format!("{new}\tweb {host} net\n")));
+    engine.run(&["restart", "-t", "0", "me"]).ok();
+    assert!(hosts("me").contains(&format!("{new}\tw {host} net\n")), "{}", hosts("me"));
+    assert!(engine.run(&["rm", "--link", "me/x"]).refused(1).contains("link x"));
+    engine.run(&["rm", "--link", "/me/w"]).ok();
+    assert!(!hosts("me").contains(&new) && engine.inspect("me")["HostConfig"]["Links"].is_null());
+}
+
+#[test]
+fn links_lead_nowhere_from_where_there_is_no_network_in_common() {
+    let engine = engine();
+    engine.run(&["network", "create", "blue"]).ok();
+    engine.run(&["run", "-d", "--name", "hosts", "--network", "host", "bb", "sleep", "1000"]).ok();
+    engine.run(&["run", "-d", "--name", "apart", "--network", "blue", "bb", "sleep", "1000"]).ok();
+    let refused = |to: &str| engine.run(&["run", "--rm", "--link", to, "bb", "true"]);
+    assert!(refused("hosts:h").err.contains("host type networking can't be used with links"));
+    assert!(refused("apart:a").err.contains("not attached to default bridge network"));
+    engine.run(&["rm", "-f", "hosts", "apart"]).ok();
+    engine.run(&["network", "rm", "blue"]).ok();
+}
+
+#[test]
+fn links_of_user_defined_networks_lead_to_who_comes_later() {
+    let engine = engine();
+    for network in ["blue", "green"] {
+        engine.run(&["network", "create", network]).ok();
+    }
+    let sleeper = ["run", "-d", "--name", "me", "--network", "blue", "--link", "later:db", "bb", "sleep", "1000"];
+    engine.run(&sleeper).ok();
+    engine.run(&["network", "connect", "--link", "there:far", "green", "me"]).ok();
+    assert!(engine.run(&["network", "connect", "--link", "a:b:c", "green", "me"]).refused(1).contains("bad format"));
+    server(&engine, "later", &["--network", "blue"]);
+    server(&engine, "there", &["--network", "green"]);
+    let hear = |name: &str| engine.run(&["exec", "me", "sh", "-c", &format!("nc -w 2 {name} 80 </dev/null")]).out;
+    assert_eq!((hear("db"), hear("far")), ("later\n".to_owned(), "there\n".to_owned()));
+    let document = engine.inspect("me");
+    assert!(document["HostConfig"]["Links"].is_null());
+    assert_eq!(document["NetworkSettings"]["Networks"]["blue"]["Links"], serde_json::json!(["later:db"]));
+    assert_eq!(document["NetworkSettings"]["Networks"]["green"]["Links"], serde_json::json!(["there:far"]));
+    engine.run(&["restart", "-t", "0", "me"]).ok();
+    assert_eq!((hear("db"), hear("far")), ("later\n".to_owned(), "there\n".to_owned()));
+    engine.run(&["rm", "-f", "me", "later", "there"]).ok();
+    for network in ["blue", "green"] {
+        engine.run(&["network", "rm", network]).ok();
+    }
+}
+
+#[test]
+fn a_container_that_runs_is_found_by_its_new_name_alone() {
+    let engine = engine();
+    engine.run(&["network", "create", "blue"]).ok();
+    for network in ["blue", "bridge"] {
+        server(&engine, "web", &["--network", network, "--hostname", "box"]);
+        assert_eq!(heard(&engine, network, "web"), "web\n");
+        engine.run(&["rename", "web", "net"]).ok();
+        assert_eq!((heard(&engine, network, "net").as_str(), heard(&engine, network, "web").as_str()), ("web\n", ""));
+        let there = engine.run(&["network", "inspect", "-f", "{{range .Containers}}{{.Name}}{{end}}", network]).ok();
+        assert_eq!(there, "net\n");
+        engine.run(&["rm", "-f", "net"]).ok();
+    }
+    engine.run(&["network", "rm", "blue"]).ok();
+}
+
+#[test]
 fn links_are_described_as_docker_does() {
     let engine = engine();
     engine.run(&["network", "create", "blue"]).ok();

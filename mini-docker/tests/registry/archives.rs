@@ -7,6 +7,24 @@ use serde_json::{Value, json};
 use crate::{empty, engine, entries};
 
 #[test]
+fn a_repository_is_saved_with_all_its_tags() {
+    let engine = engine();
+    let file = engine.path("s.tar");
+    let saved = |name: &str| {
+        engine.run(&["save", "-o", file.to_str().unwrap(), name]).ok();
+        let output = Command::new("tar").arg("-xOf").arg(&file).arg("manifest.json").output().unwrap();
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()[0]["RepoTags"].clone()
+    };
+    for tag in ["many:1", "many:2", "other:1"] {
+        engine.run(&["tag", "bb", tag]).ok();
+    }
+    // One is needed that is called `latest` no more than another.
+    assert_eq!(saved("many"), json!(["many:1", "many:2"]));
+    assert_eq!(saved("many:2"), json!(["many:2"]));
+    assert_eq!(saved("bb"), json!(["bb:latest"]));
+}
+
+#[test]
 fn what_is_saved_is_loaded_again() {
     let engine = engine();
     engine.run(&["run", "--name", "c1", "bb", "sh", "-c", "echo saved > /f; rm /etc/group"]).ok();

@@ -15,6 +15,9 @@ pub(crate) struct Rm {
     /// Kill a running container first; a container that is not there is no error
     #[arg(short, long)]
     force: bool,
+    /// Remove the specified links, CONTAINER/ALIAS each
+    #[arg(short, long, conflicts_with_all = ["force", "volumes"])]
+    link: bool,
     /// Remove anonymous volumes associated with the container
     #[arg(short, long)]
     volumes: bool,
@@ -22,6 +25,9 @@ pub(crate) struct Rm {
 
 impl Rm {
     pub(crate) fn run(self, engine: &Engine) -> Outcome {
+        if self.link {
+            return each_that(&self.containers, |link| engine.remove_link(link).map(|()| true));
+        }
         each_that(&self.containers, |name| match engine.container(name) {
             Err(e) if self.force && e.kind == Kind::NotFound => {
                 complain(&e);

@@ -30,6 +30,7 @@ use crate::engine::{
     monitor::frame::{INPUT, STREAMS},
 };
 
+pub(super) use network::links;
 pub(super) use run::Run;
 pub(super) use storage::absolute;
 

@@ -84,26 +84,9 @@ impl NetworkFlags {
             dns_options: self.dns_option.clone(),
             dns_search: self.dns_search.clone(),
             extra_hosts: self.add_host.iter().map(|text| text.replacen('=', ":", 1)).collect(),
-            links: self.links()?,
+            links: links(&self.link)?,
         };
         Ok(())
-    }
-
-    /// `CONTAINER[:ALIAS]`.
-    fn links(&self) -> Result<Vec<String>> {
-        for link in &self.link {
-            if link.is_empty() {
-                return Err(Error::invalid(
-                    "invalid argument \"\" for \"--link\" flag: empty string specified for links: write CONTAINER[:ALIAS]",
-                ));
-            }
-            if link.split(':').count() > 2 {
-                return Err(Error::invalid(format!(
-                    "invalid argument {link:?} for \"--link\" flag: bad format for links: {link}: write CONTAINER[:ALIAS]"
-                )));
-            }
-        }
-        Ok(self.link.clone())
     }
 
     /// The network mode, and the networks to be on.
@@ -236,4 +219,20 @@ fn v4(text: &str) -> Result<IpAddr, String> {
 
 fn v6(text: &str) -> Result<IpAddr, String> {
     address(text).ok().filter(IpAddr::is_ipv6).ok_or_else(|| format!("{text} is not a valid IPv6 address"))
+}
+/// `CONTAINER[:ALIAS]`, each.
+pub(in crate::cli) fn links(texts: &[String]) -> Result<Vec<String>> {
+    for link in texts {
+        if link.is_empty() {
+            return Err(Error::invalid(
+                "invalid argument \"\" for \"--link\" flag: empty string specified for links: write CONTAINER[:ALIAS]",
+            ));
+        }
+        if link.split(':').count() > 2 {
+            return Err(Error::invalid(format!(
+                "invalid argument {link:?} for \"--link\" flag: bad format for links: {link}: write CONTAINER[:ALIAS]"
+            )));
+        }
+    }
+    Ok(texts.to_vec())
 }

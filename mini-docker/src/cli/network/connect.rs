@@ -5,8 +5,8 @@ use std::net::IpAddr;
 use clap::Args;
 
 use crate::{
-    cli::Outcome,
-    engine::{Engine, container::network::Endpoint},
+    cli::{Outcome, create::links},
+    engine::{Engine, container::network::Endpoint, error::Kind},
 };
 
 #[derive(Debug, Args)]
@@ -18,6 +18,9 @@ pub(crate) struct Connect {
     /// Add network-scoped alias for the container
     #[arg(long, value_name = "NAME")]
     alias: Vec<String>,
+    /// Add link to another container
+    #[arg(long, value_name = "CONTAINER[:ALIAS]")]
+    link: Vec<String>,
     /// IPv4 address (e.g., 172.30.100.104)
     #[arg(long, value_name = "ADDRESS")]
     ip: Option<std::net::Ipv4Addr>,
@@ -33,6 +36,7 @@ impl Connect {
     pub(crate) fn run(self, engine: &Engine) -> Outcome {
         let endpoint = Endpoint {
             aliases: self.alias,
+            links: links(&self.link)?,
             ip: self.ip.map(IpAddr::from),
             ip6: self.ip6.map(IpAddr::from),
             gateway_priority: self.gw_priority,
@@ -56,7 +60,11 @@ pub(crate) struct Disconnect {
 
 impl Disconnect {
     pub(crate) fn run(self, engine: &Engine) -> Outcome {
-        engine.disconnect(&engine.network(&self.network)?, &engine.container(&self.container)?, self.force)?;
+        let container = engine.container(&self.container)?;
+        match engine.network(&self.network) {
+            Err(e) if self.force && e.kind == Kind::NotFound => engine.forget_network(&self.network, &container)?,
+            network => engine.disconnect(&network?, &container, self.force)?,
+        }
         Ok(0)
     }
 }

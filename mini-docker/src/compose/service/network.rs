@@ -64,6 +64,7 @@ impl Service<'_> {
                 Endpoint {
                     network: self.resource("networks", key),
                     aliases: [self.name.to_owned()].into_iter().chain(aliases).collect(),
+                    links: Vec::new(),
                     ip: text("ipv4_address").map(|text| address("networks", text)).transpose()?,
                     ip6: text("ipv6_address").map(|text| address("networks", text)).transpose()?,
                     mac: text("mac_address"),

@@ -35,7 +35,7 @@ pub struct Network {
     pub dns_search: Vec<String>,
     /// More lines of /etc/hosts: `NAME:ADDRESS`; `host-gateway` is the host's address.
     pub extra_hosts: Vec<String>,
-    /// Other containers by other names: `CONTAINER:ALIAS`.
+    /// Other containers of the default network by other names: `CONTAINER:ALIAS`.
     pub links: Vec<String>,
 }
 
@@ -47,6 +47,8 @@ pub struct Endpoint {
     pub network: String,
     /// Names that it goes by there.
     pub aliases: Vec<String>,
+    /// Others there by other names: `CONTAINER:ALIAS`.
+    pub links: Vec<String>,
     /// Its address, where it was said.
     pub ip: Option<IpAddr>,
     /// The same for IPv6.

@@ -66,18 +66,29 @@ impl Engine {
 
     /// As [`Engine::emit`] for an image, whose id is its name here, as with Docker.
     pub(in crate::engine) fn emit_image(&self, action: &str, id: &str) {
-        let id = format!("sha256:{id}");
-        self.emit(Type::Image, action, &id, &[("name", &id)]);
+        let name = format!("sha256:{id}");
+        self.write_down(&[Event::new(Type::Image, action, &name, self.of_image(id, &name))]);
     }
 
     /// That an image has got a name.
     pub(in crate::engine) fn emit_tag(&self, id: &str, name: &Reference) {
-        self.emit(Type::Image, "tag", &format!("sha256:{id}"), &[("name", &name.to_string())]);
+        let attributes = self.of_image(id, &name.to_string());
+        self.write_down(&[Event::new(Type::Image, "tag", &format!("sha256:{id}"), attributes)]);
     }
 
     /// That an image has come from a registry, or gone there.
     pub(in crate::engine) fn emit_transfer(&self, action: &str, reference: &Reference) {
-        self.emit(Type::Image, action, &reference.to_string(), &[("name", &reference.repository())]);
+        let id = self.read_name(reference).unwrap_or_default();
+        let attributes = self.of_image(&id, &reference.repository());
+        self.write_down(&[Event::new(Type::Image, action, &reference.to_string(), attributes)]);
+    }
+
+    /// An image's labels, as long as it is there, and a name.
+    fn of_image(&self, id: &str, name: &str) -> BTreeMap<String, String> {
+        let image = self.read_image(id).ok().flatten();
+        let mut attributes = image.and_then(|image| image.config.config.labels).unwrap_or_default();
+        attributes.insert("name".to_owned(), name.to_owned());
+        attributes
     }
 }
 

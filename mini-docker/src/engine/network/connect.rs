@@ -1,10 +1,6 @@
 //! Containers come to networks, and leave them, while they run.
 
-use std::{
-    fs::{self, OpenOptions},
-    io::Write,
-    os::fd::AsFd,
-};
+use std::{fs, os::fd::AsFd};
 
 use process::{
     Child, Host as HostSide, Journal, Primitive, in_network_of,
@@ -13,13 +9,14 @@ use process::{
 
 use super::{
     Config, Driver,
+    files::edit_hosts,
     join::{Place, Presence},
     state::Host,
 };
 use crate::engine::{
     Engine,
     container::{Config as ContainerConfig, Container, State, network::Endpoint},
-    error::{Context, Error, Kind, Result},
+    error::{Error, Kind, Result},
     files::{read_json, write_json},
     lifecycle::first_process,
 };
@@ -40,6 +37,7 @@ impl Engine {
                 presence.networks.retain(|other| *other != network.id);
             }
             presence.networks.push(network.id.clone());
+            presence.links.extend(self.link_names(&endpoint));
             // First, so that whatever becomes of us, the place is given back.
             self.write_presence(id, &presence)?;
             if let Err(e) = self.plug_in(network, &container, &endpoint) {
@@ -68,10 +66,7 @@ impl Engine {
                 network.name
             )));
         }
-        let endpoints = &mut container.config.network.endpoints;
-        let before = endpoints.len();
-        endpoints.retain(|endpoint| endpoint.network != network.name);
-        if endpoints.len() == before && !force {
+        if !forget_endpoint(&mut container.config, &network.name) && !force {
             return Err(Error::conflict(format!("container {name} is not connected to network {}", network.name)));
         }
         // What is written down last is what another one does again, should we be killed.
@@ -83,6 +78,20 @@ impl Engine {
             }
         }
         self.replace_config(&container.config)
+    }
+
+    /// Has a container forget a network that is gone.
+    ///
+    /// # Errors
+    /// [`Kind::Conflict`] where it knows of none of that name.
+    pub fn forget_network(&self, network: &str, container: &Container) -> Result<()> {
+        let id = &container.config.id;
+        let _lock = self.lock_container(id)?;
+        let mut config = self.load_locked(id)?.config;
+        if !forget_endpoint(&mut config, network) {
+            return Err(Error::conflict(format!("container {} is not connected to network {network}", config.name)));
+        }
+        self.replace_config(&config)
     }
 
     fn replace_config(&self, config: &ContainerConfig) -> Result<()> {
@@ -115,10 +124,8 @@ impl Engine {
         let outside = others.iter().any(|(network, _)| !network.internal);
         self.cable(&place, config, &child, !network.internal && !outside)?;
         let hosts = self.etc_file(config, "hosts");
-        let mut file = OpenOptions::new().append(true).open(&hosts).doing("open", &hosts)?;
-        for address in &place.host.addresses {
-            writeln!(file, "{address}\t{}", config.hostname).doing("write", &hosts)?;
-        }
+        let lines: Vec<_> = place.host.addresses.iter().map(|&address| (address, config.hostname.clone())).collect();
+        edit_hosts(&hosts, |_| false, &lines)?;
         if !outside {
             self.lead_ports(config)?;
         }
@@ -173,14 +180,11 @@ impl Engine {
 
     /// Takes an address out of /etc/hosts, in place.
     fn forget_lines(&self, config: &ContainerConfig, host: &Host) -> Result<()> {
-        let path = self.etc_file(config, "hosts");
-        let text = fs::read_to_string(&path).doing("read", &path)?;
-        let theirs = |line: &&str| {
+        let theirs = |line: &str| {
             let first = line.split_ascii_whitespace().next().and_then(|word| word.parse().ok());
-            !first.is_some_and(|address| host.addresses.contains(&address))
+            first.is_some_and(|address| host.addresses.contains(&address))
         };
-        let kept: Vec<&str> = text.lines().filter(theirs).collect();
-        fs::write(&path, kept.join("\n") + "\n").doing("write", &path)
+        edit_hosts(&self.etc_file(config, "hosts"), theirs, &[])
     }
 
     /// The default route went with its interface: another network takes over.
@@ -276,6 +280,14 @@ impl Engine {
 fn is_ending(container: &Container) -> bool {
     let network = format!("/proc/{}/ns/net", container.status.pid);
     first_process(container).is_none() || fs::metadata(network).is_err()
+}
+
+/// Takes a network out of a container's configuration; whether it was there.
+fn forget_endpoint(config: &mut ContainerConfig, network: &str) -> bool {
+    let endpoints = &mut config.network.endpoints;
+    let before = endpoints.len();
+    endpoints.retain(|endpoint| endpoint.network != network);
+    endpoints.len() != before
 }
 
 fn child_of(container: &Container) -> Result<Child> {

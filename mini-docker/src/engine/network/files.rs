@@ -4,7 +4,7 @@ use std::{
     ffi::CString,
     fmt::Write as _,
     fs::{self, OpenOptions},
-    io::Write as _,
+    io::{self, Read as _, Seek as _, Write as _},
     net::IpAddr,
     os::unix::{
         ffi::OsStringExt,
@@ -15,6 +15,7 @@ use std::{
 
 use dns::ResolvConf;
 use mount::{Mount, Source, Target};
+use nix::fcntl::{Flock, FlockArg};
 use process::sys::MountAttr;
 
 use crate::engine::{
@@ -81,12 +82,31 @@ impl Engine {
 }
 
 /// In place: a running container sees what happens to its file.
-fn write(path: &Path, text: &str) -> std::io::Result<()> {
+fn write(path: &Path, text: &str) -> io::Result<()> {
     let mut options = OpenOptions::new();
     let mut file = options.write(true).create(true).truncate(true).mode(0o644).open(path)?;
     // Whatever the umask.
     file.set_permissions(fs::Permissions::from_mode(0o644))?;
     file.write_all(text.as_bytes())
+}
+
+/// Takes lines out of a container's /etc/hosts and adds others, in place. One that does not run has none.
+pub(super) fn edit_hosts(path: &Path, gone: impl Fn(&str) -> bool, new: &[(IpAddr, String)]) -> Result<()> {
+    let file = match OpenOptions::new().read(true).write(true).open(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        file => file.doing("open", path)?,
+    };
+    // Its container, and those that it is linked to, change it each for himself.
+    let mut file =
+        Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, e)| io::Error::from(e)).doing("lock", path)?;
+    let mut old = String::new();
+    file.read_to_string(&mut old).doing("read", path)?;
+    let mut text = String::new();
+    old.lines().filter(|line| !gone(line)).for_each(|line| text.extend([line, "\n"]));
+    for (address, names) in new {
+        let _ = writeln!(text, "{address}\t{names}");
+    }
+    file.rewind().and_then(|()| file.set_len(0)).and_then(|()| file.write_all(text.as_bytes())).doing("write", path)
 }
 
 fn host_conf() -> Result<ResolvConf> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use process::netlink::Prefix;
 use serde_json::{Map, Value, json};
 
-use super::{Config, Driver, state::Host};
+use super::{Config, Driver, links, state::Host};
 use crate::engine::{
     Engine,
     container::{Config as ContainerConfig, Container, State, network::Endpoint},
@@ -77,7 +77,7 @@ impl Engine {
         host["DnsSearch"] = json!(network.dns_search);
         host["ExtraHosts"] = if network.extra_hosts.is_empty() { Value::Null } else { json!(network.extra_hosts) };
         let link = |link: &String| {
-            let (name, alias) = link.split_once(':').unwrap_or((link, link));
+            let (name, alias) = links::parse(link);
             format!("/{name}:/{}/{alias}", config.name)
         };
         let links: Vec<_> = network.links.iter().map(link).collect();
@@ -245,7 +245,7 @@ fn endpoint_settings(
         asked.into_iter().filter(|(_, ip)| ip.is_some()).map(|(name, ip)| (name.to_owned(), text(ip).into())).collect();
     json!({
         "IPAMConfig": if wanted.is_empty() { Value::Null } else { wanted.into() },
-        "Links": Value::Null,
+        "Links": if endpoint.links.is_empty() { Value::Null } else { json!(endpoint.links) },
         "Aliases": if endpoint.aliases.is_empty() { Value::Null } else { json!(endpoint.aliases) },
         "DriverOpts": Value::Null,
         "GwPriority": endpoint.gateway_priority,

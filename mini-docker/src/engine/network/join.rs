@@ -80,12 +80,12 @@ impl Engine {
         }
         let networks: Vec<Config> =
             config.network.endpoints.iter().map(|endpoint| self.network(&endpoint.network)).collect::<Result<_>>()?;
-        let mut presence = Presence {
+        let presence = Presence {
             networks: networks.iter().map(|network| network.id.clone()).collect(),
             owner: format!("{}-{}", short(&config.id), short(&random_id()?)),
-            links: Vec::new(),
+            links: config.network.endpoints.iter().flat_map(|endpoint| self.link_names(endpoint)).collect(),
         };
-        let links = self.links(config, &mut presence)?;
+        let links = self.links(config)?;
         if networks.is_empty() {
             self.mend_table()?;
         } else {
@@ -98,6 +98,9 @@ impl Engine {
             let place = self.take_place(network, endpoint, config, interface)?;
             // Now nobody takes down what we find or make.
             self.bring_up(&place.network)?;
+            if place.network.name == "bridge" {
+                self.tell_linked(config, &place.host.addresses)?;
+            }
             places.push(place);
         }
         let gateway = gateway_place(&places, &config.network.endpoints);

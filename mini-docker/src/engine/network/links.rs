@@ -1,16 +1,24 @@
-//! `--link`: another container by another name and, on the default network, what Docker says of it in variables.
+//! `--link`: another container by another name. On the default network it is as old as Docker: lines of /etc/hosts, and
+//! variables. On other networks it is one more name for the resolver, whose container may come later.
 
-use std::net::IpAddr;
+use std::{
+    fs::{self, OpenOptions},
+    io::Write,
+    net::IpAddr,
+};
 
-use super::join::Presence;
+use super::files::edit_hosts;
 use crate::engine::{
     Engine,
-    container::{Config, Container, State},
-    error::{Error, Result},
+    container::{Config, Container, State, network::Endpoint},
+    error::{Context, Error, Kind, Result},
 };
 
 /// Variables of another container's that say nothing to its neighbours.
 const OWN: [&str; 2] = ["HOME", "PATH"];
+
+/// What a container's directory has when others are linked to it: their ids, a line each.
+const LINKED: &str = "linked";
 
 /// The name of a link, and the container that it leads to.
 struct Link<'a> {
@@ -18,23 +26,137 @@ struct Link<'a> {
     to: Container,
 }
 
+/// `CONTAINER:ALIAS`, where the container's name is its alias too if it has no other.
+pub(super) fn parse(link: &str) -> (&str, &str) {
+    link.split_once(':').unwrap_or((link, link))
+}
+
 impl Engine {
-    /// The containers of `--link`: noted for the resolver, and as lines of /etc/hosts on the default network.
-    pub(super) fn links(&self, config: &Config, presence: &mut Presence) -> Result<Vec<(IpAddr, String)>> {
+    /// The links of a container's place in a user-defined network, as the resolver knows them: alias, name.
+    pub(super) fn link_names(&self, endpoint: &Endpoint) -> Vec<(String, String)> {
+        let one = |link: &String| {
+            let (name, alias) = parse(link);
+            // Its name, where it was called by its id; it may come later.
+            let name = self.container(name).map_or_else(|_| name.to_owned(), |to| to.config.name);
+            (alias.to_ascii_lowercase(), name.to_ascii_lowercase())
+        };
+        endpoint.links.iter().map(one).collect()
+    }
+
+    /// Checks the links of a new container. On user-defined networks they belong to its place on the first one.
+    pub(in crate::engine) fn resolve_links(&self, config: &mut Config) -> Result<()> {
+        let network = &mut config.network;
+        match network.endpoints.first_mut() {
+            Some(first) if first.network != "bridge" => first.links.append(&mut network.links),
+            _ => {}
+        }
+        for link in &config.network.links {
+            let (name, _) = parse(link);
+            let missing = |e: Error| Error::new(e.kind, format!("could not get container for {name}: {e}"));
+            let mut to = self.container(name).map_err(missing)?;
+            while let Some(other) = to.config.network.of_container() {
+                to = self.container(other).map_err(missing)?;
+            }
+            if to.config.network.mode == "host" {
+                return Err(Error::conflict(
+                    "conflicting options: host type networking can't be used with links. This would result in undefined behavior",
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes down with those that a container is linked to that it is.
+    pub(in crate::engine) fn note_links(&self, config: &Config) -> Result<()> {
+        for link in &config.network.links {
+            let Ok(to) = self.container(parse(link).0) else { continue };
+            let path = self.container_file(&to.config.id, LINKED);
+            if !self.linked_to(&to.config.id).contains(&config.id) {
+                let file = OpenOptions::new().append(true).create(true).open(&path);
+                file.and_then(|mut file| writeln!(file, "{}", config.id)).doing("write", &path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The ids of those that are linked to a container, or were.
+    fn linked_to(&self, id: &str) -> Vec<String> {
+        let text = fs::read_to_string(self.container_file(id, LINKED)).unwrap_or_default();
+        text.lines().map(str::to_owned).collect()
+    }
+
+    /// The containers of `--link`, as lines of /etc/hosts.
+    pub(super) fn links(&self, config: &Config) -> Result<Vec<(IpAddr, String)>> {
+        self.note_links(config)?;
         let mut lines = Vec::new();
         for Link { alias, to } in self.linked(config).collect::<Result<Vec<_>>>()? {
-            let name = &to.config.name;
-            presence.links.push((alias.to_ascii_lowercase(), name.to_ascii_lowercase()));
-            let also = if alias == name { String::new() } else { format!(" {name}") };
-            for address in self.address_beside(config, &to)? {
-                lines.push((address, format!("{alias} {}{also}", to.config.hostname)));
+            let names = host_names(alias, &to.config);
+            let addresses = self.default_addresses(&to.config)?;
+            if addresses.is_empty() {
+                return Err(Error::conflict(format!(
+                    "container {} not attached to default bridge network: connect it, or make a network for both",
+                    to.config.id
+                )));
             }
+            lines.extend(addresses.into_iter().map(|address| (address, names.clone())));
         }
         Ok(lines)
     }
 
-    /// What its variables say of the containers of `--link`, as Docker's: their ports on the default network, and their own
-    /// variables. Once it runs, who is gone is left out.
+    /// Tells those that are linked to a container where it is now.
+    pub(super) fn tell_linked(&self, config: &Config, addresses: &[IpAddr]) -> Result<()> {
+        for id in self.linked_to(&config.id) {
+            let Some(other) = self.read_config(&id)? else { continue };
+            let other: Config = other;
+            let aliases: Vec<_> = other.network.links.iter().map(|link| parse(link)).collect();
+            let aliases = aliases.into_iter().filter(|(name, _)| is_meant(name, config)).map(|(_, alias)| alias);
+            let names: Vec<_> = aliases.map(|alias| host_names(alias, config)).collect();
+            let theirs = |line: &str| names.iter().any(|names| is_of(line, names));
+            let new = names.iter().flat_map(|names| addresses.iter().map(move |&at| (at, names.clone())));
+            edit_hosts(&self.etc_file(&other, "hosts"), theirs, &new.collect::<Vec<_>>())?;
+        }
+        Ok(())
+    }
+
+    /// Has the links to a container lead to its new name.
+    pub(in crate::engine) fn rename_links(&self, id: &str, old: &str, new: &str) -> Result<()> {
+        for other in self.linked_to(id) {
+            let (_lock, Container { mut config, .. }) = match self.hold(&other) {
+                Err(e) if e.kind == Kind::NotFound => continue,
+                held => held?,
+            };
+            for link in &mut config.network.links {
+                let (name, alias) = parse(link);
+                if name == old {
+                    *link = format!("{new}:{alias}");
+                }
+            }
+            self.write_config(&config)?;
+        }
+        Ok(())
+    }
+
+    /// Takes a link from a container: `rm --link CONTAINER/ALIAS`.
+    pub fn remove_link(&self, link: &str) -> Result<()> {
+        let bad = || {
+            Error::invalid(format!(
+                "Conflict, cannot remove the default link name of the container: {link}: write CONTAINER/ALIAS"
+            ))
+        };
+        let (name, alias) = link.trim_matches('/').split_once('/').ok_or_else(bad)?;
+        let (_lock, Container { mut config, .. }) = self.hold(&self.container_id(name)?)?;
+        let links = &mut config.network.links;
+        let at = links.iter().position(|link| parse(link).1 == alias);
+        let at = at.ok_or_else(|| Error::not_found(format!("could not find link {alias} of container {name}")))?;
+        let gone = links.remove(at);
+        self.write_config(&config)?;
+        let Ok(to) = self.container(parse(&gone).0) else { return Ok(()) };
+        let names = host_names(alias, &to.config);
+        edit_hosts(&self.etc_file(&config, "hosts"), |line| is_of(line, &names), &[])
+    }
+
+    /// What its variables say of the containers of `--link`, as Docker's: their ports, and their own variables. Once it
+    /// runs, who is gone is left out.
     pub(in crate::engine) fn link_variables(&self, container: &Container) -> Result<Vec<String>> {
         let config = &container.config;
         let mut all = Vec::new();
@@ -43,7 +165,7 @@ impl Engine {
             links.retain(Result::is_ok);
         }
         for Link { alias, to } in links.into_iter().collect::<Result<Vec<_>>>()? {
-            let Some(address) = self.address_beside(config, &to)?.into_iter().find(IpAddr::is_ipv4) else { continue };
+            let Some(address) = self.default_addresses(&to.config)?.into_iter().find(IpAddr::is_ipv4) else { continue };
             let prefix = alias.to_ascii_uppercase().replace('-', "_");
             all.push(format!("{prefix}_NAME=/{}/{alias}", config.name));
             let ports = to.config.network.exposed_ports()?;
@@ -66,7 +188,7 @@ impl Engine {
 
     fn linked<'a>(&self, config: &'a Config) -> impl Iterator<Item = Result<Link<'a>>> {
         config.network.links.iter().map(move |link| {
-            let (name, alias) = link.split_once(':').unwrap_or((link, link));
+            let (name, alias) = parse(link);
             let to = self.container(name)?;
             if to.status.state != State::Running {
                 return Err(Error::conflict(format!(
@@ -78,14 +200,25 @@ impl Engine {
         })
     }
 
-    /// The other container's addresses on the default network, if both are there. On others names are the resolver's
-    /// alone, as with Docker: there an address may change while nobody's files do.
-    fn address_beside(&self, config: &Config, other: &Container) -> Result<Vec<IpAddr>> {
-        let is_there = |config: &Config| config.network.endpoints.iter().any(|endpoint| endpoint.network == "bridge");
-        if !is_there(config) || !is_there(&other.config) {
-            return Ok(Vec::new());
-        }
-        let theirs = self.host_on(&self.network("bridge")?, &other.config.id)?;
-        Ok(theirs.map(|host| host.addresses).unwrap_or_default())
+    /// A container's addresses on the default network.
+    fn default_addresses(&self, config: &Config) -> Result<Vec<IpAddr>> {
+        let host = self.host_on(&self.network("bridge")?, &config.id)?;
+        Ok(host.map(|host| host.addresses).unwrap_or_default())
     }
+}
+
+/// Whether a link's text means a container.
+fn is_meant(name: &str, config: &Config) -> bool {
+    name.strip_prefix('/').unwrap_or(name) == config.name || config.id.starts_with(name)
+}
+
+/// Whether a line of /etc/hosts has these names.
+fn is_of(line: &str, names: &str) -> bool {
+    line.split_once('\t').is_some_and(|(_, of)| of == names)
+}
+
+/// What a line of /etc/hosts has after the address.
+fn host_names(alias: &str, to: &Config) -> String {
+    let also = if alias == to.name { String::new() } else { format!(" {}", to.name) };
+    format!("{alias} {}{also}", to.hostname)
 }

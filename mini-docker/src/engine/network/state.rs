@@ -7,9 +7,10 @@ use std::{collections::HashSet, fs, io, net::IpAddr, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::Config;
+use super::{Config, choose::names};
 use crate::engine::{
     Engine,
+    container::{Config as ContainerConfig, network::Endpoint},
     error::{Context, Result},
     files::{Durability, read_json, write_json},
     image::short,
@@ -160,6 +161,19 @@ impl Engine {
         make_directory(&directory, 0o700)?;
         write_json(&directory.join(host.file_name()), host, Durability::Process)?;
         self.tell_resolvers()
+    }
+
+    /// Has a container's places say its new name. The caller holds the container's lock.
+    pub(in crate::engine) fn rename_host(&self, config: &ContainerConfig) -> Result<()> {
+        for id in self.presence(&config.id)?.unwrap_or_default().networks {
+            let Some(network) = read_json::<Config>(&self.network_file(&id))? else { continue };
+            let _lock = self.lock_network(&network)?;
+            let Some(mut host) = self.host_on(&network, &config.id)? else { continue };
+            let endpoint = config.network.endpoints.iter().find(|endpoint| endpoint.network == network.name);
+            host.names = names(config, endpoint.unwrap_or(&Endpoint::default()));
+            self.add_host(&network, &host)?;
+        }
+        Ok(())
     }
 
     /// Forgets those of whom `stays` says no. The caller holds the network's lock.

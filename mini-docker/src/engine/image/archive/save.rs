@@ -33,27 +33,7 @@ impl Engine {
         let intake = self.intake()?;
         let mut images: Vec<(Image, Vec<Reference>)> = Vec::new();
         for text in names {
-            let image = self.image(text)?;
-            let own =
-                Reference::parse(text).ok().filter(|name| self.read_name(name).is_some() && name.digest().is_none());
-            // A repository without a tag means all its tags.
-            let bare =
-                Reference::parse_bare(text).ok().filter(|bare| bare.own_tag().is_none() && bare.digest().is_none());
-            let mut found: Vec<(Image, Option<Reference>)> = Vec::new();
-            match (own, bare) {
-                (Some(_), Some(bare)) => {
-                    for (name, id) in self.names()? {
-                        if name.is_beside(&bare)
-                            && name.digest().is_none()
-                            && let Some(image) = self.read_image(&id)?
-                        {
-                            found.push((image, Some(name)));
-                        }
-                    }
-                }
-                (own, _) => found.push((image, own)),
-            }
-            for (image, name) in found {
+            for (image, name) in self.images_to_save(text)? {
                 let at = images.iter().position(|(other, _)| other.id == image.id);
                 match at {
                     Some(at) => {
@@ -77,6 +57,27 @@ impl Engine {
             self.emit_image("save", &image.id);
         }
         Ok(())
+    }
+
+    /// The images that one argument of `save` means: a repository without a tag is all its tags.
+    fn images_to_save(&self, text: &str) -> Result<Vec<(Image, Option<Reference>)>> {
+        let bare = Reference::parse_bare(text).ok().filter(|bare| bare.own_tag().is_none() && bare.digest().is_none());
+        let mut tags = Vec::new();
+        if let Some(bare) = bare {
+            for (name, id) in self.names()? {
+                if name.is_beside(&bare)
+                    && name.digest().is_none()
+                    && let Some(image) = self.read_image(&id)?
+                {
+                    tags.push((image, Some(name)));
+                }
+            }
+        }
+        if !tags.is_empty() {
+            return Ok(tags);
+        }
+        let named = |name: &Reference| self.read_name(name).is_some() && name.digest().is_none();
+        Ok(vec![(self.image(text)?, Reference::parse(text).ok().filter(named))])
     }
 }
 

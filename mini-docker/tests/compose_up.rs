@@ -151,6 +151,24 @@ fn each_step_is_said_unless_nobody_wants_to_know() {
 }
 
 #[test]
+fn a_wait_can_take_the_project_down() {
+    let file =
+        "services:\n  a: {image: bb, command: sleep 1000, init: true}\n  b: {image: bb, command: sh -c 'exit 3'}\n";
+    let shop = shop("waitdown", file);
+    shop.compose(&["up", "-d"]).ok();
+    assert_eq!(shop.compose(&["wait", "--down-project", "b"]).code, 3);
+    assert_eq!(shop.compose(&["ps", "-aq"]).ok(), "");
+    assert!(!shop.engine.run(&["network", "ls"]).ok().contains(&shop.name));
+}
+
+#[test]
+fn a_container_name_is_one_service_s() {
+    let shop = shop("named", "services:\n  a: {image: bb, container_name: xy}\n  b: {image: bb, container_name: xy}\n");
+    let error = shop.refused(&["config", "-q"]);
+    assert!(error.contains("\"xy\", which is already in use by service a"), "{error}");
+}
+
+#[test]
 fn what_is_not_done_is_refused_by_name() {
     let shop = shop("key", "services:\n  a:\n    image: bb\n    gpus: all\n");
     let error = shop.refused(&["up", "-d"]);

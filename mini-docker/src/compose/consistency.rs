@@ -1,5 +1,7 @@
 //! Whether the parts of a project fit together: names that are used exist, and nothing is said twice in two ways.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::tree::{Mapping, Path, section, text_of};
@@ -12,6 +14,7 @@ type Wrong = (&'static str, String);
 pub(super) fn check(model: &Mapping, disabled: &Mapping) -> Result<()> {
     let empty = Mapping::new();
     let services = section(model, "services").unwrap_or(&empty);
+    let mut containers: BTreeMap<&str, &str> = BTreeMap::new();
     for (name, service) in services {
         let fail = |(key, why): Wrong| {
             let path = ["services", name].into_iter().chain(key.split('.').filter(|part| !part.is_empty()));
@@ -28,6 +31,12 @@ pub(super) fn check(model: &Mapping, disabled: &Mapping) -> Result<()> {
         dependencies(service, services, disabled).or_else(fail)?;
         limits(service).or_else(fail)?;
         mounts(service).or_else(fail)?;
+        if let Some(container) = service.get("container_name").and_then(Value::as_str)
+            && let Some(other) = containers.insert(container, name)
+        {
+            let why = format!("has the container name {container:?}, which is already in use by service {other}");
+            return fail(("container_name", why));
+        }
     }
     for (name, secret) in section(model, "secrets").into_iter().flatten() {
         let has = |key: &str| secret.get(key).is_some();

@@ -71,6 +71,9 @@ fn label<'a>(event: &'a Event, key: &str) -> &'a str {
 
 #[derive(Debug, Args)]
 pub(super) struct Wait {
+    /// Take the project down afterwards
+    #[arg(long)]
+    down_project: bool,
     /// The services
     #[arg(value_name = "SERVICE", required = true)]
     services: Vec<String>,
@@ -95,6 +98,9 @@ impl Wait {
             let ended = running.engine.wait(container)?;
             print(format_args!("container {:?} exited with status code {ended}\n", container.config.name));
             code = if ended == 0 { code } else { u8::try_from(ended & 0xFF).unwrap_or(1) };
+        }
+        if self.down_project {
+            running.down(None, false, true)?;
         }
         Ok(code)
     }

@@ -2,6 +2,9 @@
 
 use std::{fs, path::Path};
 
+use nix::fcntl::{Flock, FlockArg};
+use tests::engine::eventually;
+
 use crate::{address, engine, heard, server};
 
 #[test]
@@ -148,6 +151,30 @@ fn links_of_the_default_network_follow_who_is_linked_to() {
 }
 
 #[test]
+fn what_a_container_makes_of_its_hosts_is_in_nobody_s_way() {
+    let engine = engine();
+    engine.run(&["network", "create", "blue"]).ok();
+    server(&engine, "web", &[]);
+    let flood = "head -c 2000000 /dev/zero | tr '\\0' '\\377' > /etc/hosts; exec sleep 1000";
+    engine.run(&["run", "-d", "--name", "me", "--link", "web", "bb", "sh", "-c", flood]).ok();
+    let size = || engine.run(&["exec", "me", "stat", "-c", "%s", "/etc/hosts"]).out;
+    eventually("it has done that", || size() == "2000000\n");
+    // It could lock its file, for ever.
+    let file = fs::File::open(engine.inspect("me")["HostsPath"].as_str().unwrap()).unwrap();
+    let _locked = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, e)| e).unwrap();
+    engine.run(&["restart", "-t", "0", "web"]).ok();
+    engine.run(&["network", "connect", "blue", "me"]).ok();
+    engine.run(&["network", "disconnect", "blue", "me"]).ok();
+    assert_eq!(size(), "2000000\n");
+    engine.run(&["exec", "me", "sh", "-c", "printf '1.2.3.4\tn\\377\\n' > /etc/hosts"]).ok();
+    engine.run(&["network", "connect", "blue", "me"]).ok();
+    let hosts = engine.run(&["exec", "me", "cat", "/etc/hosts"]).ok();
+    assert!(hosts.starts_with("1.2.3.4\tn") && hosts.lines().count() == 2, "{hosts:?}");
+    engine.run(&["rm", "-f", "me", "web"]).ok();
+    engine.run(&["network", "rm", "blue"]).ok();
+}
+
+#[test]
 fn links_lead_nowhere_from_where_there_is_no_network_in_common() {
     let engine = engine();
     engine.run(&["network", "create", "blue"]).ok();
@@ -192,12 +219,21 @@ fn a_container_that_runs_is_found_by_its_new_name_alone() {
     engine.run(&["network", "create", "blue"]).ok();
     for network in ["blue", "bridge"] {
         server(&engine, "web", &["--network", network, "--hostname", "box"]);
-        assert_eq!(heard(&engine, network, "web"), "web\n");
-        engine.run(&["rename", "web", "net"]).ok();
-        assert_eq!((heard(&engine, network, "net").as_str(), heard(&engine, network, "web").as_str()), ("web\n", ""));
-        let there = engine.run(&["network", "inspect", "-f", "{{range .Containers}}{{.Name}}{{end}}", network]).ok();
-        assert_eq!(there, "net\n");
-        engine.run(&["rm", "-f", "net"]).ok();
+        // One that is there all the time, and one that comes.
+        engine.run(&["run", "-d", "--name", "asks", "--network", network, "bb", "sleep", "1000"]).ok();
+        let asked = |name: &str| engine.run(&["exec", "asks", "nslookup", name]).code == 0;
+        assert!(heard(&engine, network, "web") == "web\n" && asked("web"));
+        for (old, new) in [("web", "net"), ("net", "web"), ("web", "net")] {
+            engine.run(&["rename", old, new]).ok();
+            assert!(asked(new) && !asked(old) && asked("box"), "{new} on {network}");
+            assert_eq!((heard(&engine, network, new).as_str(), heard(&engine, network, old).as_str()), ("web\n", ""));
+        }
+        let format = "{{range .Containers}}{{.Name}} {{end}}";
+        let there = engine.run(&["network", "inspect", "-f", format, network]).ok();
+        let mut there: Vec<_> = there.split_whitespace().collect();
+        there.sort_unstable();
+        assert_eq!(there, ["asks", "net"]);
+        engine.run(&["rm", "-f", "net", "asks"]).ok();
     }
     engine.run(&["network", "rm", "blue"]).ok();
 }

@@ -15,13 +15,13 @@ use std::{
 
 use dns::ResolvConf;
 use mount::{Mount, Source, Target};
-use nix::fcntl::{Flock, FlockArg};
 use process::sys::MountAttr;
 
 use crate::engine::{
     Engine,
     container::Config,
     error::{Context, Error, Result},
+    files::{Lock, Locking},
 };
 
 /// What they are called in a container's volatile directory, for they are written anew at each start, and below its /etc.
@@ -90,19 +90,28 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
     file.write_all(text.as_bytes())
 }
 
-/// Takes lines out of a container's /etc/hosts and adds others, in place. One that does not run has none.
+/// Bytes of an /etc/hosts that is still read: its container can write anything to it.
+const LARGEST: u64 = 1 << 20;
+
+/// Takes lines out of a container's /etc/hosts and adds others, in place. One that does not run has none; what has grown
+/// beyond measure is its container's own by now.
 pub(super) fn edit_hosts(path: &Path, gone: impl Fn(&str) -> bool, new: &[(IpAddr, String)]) -> Result<()> {
-    let file = match OpenOptions::new().read(true).write(true).open(path) {
+    let mut file = match OpenOptions::new().read(true).write(true).open(path) {
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
         file => file.doing("open", path)?,
     };
-    // Its container, and those that it is linked to, change it each for himself.
-    let mut file =
-        Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, e)| io::Error::from(e)).doing("lock", path)?;
-    let mut old = String::new();
-    file.read_to_string(&mut old).doing("read", path)?;
+    // Its container and those that it is linked to change it each for himself. The file itself the container could lock for ever.
+    let _lock = match Lock::take(&path.with_extension("lock"), Locking::Exclusive) {
+        Err(_) if !path.exists() => return Ok(()),
+        lock => lock?,
+    };
+    let mut old = Vec::new();
+    (&file).take(LARGEST + 1).read_to_end(&mut old).doing("read", path)?;
+    if old.len() as u64 > LARGEST {
+        return Ok(());
+    }
     let mut text = String::new();
-    old.lines().filter(|line| !gone(line)).for_each(|line| text.extend([line, "\n"]));
+    String::from_utf8_lossy(&old).lines().filter(|line| !gone(line)).for_each(|line| text.extend([line, "\n"]));
     for (address, names) in new {
         let _ = writeln!(text, "{address}\t{names}");
     }

@@ -99,7 +99,7 @@ impl Engine {
             // Now nobody takes down what we find or make.
             self.bring_up(&place.network)?;
             if place.network.name == "bridge" {
-                self.tell_linked(config, &place.host.addresses)?;
+                self.tell_linked(config, &place.host.addresses);
             }
             places.push(place);
         }
@@ -196,9 +196,11 @@ impl Engine {
             mac: if mac == [0; 6] { String::new() } else { mac.map(|octet| format!("{octet:02x}")).join(":") },
             interface,
             names: names(container, endpoint),
+            renamed: 0,
         };
         let _table = self.lock_table(Locking::Shared)?;
-        self.add_host(&network, &host)?;
+        places.add(&host)?;
+        self.tell_resolvers()?;
         self.emit_network(&network, "connect", Some(&container.id));
         Ok(Place { network, host, addresses })
     }

@@ -104,18 +104,18 @@ impl Engine {
     }
 
     /// Tells those that are linked to a container where it is now.
-    pub(super) fn tell_linked(&self, config: &Config, addresses: &[IpAddr]) -> Result<()> {
+    pub(super) fn tell_linked(&self, config: &Config, addresses: &[IpAddr]) {
         for id in self.linked_to(&config.id) {
-            let Some(other) = self.read_config(&id)? else { continue };
-            let other: Config = other;
+            // What is wrong with another is in nobody's way.
+            let other: Option<Config> = self.read_config(&id).ok().flatten();
+            let Some(other) = other else { continue };
             let aliases: Vec<_> = other.network.links.iter().map(|link| parse(link)).collect();
             let aliases = aliases.into_iter().filter(|(name, _)| is_meant(name, config)).map(|(_, alias)| alias);
             let names: Vec<_> = aliases.map(|alias| host_names(alias, config)).collect();
             let theirs = |line: &str| names.iter().any(|names| is_of(line, names));
             let new = names.iter().flat_map(|names| addresses.iter().map(move |&at| (at, names.clone())));
-            edit_hosts(&self.etc_file(&other, "hosts"), theirs, &new.collect::<Vec<_>>())?;
+            let _ = edit_hosts(&self.etc_file(&other, "hosts"), theirs, &new.collect::<Vec<_>>());
         }
-        Ok(())
     }
 
     /// Has the links to a container lead to its new name.

@@ -1,9 +1,15 @@
 //! Who is on a network now: a file for each place, in the format that the resolvers read (see [`dns::HostState`]).
 //!
-//! What is in it is in its name too, as far as others need it to find a place of their own: so that who comes and who goes
-//! lists a directory, and reads and writes nothing that grows with the number of his neighbours.
+//! What is in it is in its name too, as far as others need it to find a place of their own, and the names are in one file
+//! besides: the kernel takes longer to list five hundred files than to start a container's program.
 
-use std::{collections::HashSet, fs, io, net::IpAddr, path::PathBuf};
+use std::{
+    collections::HashSet,
+    fs::{self, OpenOptions},
+    io::{self, Write},
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +18,7 @@ use crate::engine::{
     Engine,
     container::{Config as ContainerConfig, network::Endpoint},
     error::{Context, Result},
-    files::{Durability, read_json, write_json},
+    files::{Durability, read_json, write_atomic, write_json},
     image::short,
     store::make_directory,
 };
@@ -36,40 +42,44 @@ pub(super) struct Host {
     pub interface: String,
     /// Its name, and then other names that it goes by.
     pub names: Vec<String>,
+    /// How often its name has changed since it came.
+    #[serde(default)]
+    pub renamed: u32,
 }
 
 impl Host {
-    /// The name of its file: container, place, and addresses.
+    /// The name of its file: container, place, and addresses. Another one for each change: resolvers read a file once.
     fn file_name(&self) -> String {
         let addresses = self.addresses.iter().map(|address| format!("-{address}"));
-        format!("{}-{}{}", self.container, short(&self.endpoint), addresses.collect::<String>())
+        let renamed = if self.renamed == 0 { String::new() } else { format!("-r{}", self.renamed) };
+        format!("{}-{}{}{renamed}", self.container, short(&self.endpoint), addresses.collect::<String>())
     }
 }
 
 // ANCHOR: places
+/// In a network's directory, the names of its files, a line each. Some that were never written may be among them, but none is
+/// missing: a name comes in first, and goes last.
+const LIST: &str = ".list";
+
 /// The files of a network's places, as listed. Only for one who holds the network's lock they are so still.
 #[derive(Debug)]
 pub(super) struct Places {
     directory: PathBuf,
     names: Vec<String>,
     taken: HashSet<IpAddr>,
+    /// Whether the names are in [`LIST`].
+    listed: bool,
 }
 
 impl Places {
     fn list(directory: PathBuf) -> Result<Self> {
-        let mut names = Vec::new();
-        match fs::read_dir(&directory) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-            // Those with a dot are being written, or never were to their end.
-            entries => names.extend(
-                entries
-                    .doing("read", &directory)?
-                    .flatten()
-                    .filter_map(|entry| entry.file_name().into_string().ok())
-                    .filter(|name| !name.starts_with('.')),
-            ),
-        }
-        let mut places = Self { directory, names, taken: HashSet::new() };
+        // Who is killed while he writes leaves a line without an end.
+        let text = fs::read_to_string(directory.join(LIST)).ok().filter(|text| text.ends_with('\n'));
+        let names = match &text {
+            Some(text) => text.lines().map(str::to_owned).collect(),
+            None => found(&directory)?,
+        };
+        let mut places = Self { directory, names, taken: HashSet::new(), listed: text.is_some() };
         places.count();
         Ok(places)
     }
@@ -95,13 +105,38 @@ impl Places {
         names.filter_map(|name| read_json(&self.directory.join(name)).transpose()).collect()
     }
 
+    /// Gives a container its place. The caller holds the network's lock.
+    pub(super) fn add(&mut self, host: &Host) -> Result<()> {
+        make_directory(&self.directory, 0o700)?;
+        self.names.push(host.file_name());
+        let path = self.directory.join(LIST);
+        if self.listed {
+            let file = OpenOptions::new().append(true).open(&path);
+            file.and_then(|mut file| writeln!(file, "{}", host.file_name())).doing("write", &path)?;
+        } else {
+            self.write_list()?;
+        }
+        self.taken.extend(&host.addresses);
+        write_json(&self.directory.join(host.file_name()), host, Durability::Process)
+    }
+
     /// Takes their places from those of whom `stays` says no; whether there was one. The caller holds the network's lock.
     pub(super) fn keep(&mut self, stays: impl Fn(&str) -> bool) -> Result<bool> {
-        let (kept, gone): (Vec<_>, Vec<_>) = self.names.drain(..).partition(|name| stays(container(name)));
+        self.keep_files(|name| stays(container(name)))
+    }
+
+    fn keep_files(&mut self, stays: impl Fn(&str) -> bool) -> Result<bool> {
+        if self.names.iter().all(|name| stays(name)) && !self.names.is_empty() {
+            return Ok(false);
+        }
+        let (kept, gone): (Vec<_>, Vec<_>) = self.names.drain(..).partition(|name| stays(name));
         self.names = kept;
         for name in &gone {
             let path = self.directory.join(name);
-            fs::remove_file(&path).doing("remove", &path)?;
+            match fs::remove_file(&path) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e).doing("remove", &path),
+                _ => {}
+            }
         }
         if self.names.is_empty() {
             // With what a killed writer left.
@@ -109,10 +144,31 @@ impl Places {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e).doing("remove", &self.directory),
                 _ => {}
             }
+            self.listed = false;
+        } else {
+            self.write_list()?;
         }
         self.count();
         Ok(!gone.is_empty())
     }
+
+    fn write_list(&mut self) -> Result<()> {
+        let text: String = self.names.iter().flat_map(|name| [name.as_str(), "\n"]).collect();
+        write_atomic(&self.directory.join(LIST), text.as_bytes(), Durability::Process)?;
+        self.listed = true;
+        Ok(())
+    }
+}
+
+/// The names of the files in a network's directory.
+fn found(directory: &Path) -> Result<Vec<String>> {
+    let entries = match fs::read_dir(directory) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.doing("read", directory)?,
+    };
+    // Those with a dot are being written, or never were to their end.
+    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+    Ok(names.filter(|name| !name.starts_with('.')).collect())
 }
 
 /// The container's id, from the name of a file.
@@ -155,25 +211,21 @@ impl Engine {
         Ok(!self.hosts_on(network, |id| self.is_present(id))?.is_empty())
     }
 
-    /// Gives a container its place. The caller holds the network's lock.
-    pub(super) fn add_host(&self, network: &Config, host: &Host) -> Result<()> {
-        let directory = self.places_directory(&network.id);
-        make_directory(&directory, 0o700)?;
-        write_json(&directory.join(host.file_name()), host, Durability::Process)?;
-        self.tell_resolvers()
-    }
-
     /// Has a container's places say its new name. The caller holds the container's lock.
     pub(in crate::engine) fn rename_host(&self, config: &ContainerConfig) -> Result<()> {
         for id in self.presence(&config.id)?.unwrap_or_default().networks {
             let Some(network) = read_json::<Config>(&self.network_file(&id))? else { continue };
             let _lock = self.lock_network(&network)?;
-            let Some(mut host) = self.host_on(&network, &config.id)? else { continue };
+            let mut places = self.places(&id)?;
+            let Some(mut host) = places.hosts(|id| id == config.id)?.pop() else { continue };
+            let old = host.file_name();
             let endpoint = config.network.endpoints.iter().find(|endpoint| endpoint.network == network.name);
             host.names = names(config, endpoint.unwrap_or(&Endpoint::default()));
-            self.add_host(&network, &host)?;
+            host.renamed += 1;
+            places.add(&host)?;
+            places.keep_files(|name| name != old)?;
         }
-        Ok(())
+        self.tell_resolvers()
     }
 
     /// Forgets those of whom `stays` says no. The caller holds the network's lock.

@@ -31,13 +31,21 @@ ours_of_host="$mini run --rm --userns host --network none busybox true"
 bwrap_of_host="bwrap --unshare-ipc --unshare-pid --unshare-net --unshare-uts --unshare-cgroup-try --bind $work/bundle/rootfs / --proc /proc --dev /dev true"
 crun="crun run --bundle $work/bundle bench-$$"
 
+# Each contestant's runs follow each other, but in ten turns: a machine has slower and faster seconds, and none is to have one
+# of them to himself.
 measure() { # NAME, and hyperfine's own arguments
-    local name=$1
+    local name=$1 turn
     shift
-    hyperfine -N --warmup 10 --runs "$runs" --export-json "$work/$name.json" "$@" \
-        -n mini-docker "$ours" -n bubblewrap "$bwrap" -n crun "$crun" \
-        -n "mini-docker, the host's user namespace" "$ours_of_host" \
-        -n "bubblewrap, the host's user namespace" "$bwrap_of_host" >/dev/null 2>&1 </dev/null
+    for turn in $(seq 10); do
+        hyperfine -N --warmup 3 --runs $(((runs + 9) / 10)) --export-json "$work/$name.$turn.json" "$@" \
+            -n mini-docker "$ours" -n bubblewrap "$bwrap" -n crun "$crun" \
+            -n "mini-docker, the host's user namespace" "$ours_of_host" \
+            -n "bubblewrap, the host's user namespace" "$bwrap_of_host" >/dev/null 2>&1 </dev/null
+    done
+    jq -s '[range(.[0].results | length) as $i | ([.[].results[$i].times] | add | sort) as $times
+        | { command: .[0].results[$i].command, $times,
+            median: (($times[($times | length) / 2 | floor] + $times[(($times | length) - 1) / 2 | floor]) / 2) }]
+        | { results: . }' "$work/$name".*.json >"$work/$name.json"
 }
 measure close
 measure apart --prepare 'sleep 0.1'
@@ -52,7 +60,7 @@ table() {
             | $r.results[$i] | "\(.median | ms) | \(p95 | ms) | \(.median / $base * 100 | round / 100)";
         range($a[0].results | length) as $i | "| \($a[0].results[$i].command) | \(row($a[0]; $i)) | \(row($b[0]; $i)) |"'
     echo
-    echo "$runs runs each on $(date -u +%F); Linux $(uname -r), $(nproc) processors, $(bwrap --version), $(crun --version | head -n 1)."
+    echo "$runs runs each, in ten turns, on $(date -u +%F); Linux $(uname -r), $(nproc) processors, $(bwrap --version), $(crun --version | head -n 1)."
 }
 table | publish start
 of() { # FILE NUMBER: mini-docker's median over that of another

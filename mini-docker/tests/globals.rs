@@ -114,6 +114,20 @@ fn what_docker_s_config_prefers_is_done() {
     run(&["start", "c1"]).ok();
     assert!(run(&["run", "--rm", "-i", "bb", "true"]).refused(125).contains("detachKeys"));
     run(&["run", "--rm", "-i", "--detach-keys", "a", "bb", "true"]).ok();
+    // A key that is wrong takes no other's meaning away, and one filter that is none is refused.
+    fs::write(folder.join("config.json"), r#"{"psFormat": 5, "pruneFilters": ["label!=keep"], "imagesFormat": null}"#)
+        .unwrap();
+    run(&["volume", "create", "--label", "keep", "v2"]).ok();
+    let said = run(&["volume", "prune", "-af"]);
+    assert!(said.err.starts_with("WARNING: Error loading config file: psformat") && said.code == 0, "{said:?}");
+    assert!(engine.run(&["volume", "inspect", "v2"]).code == 0 && engine.run(&["volume", "inspect", "v1"]).code == 1);
+    fs::write(folder.join("config.json"), r#"{"pruneFilters": ["lable!=keep"], "psFormat": "mine"}"#).unwrap();
+    assert!(run(&["volume", "prune", "-af"]).refused(1).contains("invalid filter 'lable!'"));
+    assert_eq!(run(&["ps", "--format", ""]).ok(), "mine\n");
+    fs::write(folder.join("config.json"), r#"{"pruneFilters": ["until=24h"]}"#).unwrap();
+    engine.run_with(&["build", "-q", "-t", "kept", "-"], b"FROM bb\nRUN true\n").ok();
+    engine.run(&["rmi", "-f", "kept"]).ok();
+    assert!(run(&["builder", "prune", "-af"]).ok().contains("Total reclaimed space: 0B"));
     // A file that is damaged is in nobody's way.
     fs::write(folder.join("config.json"), "{").unwrap();
     let said = run(&["ps"]);

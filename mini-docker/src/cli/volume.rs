@@ -137,7 +137,7 @@ impl Ls {
                 && filters.labels(&volume.labels)
         });
         let preferred = || preferred(DockerConfig::read().volumes_format).filter(|_| !self.quiet);
-        let format = self.format.or_else(preferred);
+        let format = self.format.filter(|format| !format.is_empty()).or_else(preferred);
         LISTING.print(format.as_deref(), self.quiet, shown.map(|volume| row(engine, &volume)))
     }
 }
@@ -206,7 +206,7 @@ pub(super) struct Prune {
 
 impl Prune {
     fn run(self, engine: &Engine) -> Outcome {
-        let filter = DockerConfig::read().prune_filters(&self.filter, &["label", "label!"]);
+        let filter = DockerConfig::read().prune_filters(&self.filter);
         let filters = Filters::parse(&filter, &["all", "label", "label!"])?;
         let all = filters.switch("all")?;
         if self.all && all.is_some() {

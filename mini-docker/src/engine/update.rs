@@ -75,7 +75,7 @@ impl Engine {
             return Err(Error::invalid("neither old nor new names may be empty: write rename OLD NEW"));
         }
         names::check(name)?;
-        let (lock, Container { mut config, .. }) = self.hold(id)?;
+        let (_lock, Container { mut config, .. }) = self.hold(id)?;
         let name = name.strip_prefix('/').unwrap_or(name);
         let old = std::mem::replace(&mut config.name, name.to_owned());
         if old == name {
@@ -93,9 +93,7 @@ impl Engine {
         self.release_name(&old, id)?;
         self.rename_host(&config)?;
         self.emit_container(&config, "rename", &[("oldName", &format!("/{old}"))]);
-        // Others are linked to it, and have locks of their own.
-        drop(lock);
-        self.rename_links(id, &old, name)
+        Ok(())
     }
 
     /// Replaces a container's configuration. The caller holds its lock.

@@ -12,7 +12,7 @@ use tests::{
     engine::{Engine, eventually, output},
     leaks,
     machine::{Machine, read_from},
-    tracer::{Act, trace},
+    tracer::{Act, Call, trace},
 };
 
 use crate::{engine, free_port, heard, server};
@@ -237,6 +237,61 @@ fn a_monitor_can_be_killed_at_any_moment() {
     }
     run(&["network", "rm", "blue", "green"]).ok();
     run(&["network", "prune", "-f"]).ok();
+}
+
+/// A connection, which edits /etc/hosts of a running container, killed at each call that changes a file, and a rename.
+#[test]
+fn who_names_a_running_container_can_be_killed_at_each_change() {
+    // Of the file whose name ends in this.
+    let changes = |call: &Call, file: &str| match call.which() {
+        Some(libc::SYS_write | libc::SYS_pwrite64 | libc::SYS_ftruncate) => {
+            call.file().is_some_and(|path| path.to_string_lossy().ends_with(file))
+        }
+        Some(libc::SYS_rename | libc::SYS_unlink | libc::SYS_openat) => file.is_empty(),
+        _ => false,
+    };
+    let engine = engine();
+    for network in ["blue", "green"] {
+        engine.run(&["network", "create", network]).ok();
+    }
+    server(&engine, "box", &["--network", "blue"]);
+    engine.run(&["run", "-d", "--name", "asks", "--network", "blue", "bb", "sleep", "1000"]).ok();
+    let killed_at = |number: usize, file: &str, arguments: &[&str]| {
+        let mut seen = 0;
+        trace(&engine.command(arguments), |call| {
+            let counts = changes(&call, file);
+            seen += usize::from(counts);
+            if counts && seen == number { Act::Kill(call.process) } else { Act::Go }
+        });
+        seen == number
+    };
+    let finds = |name: &str| engine.run(&["exec", "asks", "nslookup", name]).code == 0;
+    let mut edits = 0;
+    for number in 1.. {
+        edits = number;
+        if !killed_at(number, "/hosts", &["network", "connect", "green", "box"]) {
+            break;
+        }
+        let hosts = engine.run(&["exec", "box", "cat", "/etc/hosts"]).ok();
+        assert!(hosts.contains("127.0.0.1\tlocalhost"), "killed at {number}: {hosts:?}");
+        // Whether it had come or not.
+        engine.run(&["network", "connect", "green", "box"]);
+        engine.run(&["network", "disconnect", "green", "box"]).ok();
+    }
+    assert!(edits > 1, "it changes the file");
+    for number in 1.. {
+        if !killed_at(number, "", &["rename", "box", "half"]) {
+            break;
+        }
+        let now = if engine.run(&["inspect", "half"]).code == 0 { "half" } else { "box" };
+        engine.run(&["rename", now, "whole"]).ok();
+        assert!(finds("whole") && !finds("half") && !finds("box"), "killed at {number}, as {now}");
+        engine.run(&["rename", "whole", "box"]).ok();
+    }
+    engine.run(&["rm", "-f", "box", "half", "asks"]);
+    for network in ["blue", "green"] {
+        engine.run(&["network", "rm", network]).ok();
+    }
 }
 
 /// The only file of a network that is called so, beside its name.

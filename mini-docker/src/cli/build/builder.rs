@@ -4,7 +4,9 @@ use clap::{Args, Subcommand};
 
 use crate::{
     cli::{Outcome, confirm::confirmed, print, table::align, units},
-    engine::{Engine, build::Entry, bytes::parse as bytes, error::Result, filter::Filters},
+    engine::{
+        Engine, build::Entry, bytes::parse as bytes, docker_config::DockerConfig, error::Result, filter::Filters,
+    },
 };
 
 #[derive(Debug, Subcommand)]
@@ -63,7 +65,10 @@ const KEYS: [&str; 5] = ["until", "id", "type", "description", "shared"];
 
 impl Prune {
     fn run(self, engine: &Engine) -> Outcome {
-        let meant = meant(&self.filter)?;
+        // Labels are of images and containers.
+        let mut filters = DockerConfig::read().prune_filters(&self.filter);
+        filters.retain(|filter| self.filter.contains(filter) || filter.starts_with("until="));
+        let meant = meant(&filters)?;
         let what = if self.all { "all build cache" } else { "all dangling build cache" };
         if !confirmed(self.force, &format!("WARNING! This will remove {what}.")) {
             return Ok(0);

@@ -19,7 +19,7 @@ pub(crate) struct Prune {
 
 impl Prune {
     pub(crate) fn run(self, engine: &Engine) -> Outcome {
-        let filter = DockerConfig::read().prune_filters(&self.filter, &select::PRUNE_KEYS);
+        let filter = DockerConfig::read().prune_filters(&self.filter);
         let filters = Filters::parse(&filter, &select::PRUNE_KEYS)?;
         filters.until()?;
         if !confirmed(self.force, "WARNING! This will remove all stopped containers.") {

@@ -92,7 +92,7 @@ impl Ps {
         if self.quiet && self.format.take().is_some() {
             warn("Ignoring custom format, because both --format and --quiet are set.");
         }
-        if self.format.is_none() && !self.quiet {
+        if self.format.as_deref().is_none_or(str::is_empty) && !self.quiet {
             self.format = preferred(DockerConfig::read().ps_format);
         }
         let filters = Filters::parse(&self.filter, &KEYS)?;

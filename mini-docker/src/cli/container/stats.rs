@@ -68,7 +68,11 @@ type Before = HashMap<String, Usage>;
 
 impl Stats {
     pub(crate) fn run(self, engine: &Engine) -> Outcome {
-        let format = self.format.clone().or_else(|| preferred(DockerConfig::read().stats_format));
+        let format = self
+            .format
+            .clone()
+            .filter(|format| !format.is_empty())
+            .or_else(|| preferred(DockerConfig::read().stats_format));
         let format = format.as_deref();
         // A template that cannot be read, or a name that nobody has, is said at once.
         LISTING.render(format, false, [])?;

@@ -79,7 +79,11 @@ impl List {
         }
         let listing = if self.digests { WITH_DIGESTS } else { LISTING };
         let preferred = || preferred(DockerConfig::read().images_format).filter(|_| !self.quiet);
-        listing.print(self.format.clone().or_else(preferred).as_deref(), self.quiet, rows)
+        listing.print(
+            self.format.clone().filter(|format| !format.is_empty()).or_else(preferred).as_deref(),
+            self.quiet,
+            rows,
+        )
     }
 
     fn row(&self, engine: &Engine, listed: &Listed, name: Name) -> Row {

@@ -23,7 +23,7 @@ pub(crate) struct Prune {
 
 impl Prune {
     pub(crate) fn run(self, engine: &Engine) -> Outcome {
-        let filter = DockerConfig::read().prune_filters(&self.filter, &["label", "label!", "until"]);
+        let filter = DockerConfig::read().prune_filters(&self.filter);
         let filters = Filters::parse(engine, &filter, &["dangling", "label", "label!", "until"])?;
         let all = self.all || filters.dangling() == Some(false);
         let what =

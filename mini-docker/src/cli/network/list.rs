@@ -73,7 +73,11 @@ impl List {
             .labels(&network.labels)
         };
         let preferred = || preferred(DockerConfig::read().networks_format).filter(|_| !self.quiet);
-        LISTING.print(self.format.clone().or_else(preferred).as_deref(), self.quiet, networks.iter().map(row))
+        LISTING.print(
+            self.format.clone().filter(|format| !format.is_empty()).or_else(preferred).as_deref(),
+            self.quiet,
+            networks.iter().map(row),
+        )
     }
 }
 

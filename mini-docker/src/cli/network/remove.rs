@@ -38,7 +38,7 @@ pub(crate) struct Prune {
 
 impl Prune {
     pub(crate) fn run(self, engine: &Engine) -> Outcome {
-        let filter = DockerConfig::read().prune_filters(&self.filter, &select::PRUNE_KEYS);
+        let filter = DockerConfig::read().prune_filters(&self.filter);
         let filters = Filters::parse(&filter, &select::PRUNE_KEYS)?;
         let until = filters.until()?;
         let warning = "WARNING! This will remove all custom networks not used by at least one container.";

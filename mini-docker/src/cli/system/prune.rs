@@ -31,7 +31,7 @@ pub(crate) struct Prune {
 
 impl Prune {
     pub(crate) fn run(mut self, engine: &Engine) -> Outcome {
-        self.filter = DockerConfig::read().prune_filters(&self.filter, &select::PRUNE_KEYS);
+        self.filter = DockerConfig::read().prune_filters(&self.filter);
         let filters = Filters::parse(&self.filter, &select::PRUNE_KEYS)?;
         filters.until()?;
         if self.volumes && filters.has("until") {

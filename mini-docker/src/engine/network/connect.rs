@@ -37,7 +37,8 @@ impl Engine {
                 presence.networks.retain(|other| *other != network.id);
             }
             presence.networks.push(network.id.clone());
-            presence.links.extend(self.link_names(&endpoint));
+            presence.links.retain(|(of, ..)| *of != network.id);
+            presence.links.extend(self.link_names(&network.id, &endpoint));
             // First, so that whatever becomes of us, the place is given back.
             self.write_presence(id, &presence)?;
             if let Err(e) = self.plug_in(network, &container, &endpoint) {
@@ -126,6 +127,9 @@ impl Engine {
         let hosts = self.etc_file(config, "hosts");
         let lines: Vec<_> = place.host.addresses.iter().map(|&address| (address, config.hostname.clone())).collect();
         edit_hosts(&hosts, |_| false, &lines)?;
+        if network.name == "bridge" {
+            self.tell_linked(config, &place.host.addresses);
+        }
         if !outside {
             self.lead_ports(config)?;
         }
@@ -169,8 +173,12 @@ impl Engine {
             in_network_of(child.pidfd.as_fd(), remove).map_err(|e| Error::new(Kind::System, e.to_string()))?;
             self.forget_lines(config, host)?;
         }
+        if network.name == "bridge" {
+            self.tell_linked(config, &[]);
+        }
         let mut presence = self.presence(id)?.unwrap_or_default();
         presence.networks.retain(|other| *other != network.id);
+        presence.links.retain(|(of, ..)| *of != network.id);
         self.leave_network(&network.id, id)?;
         self.write_presence(id, &presence)?;
         self.tell_resolvers()?;

@@ -4,11 +4,11 @@ use std::{
     ffi::CString,
     fmt::Write as _,
     fs::{self, OpenOptions},
-    io::{self, Read as _, Seek as _, Write as _},
+    io::{self, Read as _, Write as _},
     net::IpAddr,
     os::unix::{
         ffi::OsStringExt,
-        fs::{OpenOptionsExt, PermissionsExt},
+        fs::{FileExt, OpenOptionsExt, PermissionsExt},
     },
     path::{Path, PathBuf},
 };
@@ -96,11 +96,12 @@ const LARGEST: u64 = 1 << 20;
 /// Takes lines out of a container's /etc/hosts and adds others, in place. One that does not run has none; what has grown
 /// beyond measure is its container's own by now.
 pub(super) fn edit_hosts(path: &Path, gone: impl Fn(&str) -> bool, new: &[(IpAddr, String)]) -> Result<()> {
-    let mut file = match OpenOptions::new().read(true).write(true).open(path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+    // The file itself the container can lock for ever, and have a lease on.
+    let file = match OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK).open(path) {
+        Err(e) if [io::ErrorKind::NotFound, io::ErrorKind::WouldBlock].contains(&e.kind()) => return Ok(()),
         file => file.doing("open", path)?,
     };
-    // Its container and those that it is linked to change it each for himself. The file itself the container could lock for ever.
+    // Its container and those that it is linked to change it each for himself.
     let _lock = match Lock::take(&path.with_extension("lock"), Locking::Exclusive) {
         Err(_) if !path.exists() => return Ok(()),
         lock => lock?,
@@ -115,7 +116,8 @@ pub(super) fn edit_hosts(path: &Path, gone: impl Fn(&str) -> bool, new: &[(IpAdd
     for (address, names) in new {
         let _ = writeln!(text, "{address}\t{names}");
     }
-    file.rewind().and_then(|()| file.set_len(0)).and_then(|()| file.write_all(text.as_bytes())).doing("write", path)
+    // Never empty, whoever is killed.
+    file.write_all_at(text.as_bytes(), 0).and_then(|()| file.set_len(text.len() as u64)).doing("write", path)
 }
 
 fn host_conf() -> Result<ResolvConf> {

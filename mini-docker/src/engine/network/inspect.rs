@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use process::netlink::Prefix;
 use serde_json::{Map, Value, json};
 
-use super::{Config, Driver, links, state::Host};
+use super::{Config, Driver, state::Host};
 use crate::engine::{
     Engine,
     container::{Config as ContainerConfig, Container, State, network::Endpoint},
@@ -76,11 +76,7 @@ impl Engine {
         host["DnsOptions"] = json!(network.dns_options);
         host["DnsSearch"] = json!(network.dns_search);
         host["ExtraHosts"] = if network.extra_hosts.is_empty() { Value::Null } else { json!(network.extra_hosts) };
-        let link = |link: &String| {
-            let (name, alias) = links::parse(link);
-            format!("/{name}:/{}/{alias}", config.name)
-        };
-        let links: Vec<_> = network.links.iter().map(link).collect();
+        let links = self.described_links(config);
         host["Links"] = if links.is_empty() { Value::Null } else { json!(links) };
         document["Config"]["Domainname"] = json!(network.domainname);
         let exposed = network.exposed_object();

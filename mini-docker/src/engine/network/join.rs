@@ -40,8 +40,8 @@ pub(in crate::engine) struct Presence {
     pub(super) networks: Vec<String>,
     /// Whose the elements of nftables are that lead to it.
     pub(super) owner: String,
-    /// Other containers by other names: alias, name.
-    pub(super) links: Vec<(String, String)>,
+    /// Other containers by other names: the network's id, alias, name.
+    pub(super) links: Vec<(String, String, String)>,
 }
 
 /// A container's place in a network.
@@ -83,7 +83,11 @@ impl Engine {
         let presence = Presence {
             networks: networks.iter().map(|network| network.id.clone()).collect(),
             owner: format!("{}-{}", short(&config.id), short(&random_id()?)),
-            links: config.network.endpoints.iter().flat_map(|endpoint| self.link_names(endpoint)).collect(),
+            links: networks
+                .iter()
+                .zip(&config.network.endpoints)
+                .flat_map(|(network, endpoint)| self.link_names(&network.id, endpoint))
+                .collect(),
         };
         let links = self.links(config)?;
         if networks.is_empty() {

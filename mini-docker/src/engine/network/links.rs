@@ -1,17 +1,15 @@
 //! `--link`: another container by another name. On the default network it is as old as Docker: lines of /etc/hosts, and
 //! variables. On other networks it is one more name for the resolver, whose container may come later.
 
-use std::{
-    fs::{self, OpenOptions},
-    io::Write,
-    net::IpAddr,
-};
+use std::{fs, net::IpAddr};
 
 use super::files::edit_hosts;
 use crate::engine::{
     Engine,
     container::{Config, Container, State, network::Endpoint},
-    error::{Context, Error, Kind, Result},
+    error::{Error, Result},
+    files::{Lock, Locking, write_atomic},
+    image::short,
 };
 
 /// Variables of another container's that say nothing to its neighbours.
@@ -28,40 +26,48 @@ struct Link<'a> {
 
 /// `CONTAINER:ALIAS`, where the container's name is its alias too if it has no other.
 pub(super) fn parse(link: &str) -> (&str, &str) {
+    let link = link.strip_prefix('/').unwrap_or(link);
     link.split_once(':').unwrap_or((link, link))
 }
 
 impl Engine {
-    /// The links of a container's place in a user-defined network, as the resolver knows them: alias, name.
-    pub(super) fn link_names(&self, endpoint: &Endpoint) -> Vec<(String, String)> {
+    /// The links of a container's place in a user-defined network, as the resolver knows them: the network's id, alias,
+    /// name.
+    pub(super) fn link_names(&self, network: &str, endpoint: &Endpoint) -> Vec<(String, String, String)> {
         let one = |link: &String| {
             let (name, alias) = parse(link);
-            // Its name, where it was called by its id; it may come later.
-            let name = self.container(name).map_or_else(|_| name.to_owned(), |to| to.config.name);
-            (alias.to_ascii_lowercase(), name.to_ascii_lowercase())
+            // A name is whoever has it, now or later; an id is no name there but for its beginning.
+            let name = match self.container(name) {
+                Ok(to) if to.config.name != name => short(&to.config.id).to_owned(),
+                _ => name.to_ascii_lowercase(),
+            };
+            (network.to_owned(), alias.to_ascii_lowercase(), name)
         };
         endpoint.links.iter().map(one).collect()
     }
 
-    /// Checks the links of a new container. On user-defined networks they belong to its place on the first one.
+    /// Checks the links of a new container: on the default network they lead to containers from now on, whatever these are
+    /// called later. On user-defined networks they belong to its place on the first one.
     pub(in crate::engine) fn resolve_links(&self, config: &mut Config) -> Result<()> {
         let network = &mut config.network;
         match network.endpoints.first_mut() {
             Some(first) if first.network != "bridge" => first.links.append(&mut network.links),
             _ => {}
         }
-        for link in &config.network.links {
-            let (name, _) = parse(link);
+        for link in &mut config.network.links {
+            let (name, alias) = parse(link);
             let missing = |e: Error| Error::new(e.kind, format!("could not get container for {name}: {e}"));
-            let mut to = self.container(name).map_err(missing)?;
-            while let Some(other) = to.config.network.of_container() {
-                to = self.container(other).map_err(missing)?;
+            let to = self.container(name).map_err(missing)?;
+            let mut network = to.config.network;
+            while let Some(other) = network.of_container() {
+                network = self.container(other).map_err(missing)?.config.network;
             }
-            if to.config.network.mode == "host" {
+            if network.mode == "host" {
                 return Err(Error::conflict(
                     "conflicting options: host type networking can't be used with links. This would result in undefined behavior",
                 ));
             }
+            *link = format!("{}:{alias}", to.config.id);
         }
         Ok(())
     }
@@ -71,9 +77,12 @@ impl Engine {
         for link in &config.network.links {
             let Ok(to) = self.container(parse(link).0) else { continue };
             let path = self.container_file(&to.config.id, LINKED);
-            if !self.linked_to(&to.config.id).contains(&config.id) {
-                let file = OpenOptions::new().append(true).create(true).open(&path);
-                file.and_then(|mut file| writeln!(file, "{}", config.id)).doing("write", &path)?;
+            let _lock = Lock::take(&path.with_extension("lock"), Locking::Exclusive)?;
+            let mut linked = self.linked_to(&to.config.id);
+            if !linked.contains(&config.id) {
+                linked.retain(|id| self.container_file(id, "config.json").exists());
+                linked.push(config.id.clone());
+                write_atomic(&path, (linked.join("\n") + "\n").as_bytes(), config.durability())?;
             }
         }
         Ok(())
@@ -92,48 +101,35 @@ impl Engine {
         for Link { alias, to } in self.linked(config).collect::<Result<Vec<_>>>()? {
             let names = host_names(alias, &to.config);
             let addresses = self.default_addresses(&to.config)?;
-            if addresses.is_empty() {
-                return Err(Error::conflict(format!(
-                    "container {} not attached to default bridge network: connect it, or make a network for both",
-                    to.config.id
-                )));
+            match to.config.network.endpoints.iter().any(|endpoint| endpoint.network == "bridge") {
+                // It is just ending, or starting.
+                true if addresses.is_empty() => return Err(not_running(alias, &to, config)),
+                false => {
+                    return Err(Error::conflict(format!(
+                        "container {} not attached to default bridge network: connect it, or make a network for both",
+                        to.config.id
+                    )));
+                }
+                true => lines.extend(addresses.into_iter().map(|address| (address, names.clone()))),
             }
-            lines.extend(addresses.into_iter().map(|address| (address, names.clone())));
         }
         Ok(lines)
     }
 
-    /// Tells those that are linked to a container where it is now.
+    /// Tells those that are linked to a container where it is now; no addresses: that it is there no more.
     pub(super) fn tell_linked(&self, config: &Config, addresses: &[IpAddr]) {
         for id in self.linked_to(&config.id) {
             // What is wrong with another is in nobody's way.
             let other: Option<Config> = self.read_config(&id).ok().flatten();
             let Some(other) = other else { continue };
             let aliases: Vec<_> = other.network.links.iter().map(|link| parse(link)).collect();
-            let aliases = aliases.into_iter().filter(|(name, _)| is_meant(name, config)).map(|(_, alias)| alias);
-            let names: Vec<_> = aliases.map(|alias| host_names(alias, config)).collect();
-            let theirs = |line: &str| names.iter().any(|names| is_of(line, names));
-            let new = names.iter().flat_map(|names| addresses.iter().map(move |&at| (at, names.clone())));
-            let _ = edit_hosts(&self.etc_file(&other, "hosts"), theirs, &new.collect::<Vec<_>>());
+            let aliases: Vec<_> =
+                aliases.into_iter().filter(|(to, _)| *to == config.id).map(|(_, alias)| alias).collect();
+            let theirs = |line: &str| aliases.iter().any(|alias| is_of(line, alias));
+            let line = |alias: &&str| addresses.iter().map(|&at| (at, host_names(alias, config))).collect::<Vec<_>>();
+            let new: Vec<_> = aliases.iter().flat_map(line).collect();
+            let _ = edit_hosts(&self.etc_file(&other, "hosts"), theirs, &new);
         }
-    }
-
-    /// Has the links to a container lead to its new name.
-    pub(in crate::engine) fn rename_links(&self, id: &str, old: &str, new: &str) -> Result<()> {
-        for other in self.linked_to(id) {
-            let (_lock, Container { mut config, .. }) = match self.hold(&other) {
-                Err(e) if e.kind == Kind::NotFound => continue,
-                held => held?,
-            };
-            for link in &mut config.network.links {
-                let (name, alias) = parse(link);
-                if name == old {
-                    *link = format!("{new}:{alias}");
-                }
-            }
-            self.write_config(&config)?;
-        }
-        Ok(())
     }
 
     /// Takes a link from a container: `rm --link CONTAINER/ALIAS`.
@@ -148,11 +144,19 @@ impl Engine {
         let links = &mut config.network.links;
         let at = links.iter().position(|link| parse(link).1 == alias);
         let at = at.ok_or_else(|| Error::not_found(format!("could not find link {alias} of container {name}")))?;
-        let gone = links.remove(at);
+        links.remove(at);
         self.write_config(&config)?;
-        let Ok(to) = self.container(parse(&gone).0) else { return Ok(()) };
-        let names = host_names(alias, &to.config);
-        edit_hosts(&self.etc_file(&config, "hosts"), |line| is_of(line, &names), &[])
+        edit_hosts(&self.etc_file(&config, "hosts"), |line| is_of(line, alias), &[])
+    }
+
+    /// `HostConfig.Links`.
+    pub(super) fn described_links(&self, config: &Config) -> Vec<String> {
+        let one = |link: &String| {
+            let (to, alias) = parse(link);
+            let name = self.container(to).map_or_else(|_| short(to).to_owned(), |to| to.config.name);
+            format!("/{name}:/{}/{alias}", config.name)
+        };
+        config.network.links.iter().map(one).collect()
     }
 
     /// What its variables say of the containers of `--link`, as Docker's: their ports, and their own variables. Once it
@@ -191,10 +195,7 @@ impl Engine {
             let (name, alias) = parse(link);
             let to = self.container(name)?;
             if to.status.state != State::Running {
-                return Err(Error::conflict(format!(
-                    "cannot link to a non running container: /{} AS /{}/{alias}: start it first",
-                    to.config.name, config.name
-                )));
+                return Err(not_running(alias, &to, config));
             }
             Ok(Link { alias, to })
         })
@@ -207,17 +208,21 @@ impl Engine {
     }
 }
 
-/// Whether a link's text means a container.
-fn is_meant(name: &str, config: &Config) -> bool {
-    name.strip_prefix('/').unwrap_or(name) == config.name || config.id.starts_with(name)
+fn not_running(alias: &str, to: &Container, config: &Config) -> Error {
+    Error::conflict(format!(
+        "cannot link to a non running container: /{} AS /{}/{alias}: start it first",
+        to.config.name, config.name
+    ))
 }
 
-/// Whether a line of /etc/hosts has these names.
-fn is_of(line: &str, names: &str) -> bool {
-    line.split_once('\t').is_some_and(|(_, of)| of == names)
+/// Whether a line of /etc/hosts is a link's: its alias first, and at least another name.
+fn is_of(line: &str, alias: &str) -> bool {
+    let mut words = line.split_whitespace();
+    let is_loopback = words.next().and_then(|address| address.parse().ok()).is_some_and(|at: IpAddr| at.is_loopback());
+    !is_loopback && words.next() == Some(alias) && words.next().is_some()
 }
 
-/// What a line of /etc/hosts has after the address.
+/// What a link's line of /etc/hosts has after the address.
 fn host_names(alias: &str, to: &Config) -> String {
     let also = if alias == to.name { String::new() } else { format!(" {}", to.name) };
     format!("{alias} {}{also}", to.hostname)

@@ -120,7 +120,7 @@ struct Names {
     directories: PathBuf,
     mark: Mark,
     known: Vec<String>,
-    links: Vec<(String, String)>,
+    links: Vec<(String, String, String)>,
     networks: Networks,
 }
 
@@ -139,8 +139,11 @@ impl Zone for Names {
     }
 
     fn lookup(&self, name: &str) -> Option<&[IpAddr]> {
-        let link = self.links.iter().find(|(alias, _)| alias == name);
-        self.networks.lookup(link.map_or(name, |(_, name)| name))
+        let mut links = self.links.iter().filter(|(_, alias, _)| alias == name).peekable();
+        match links.peek() {
+            None => self.networks.lookup(name),
+            Some(_) => links.find_map(|(.., name)| self.networks.lookup(name)),
+        }
     }
 
     fn reverse(&self, address: IpAddr) -> Option<&str> {

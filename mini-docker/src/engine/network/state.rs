@@ -112,7 +112,8 @@ impl Places {
         let path = self.directory.join(LIST);
         if self.listed {
             let file = OpenOptions::new().append(true).open(&path);
-            file.and_then(|mut file| writeln!(file, "{}", host.file_name())).doing("write", &path)?;
+            let line = host.file_name() + "\n";
+            file.and_then(|mut file| file.write_all(line.as_bytes())).doing("write", &path)?;
         } else {
             self.write_list()?;
         }
@@ -217,13 +218,15 @@ impl Engine {
             let Some(network) = read_json::<Config>(&self.network_file(&id))? else { continue };
             let _lock = self.lock_network(&network)?;
             let mut places = self.places(&id)?;
-            let Some(mut host) = places.hosts(|id| id == config.id)?.pop() else { continue };
-            let old = host.file_name();
+            // Who was killed while he did the same left two.
+            let hosts = places.hosts(|id| id == config.id)?.into_iter();
+            let Some(mut host) = hosts.max_by_key(|host| host.renamed) else { continue };
             let endpoint = config.network.endpoints.iter().find(|endpoint| endpoint.network == network.name);
             host.names = names(config, endpoint.unwrap_or(&Endpoint::default()));
             host.renamed += 1;
             places.add(&host)?;
-            places.keep_files(|name| name != old)?;
+            let new = host.file_name();
+            places.keep_files(|name| container(name) != config.id || name == new)?;
         }
         self.tell_resolvers()
     }

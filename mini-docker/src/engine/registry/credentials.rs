@@ -67,7 +67,8 @@ pub fn directory() -> Option<&'static Path> {
 
 /// The file: where [`set_directory`] says, `DOCKER_CONFIG`, or ~/.docker.
 pub fn path() -> PathBuf {
-    let directory = directory().map(Path::to_owned).or_else(|| env::var_os("DOCKER_CONFIG").map(PathBuf::from));
+    let set = |key: &str| env::var_os(key).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let directory = directory().map(Path::to_owned).or_else(|| set("DOCKER_CONFIG"));
     let home = || PathBuf::from(env::var_os("HOME").unwrap_or_else(|| "/root".into())).join(".docker");
     directory.unwrap_or_else(home).join("config.json")
 }

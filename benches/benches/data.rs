@@ -1,9 +1,10 @@
-//! What reading, unpacking and hashing take, without a container: `cargo bench -p benches --bench data`, as root.
+//! What reading, unpacking, hashing and the keys of a build's cache take, without a container: `cargo bench -p benches --bench data`, as root.
 //!
 //! Beside what the engine does stands what the machine can do at most with the same bytes: a copy in memory.
 #![forbid(unsafe_code)]
 
 use std::{
+    collections::BTreeMap,
     fs,
     hint::black_box,
     io::{Cursor, Read, Write},
@@ -17,7 +18,12 @@ use flate2::{Compression, write::GzEncoder};
 use mini_docker::{
     compose::project,
     engine::{
-        build::dockerfile::{Dockerfile, Ignore},
+        Engine,
+        build::{
+            self,
+            context::Context,
+            dockerfile::{Dockerfile, Ignore},
+        },
         digest::Digest,
         reference::Reference,
     },
@@ -162,9 +168,47 @@ fn languages(c: &mut Criterion) {
     group.finish();
 }
 
+/// A build of nothing but what was built before: its keys are made of all that could change.
+fn keys(c: &mut Criterion) {
+    let mut group = c.benchmark_group("cache");
+    group.sample_size(20);
+    for files in [10, 1000] {
+        let (store, context) = (tempfile::tempdir().expect("a directory"), tempfile::tempdir().expect("a directory"));
+        let engine = Engine::open(&store.path().join("root"), &store.path().join("run")).expect("a store");
+        let target = fs::File::open(context.path()).expect("a directory");
+        unpack_tar(Cursor::new(&archive(files, 4 << 10)), target.as_fd(), &Options::default()).expect("unpacked");
+        let request = || build::Request {
+            dockerfile: "FROM scratch\nCOPY . /\n".to_owned(),
+            context: Context::new(context.path(), "").expect("a context"),
+            target: None,
+            args: BTreeMap::new(),
+            labels: BTreeMap::new(),
+            tags: Vec::new(),
+            no_cache: false,
+            no_cache_of: Vec::new(),
+            environs: build::Environs::default(),
+            record: false,
+            inline_cache: false,
+            keep_steps: false,
+            ticks: false,
+            debug: false,
+            pull: build::Pull { get: Box::new(|name| panic!("{name} is no image of this build")), always: false },
+            contexts: BTreeMap::new(),
+            agents: BTreeMap::new(),
+            secrets: BTreeMap::new(),
+        };
+        let built = || engine.build(&request(), &mut |_| {}).map(|(image, _)| image.id).expect("an image");
+        let id = built();
+        group.bench_function(format!("a COPY of {files} files that has not changed"), |b| {
+            b.iter(|| assert_eq!(built(), id));
+        });
+    }
+    group.finish();
+}
+
 criterion_group! {
     name = data;
     config = Criterion::default().sample_size(50).warm_up_time(Duration::from_millis(500)).measurement_time(Duration::from_secs(2));
-    targets = archives, streams, languages
+    targets = archives, streams, languages, keys
 }
 criterion_main!(data);

@@ -11,7 +11,9 @@ same_view "$@"
 # the last minutes: there each run would slow the next.
 [ "$(stat -f -c %T /run)" = tmpfs ] || mount -t tmpfs -o mode=755 run /run
 
-runs=${1:-200}
+# In ten turns.
+each=$(((${1:-200} + 9) / 10))
+runs=$((each * 10))
 trap 'umount "$work"; rm -rf "$work" "$work.ext4"' EXIT
 truncate -s 1G "$work.ext4"
 mkfs.ext4 -q "$work.ext4"
@@ -37,7 +39,7 @@ measure() { # NAME, and hyperfine's own arguments
     local name=$1 turn
     shift
     for turn in $(seq 10); do
-        hyperfine -N --warmup 3 --runs $(((runs + 9) / 10)) --export-json "$work/$name.$turn.json" "$@" \
+        hyperfine -N --warmup 3 --runs "$each" --export-json "$work/$name.$turn.json" "$@" \
             -n mini-docker "$ours" -n bubblewrap "$bwrap" -n crun "$crun" \
             -n "mini-docker, the host's user namespace" "$ours_of_host" \
             -n "bubblewrap, the host's user namespace" "$bwrap_of_host" >/dev/null 2>&1 </dev/null

@@ -12,7 +12,7 @@ use crate::engine::{Error, Result, registry::credentials};
 
 #[derive(Debug, Args)]
 pub(super) struct Globals {
-    /// Location of client config files: whose config.json has the credentials for registries (default DOCKER_CONFIG or ~/.docker)
+    /// Location of client config files: whose config.json has the credentials for registries, formats of lists, detach keys, prune filters and proxies (default DOCKER_CONFIG or ~/.docker)
     #[arg(long, value_name = "DIR")]
     config: Option<PathBuf>,
     /// Say on the standard error what the command works on, and how long it took

@@ -45,10 +45,12 @@ impl DockerConfig {
     }
 
     fn read_from(path: &Path) -> Self {
-        let file = read_json(path).map(Option::unwrap_or_default);
-        let (config, wrong) = file.map_or_else(|e| (Self::default(), vec![e.to_string()]), |file| Self::of(&file));
+        let (config, wrong) = match read_json(path) {
+            Ok(file) => Self::of(&file.unwrap_or_default()),
+            Err(e) => (Self::default(), vec![e.to_string()]),
+        };
         for why in wrong {
-            eprintln!("WARNING: Error loading config file: {why}");
+            eprintln!("WARNING: Error loading config file: {}: {why}", path.display());
         }
         config
     }
@@ -58,8 +60,7 @@ impl DockerConfig {
         let mut wrong = Vec::new();
         let mut config = Self::default();
         for (key, value) in file.iter().filter(|(_, value)| !value.is_null()) {
-            let key = key.to_ascii_lowercase();
-            let text = match key.as_str() {
+            let text = match key.to_ascii_lowercase().as_str() {
                 "psformat" => &mut config.ps_format,
                 "imagesformat" => &mut config.images_format,
                 "volumesformat" => &mut config.volumes_format,
@@ -69,11 +70,14 @@ impl DockerConfig {
                 "prunefilters" => {
                     match serde_json::from_value(value.clone()) {
                         Ok(filters) => config.prune_filters = filters,
-                        Err(e) => wrong.push(format!("{key}: {e}")),
+                        Err(_) => wrong.push(format!("{key} is no list of texts, and left out")),
                     }
                     continue;
                 }
                 "proxies" => {
+                    if !value.is_object() {
+                        wrong.push(format!("{key} is no object, and left out"));
+                    }
                     let default = value.get("default").and_then(Value::as_object).into_iter().flatten();
                     let texts =
                         default.filter_map(|(key, value)| Some((key.to_lowercase(), value.as_str()?.to_owned())));
@@ -84,7 +88,7 @@ impl DockerConfig {
             };
             match value.as_str() {
                 Some(value) => value.clone_into(text),
-                None => wrong.push(format!("{key}: {value} is no text")),
+                None => wrong.push(format!("{key} is no text, and left out")),
             }
         }
         (config, wrong)
@@ -143,8 +147,9 @@ mod tests {
 
     #[test]
     fn a_key_that_is_wrong_takes_no_other_away() {
-        let (config, wrong) =
-            config(r#"{"psFormat": 5, "PruneFilters": ["a=b"], "imagesFormat": null, "DETACHKEYS": "x"}"#);
-        assert_eq!((wrong, config.detach_keys.as_str(), config.prune_filters(&[]).len()), (1, "x", 1));
+        let (config, wrong) = config(
+            r#"{"psFormat": 5, "PruneFilters": ["a=b"], "imagesFormat": null, "DETACHKEYS": "x", "proxies": 1}"#,
+        );
+        assert_eq!((wrong, config.detach_keys.as_str(), config.prune_filters(&[]).len()), (2, "x", 1));
     }
 }

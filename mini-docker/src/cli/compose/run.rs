@@ -127,6 +127,7 @@ impl Run {
             let why = "cannot attach stdin to a TTY-enabled container because stdin is not a terminal; leave --tty out";
             return Err(Error::conflict(why));
         }
+        let keys = DetachKeys::choose(None, self.interactive && !self.detach)?;
         let service = running.service(&self.service)?;
         super::up::check(&[service])?;
         let images = Images {
@@ -159,7 +160,6 @@ impl Run {
             print(format_args!("{}\n", container.config.name));
             return Ok(0);
         }
-        let keys = DetachKeys::choose(None, self.interactive)?;
         let manner = Manner { interactive: self.interactive, sig_proxy: true, keys };
         Ok(stay(running.engine, &container, line, manner)?.code(0))
     }

@@ -35,8 +35,8 @@ impl Attach {
             return Err(Error::invalid("the input device is not a TTY: --no-stdin shows the container's output alone"));
         }
         let interactive = container.config.open_stdin && !self.no_stdin;
-        let line = engine.attach(&container, if interactive { STREAMS | INPUT } else { STREAMS })?;
         let keys = DetachKeys::choose(self.detach_keys, interactive)?;
+        let line = engine.attach(&container, if interactive { STREAMS | INPUT } else { STREAMS })?;
         let manner = Manner { interactive, sig_proxy: self.sig_proxy, keys };
         match stay(engine, &container, line, manner)? {
             // Docker's words, and its exit code.

@@ -37,7 +37,7 @@ impl Engine {
                 presence.networks.retain(|other| *other != network.id);
             }
             presence.networks.push(network.id.clone());
-            presence.links.retain(|(of, ..)| *of != network.id);
+            presence.links.retain(|link| link.network != network.id);
             presence.links.extend(self.link_names(&network.id, &endpoint));
             // First, so that whatever becomes of us, the place is given back.
             self.write_presence(id, &presence)?;
@@ -178,7 +178,7 @@ impl Engine {
         }
         let mut presence = self.presence(id)?.unwrap_or_default();
         presence.networks.retain(|other| *other != network.id);
-        presence.links.retain(|(of, ..)| *of != network.id);
+        presence.links.retain(|link| link.network != network.id);
         self.leave_network(&network.id, id)?;
         self.write_presence(id, &presence)?;
         self.tell_resolvers()?;

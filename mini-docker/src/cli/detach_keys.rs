@@ -41,10 +41,9 @@ impl DetachKeys {
             Some(keys) => Ok(keys),
             None if !interactive => Ok(Self::default()),
             None => {
-                let text = DockerConfig::read().detach_keys;
+                let text = &DockerConfig::read().detach_keys;
                 let file = credentials::path();
-                Self::parse(&text)
-                    .map_err(|e| Error::invalid(format!("detachKeys {text:?} in {}: {e}", file.display())))
+                Self::parse(text).map_err(|e| Error::invalid(format!("detachKeys {text:?} in {}: {e}", file.display())))
             }
         }
     }

@@ -9,14 +9,25 @@ use super::{
     Outcome, complain, print, table,
     template::{Data, Fields, Template},
 };
-use crate::engine::error::{Error, Result};
+use crate::engine::{
+    docker_config::DockerConfig,
+    error::{Error, Result},
+};
 
 /// Docker's exit code for a template of `inspect` that cannot be read.
 const UNREADABLE: u8 = 64;
 
-/// The user's own format of a listing, from Docker's config.json, where he has one.
-pub(crate) fn preferred(format: String) -> Option<String> {
-    Some(format).filter(|format| !format.is_empty())
+/// The format of a listing: that of the command line, or the user's own from Docker's config.json, which `--quiet` goes over.
+/// An empty one is none.
+pub(crate) fn choose(
+    given: Option<String>,
+    quiet: bool,
+    own: impl FnOnce(&'static DockerConfig) -> &'static String,
+) -> Option<String> {
+    let some = |format: &String| !format.is_empty();
+    given
+        .filter(some)
+        .or_else(|| if quiet { None } else { Some(own(DockerConfig::read())).filter(|own| some(own)).cloned() })
 }
 
 /// One kind of listing. Templates name the fields of its rows.

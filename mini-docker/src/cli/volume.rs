@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::{
     Outcome, each,
-    format::{self, Listing, Row, preferred},
+    format::{self, Listing, Row},
     print, units,
 };
 use crate::{
@@ -136,8 +136,7 @@ impl Ls {
                 && filters.found_in("name", &volume.name)
                 && filters.labels(&volume.labels)
         });
-        let preferred = || preferred(DockerConfig::read().volumes_format).filter(|_| !self.quiet);
-        let format = self.format.filter(|format| !format.is_empty()).or_else(preferred);
+        let format = format::choose(self.format, self.quiet, |own| &own.volumes_format);
         LISTING.print(format.as_deref(), self.quiet, shown.map(|volume| row(engine, &volume)))
     }
 }

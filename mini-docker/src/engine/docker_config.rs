@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::{files::read_json, registry::credentials};
 
 /// The user's preferences. What the file has beside them is somebody else's.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Default)]
 pub struct DockerConfig {
     /// `--format` of `ps`, where none is given.
     pub ps_format: String,
@@ -39,9 +39,9 @@ const PROXIES: [(&str, &str); 5] = [
 
 impl DockerConfig {
     /// Reads the file, once. One that cannot be read is as good as none, with a word about it, as for Docker.
-    pub fn read() -> Self {
+    pub fn read() -> &'static Self {
         static READ: OnceLock<DockerConfig> = OnceLock::new();
-        READ.get_or_init(|| Self::read_from(&credentials::path())).clone()
+        READ.get_or_init(|| Self::read_from(&credentials::path()))
     }
 
     fn read_from(path: &Path) -> Self {

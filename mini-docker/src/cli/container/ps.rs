@@ -9,7 +9,7 @@ use super::ports;
 use crate::{
     cli::{
         Outcome,
-        format::{Listing, Row, preferred},
+        format::{self, Listing, Row},
         template::{self, Fields},
         units, warn,
     },
@@ -20,7 +20,6 @@ use crate::{
             health::Verdict,
             storage::{From, Point},
         },
-        docker_config::DockerConfig,
         error::Result,
         filter::Filters,
         image::short,
@@ -92,9 +91,7 @@ impl Ps {
         if self.quiet && self.format.take().is_some() {
             warn("Ignoring custom format, because both --format and --quiet are set.");
         }
-        if self.format.as_deref().is_none_or(str::is_empty) && !self.quiet {
-            self.format = preferred(DockerConfig::read().ps_format);
-        }
+        self.format = format::choose(self.format, self.quiet, |own| &own.ps_format);
         let filters = Filters::parse(&self.filter, &KEYS)?;
         let last = self.last.or(self.latest.then_some(1));
         let limit = last.and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0);

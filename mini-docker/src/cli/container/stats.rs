@@ -12,14 +12,13 @@ use clap::Args;
 use crate::{
     cli::{
         Outcome,
-        format::{Listing, Row, preferred},
+        format::{self, Listing, Row},
         out::Stdout,
         print, units,
     },
     engine::{
         Engine, Result,
         container::{Container, State},
-        docker_config::DockerConfig,
         image::short,
         stats::Usage,
     },
@@ -68,11 +67,7 @@ type Before = HashMap<String, Usage>;
 
 impl Stats {
     pub(crate) fn run(self, engine: &Engine) -> Outcome {
-        let format = self
-            .format
-            .clone()
-            .filter(|format| !format.is_empty())
-            .or_else(|| preferred(DockerConfig::read().stats_format));
+        let format = format::choose(self.format.clone(), false, |own| &own.stats_format);
         let format = format.as_deref();
         // A template that cannot be read, or a name that nobody has, is said at once.
         LISTING.render(format, false, [])?;

@@ -5,12 +5,11 @@ use clap::Args;
 use crate::{
     cli::{
         Outcome,
-        format::{Listing, Row, preferred},
+        format::{self, Listing, Row},
         units,
     },
     engine::{
         Engine, Result,
-        docker_config::DockerConfig,
         image::{Filters, Listed, short},
     },
 };
@@ -78,12 +77,8 @@ impl List {
             rows.extend(names.into_iter().map(|name| self.row(engine, &listed, name)));
         }
         let listing = if self.digests { WITH_DIGESTS } else { LISTING };
-        let preferred = || preferred(DockerConfig::read().images_format).filter(|_| !self.quiet);
-        listing.print(
-            self.format.clone().filter(|format| !format.is_empty()).or_else(preferred).as_deref(),
-            self.quiet,
-            rows,
-        )
+        let format = format::choose(self.format, self.quiet, |own| &own.images_format);
+        listing.print(format.as_deref(), self.quiet, rows)
     }
 
     fn row(&self, engine: &Engine, listed: &Listed, name: Name) -> Row {

@@ -5,9 +5,9 @@ use clap::Args;
 use crate::{
     cli::{
         Outcome,
-        format::{Listing, Row, preferred},
+        format::{self, Listing, Row},
     },
-    engine::{Engine, Error, Result, docker_config::DockerConfig, filter::Filters, image::short, network::Config},
+    engine::{Engine, Error, Result, filter::Filters, image::short, network::Config},
 };
 
 #[derive(Debug, Args)]
@@ -72,12 +72,8 @@ impl List {
             ])
             .labels(&network.labels)
         };
-        let preferred = || preferred(DockerConfig::read().networks_format).filter(|_| !self.quiet);
-        LISTING.print(
-            self.format.clone().filter(|format| !format.is_empty()).or_else(preferred).as_deref(),
-            self.quiet,
-            networks.iter().map(row),
-        )
+        let format = format::choose(self.format, self.quiet, |own| &own.networks_format);
+        LISTING.print(format.as_deref(), self.quiet, networks.iter().map(row))
     }
 }
 

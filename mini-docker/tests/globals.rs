@@ -128,7 +128,9 @@ fn what_docker_s_config_prefers_is_done() {
     fs::write(folder.join("config.json"), r#"{"pruneFilters": ["until=24h"]}"#).unwrap();
     engine.run_with(&["build", "-q", "-t", "kept", "-"], b"FROM bb\nRUN true\n").ok();
     engine.run(&["rmi", "-f", "kept"]).ok();
-    assert!(run(&["builder", "prune", "-af"]).ok().contains("Total reclaimed space: 0B"));
+    let removes = |said: &str| said.contains("Deleted build cache objects");
+    assert!(!removes(&run(&["builder", "prune", "-af"]).ok()));
+    assert!(removes(&engine.run(&["builder", "prune", "-af"]).ok()), "there was one");
     // A file that is damaged is in nobody's way.
     fs::write(folder.join("config.json"), "{").unwrap();
     let said = run(&["ps"]);

@@ -113,13 +113,18 @@ fn a_link_to_who_has_gone_is_in_nobodys_way_but_a_starts() {
     server(&engine, "web", &[]);
     engine.run(&["run", "-d", "--name", "me", "--link", "web:w", "bb", "sleep", "1000"]).ok();
     assert_eq!(engine.inspect("me")["HostConfig"]["Links"], serde_json::json!(["/web:/me/w"]));
+    let web = engine.inspect("web")["Id"].as_str().unwrap().to_owned();
     for gone in [&["stop", "-t", "0", "web"][..], &["rm", "web"]] {
         engine.run(gone).ok();
         engine.run(&["exec", "me", "true"]).ok();
     }
     engine.run(&["stop", "-t", "0", "me"]).ok();
     let said = engine.run(&["start", "me"]);
-    assert!(said.code == 1 && said.err.contains("No such container"), "{said:?}");
+    assert!(said.code == 1 && said.err.contains(&format!("No such container: {web}")), "{said:?}");
+    // As it says.
+    assert!(said.err.contains("mini-docker rm --link me/w"), "{said:?}");
+    engine.run(&["rm", "--link", "me/w"]).ok();
+    engine.run(&["start", "me"]).ok();
 }
 
 #[test]

@@ -194,7 +194,13 @@ impl Engine {
     fn linked<'a>(&self, config: &'a Config) -> impl Iterator<Item = Result<Link<'a>>> {
         config.network.links.iter().map(move |link| {
             let (name, alias) = parse(link);
-            let to = self.container(name)?;
+            let to = self.container(name).map_err(|e| {
+                let own = &config.name;
+                Error::new(
+                    e.kind,
+                    format!("link {alias} of {own}: {e}: take the link away (mini-docker rm --link {own}/{alias})"),
+                )
+            })?;
             if to.status.state != State::Running {
                 return Err(not_running(alias, &to, config));
             }

@@ -9,6 +9,7 @@ use std::{
 };
 
 use nix::{
+    libc,
     sys::{
         signal::{Signal, kill},
         statvfs::statvfs,
@@ -148,6 +149,31 @@ fn what_a_step_still_holds_is_waited_for_when_another_stage_was_killed() {
         assert!(traced.struck && traced.said.code == 1, "{:?}", traced.said);
         assert_clean(&engine, &format!("held at call {number}: {:?}", traced.said));
     }
+}
+
+/// A worker that is killed half-way through taking a step's directories away leaves nothing either.
+#[test]
+fn a_step_s_removal_can_be_killed_anywhere() {
+    let engine = Engine::new(env!("CARGO_BIN_EXE_mini-docker"));
+    let context = stages(&engine);
+    let words = ["build", "-q", "--no-cache", context.to_str().unwrap()];
+    let removes = [libc::SYS_unlink, libc::SYS_unlinkat, libc::SYS_rmdir, libc::SYS_renameat2, libc::SYS_rename];
+    let mut survived = 0;
+    loop {
+        let (mut count, mut first) = (0, None);
+        let traced = trace(&engine.command(&words), |call| {
+            let is_first = call.generation == 1 && *first.get_or_insert(call.process) == call.process;
+            let is_one = is_first && call.which().is_some_and(|which| removes.contains(&which));
+            count += usize::from(is_one);
+            if is_one && count > survived { Act::Kill(call.process) } else { Act::Go }
+        });
+        assert_clean(&engine, &format!("killed at removal {survived}: {:?}", traced.said));
+        if !traced.struck {
+            break;
+        }
+        survived += 1;
+    }
+    report("build: a worker killed as it removes", survived, survived, survived);
 }
 
 /// Of a process that nobody has waited for.

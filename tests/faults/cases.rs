@@ -18,6 +18,11 @@ const RUN: &str = "run -d --name box --network kept -p 8080:80 -v data:/data bb:
 const CREATE: &str = "create --name box -v data:/data bb:latest true";
 const REMOVE: &[&str] = &["rm -f box", "volume rm data"];
 const NO_MADE: &[&str] = &["rmi made:1"];
+const LINKED: &str = "run -d --name linked --network kept --link box:db bb:latest sleep 1000";
+const LOGIN: &str = "--config {dir}/docker login -u somebody -p word {registry}";
+const LOGOUT: &str = "--config {dir}/docker logout {registry}";
+const UP: &str = "compose -p shop --project-directory {dir}/context up -d -t 0";
+const DOWN: &[&str] = &["compose -p shop --project-directory {dir}/context down -v -t 0"];
 
 const fn case(
     before: &'static [&'static str],
@@ -47,7 +52,24 @@ pub(crate) const CONTAINERS: &[Case] = &[
     case(&[RUN], "pause box", "is already paused", "unpause box", REMOVE),
     case(&[RUN, "pause box"], "unpause box", "is not paused", "exec box true", REMOVE),
     case(&[RUN], "update --pids-limit 50 box", NEVER, "inspect box", REMOVE),
+    case(&[RUN], "update --restart always box", NEVER, "inspect box", REMOVE),
     case(&[RUN], "exec box true", NEVER, "exec box true", REMOVE),
+    case(&[RUN], "exec -d box sleep 1000", NEVER, "exec box true", REMOVE),
+    case(&[RUN], LINKED, "is already in use", "exec linked nslookup db", &["rm -f linked box", "volume rm data"]),
+    case(
+        &["run -d --name box bb:latest sleep 1000", "run -d --name linked --link box:db bb:latest sleep 1000"],
+        "rm --link linked/db",
+        "could not find link",
+        "exec linked true",
+        &["rm -f linked box"],
+    ),
+    case(
+        &["run -d --name box --network kept --restart always -v data:/data bb:latest sleep 1000"],
+        "stop -t 0 box",
+        NEVER,
+        "rm box",
+        REMOVE,
+    ),
     case(&[RUN], "cp {dir}/saved.tar box:/there", NEVER, "exec box test -s /there", REMOVE),
     case(&[RUN], "cp box:/bin/busybox {dir}/out", NEVER, "ps", REMOVE),
     case(
@@ -71,6 +93,15 @@ pub(crate) const IMAGES: &[Case] = &[
     case(&[], "import {dir}/context/tree.tar made:1", NEVER, "image inspect made:1", NO_MADE),
     case(&[], "build -q -t made:1 {dir}/context", NEVER, "image inspect made:1", &["rmi made:1", "builder prune -af"]),
     case(&["import {dir}/context/tree.tar"], "image prune -f", NEVER, "ps", &[]),
+    case(
+        &["build -q -t made:1 {dir}/context"],
+        "builder prune -af",
+        NEVER,
+        "run --rm made:1 cat /two",
+        &["rmi made:1", "builder prune -af"],
+    ),
+    case(&[], LOGIN, NEVER, LOGOUT, &[LOGOUT]),
+    case(&[LOGIN], LOGOUT, NEVER, "ps", &[LOGOUT]),
 ];
 
 /// Those that are about volumes, networks, and many things at once.
@@ -106,17 +137,43 @@ pub(crate) const OTHERS: &[Case] = &[
         &["rm -f box", "network rm blue", "volume rm data"],
     ),
     case(
-        &[],
-        "compose -p shop --project-directory {dir}/context up -d -t 0",
-        NEVER,
-        "exec shop-web-1 true",
-        &["compose -p shop --project-directory {dir}/context down -v -t 0"],
+        &[RUN, "network create blue", "run -d --name linked --network blue bb:latest sleep 1000"],
+        "network connect --link linked:other blue box",
+        "already exists",
+        "exec box nslookup other",
+        &["rm -f box linked", "network rm blue", "volume rm data"],
     ),
     case(
-        &["compose -p shop --project-directory {dir}/context up -d -t 0"],
-        "compose -p shop --project-directory {dir}/context down -v -t 0",
+        &["network create --label go=yes blue"],
+        "network prune -f --filter label=go",
         NEVER,
         "ps",
-        &["compose -p shop --project-directory {dir}/context down -v -t 0"],
+        &["network rm blue"],
     ),
+    case(&[], UP, NEVER, "exec shop-web-1 true", DOWN),
+    case(
+        &[UP],
+        "compose -p shop --project-directory {dir}/context up -d -t 0 --scale web=2",
+        NEVER,
+        "exec shop-web-2 true",
+        DOWN,
+    ),
+    case(
+        &[UP],
+        "compose -p shop --project-directory {dir}/context up -d -t 0 --force-recreate",
+        NEVER,
+        "exec shop-web-1 true",
+        DOWN,
+    ),
+    case(&[UP], "compose -p shop --project-directory {dir}/context restart -t 0", NEVER, "exec shop-web-1 true", DOWN),
+    case(&[UP], "compose -p shop --project-directory {dir}/context stop -t 0", NEVER, "rm shop-web-1", DOWN),
+    case(&[UP], "compose -p shop --project-directory {dir}/context rm -fsv", NEVER, "ps", DOWN),
+    case(
+        &[UP],
+        "compose -p shop --project-directory {dir}/context run --rm web true",
+        NEVER,
+        "exec shop-web-1 true",
+        DOWN,
+    ),
+    case(&[UP], "compose -p shop --project-directory {dir}/context down -v -t 0", NEVER, "ps", DOWN),
 ];

@@ -30,10 +30,10 @@ const VICTIMS: [(Victim, &str); 5] = [
 ];
 
 impl World {
-    /// The container `box`'s first process and its monitor, if it runs.
+    /// The first process and the monitor of the container that the case is about, if it runs.
     fn processes(&self) -> Option<(Pid, Pid)> {
-        let text = self.run("inspect -f {{.State.Pid}} box").out;
-        let init: i32 = text.trim().parse().ok().filter(|&pid| pid > 0)?;
+        let pid = |name| self.run(&format!("inspect -f {{{{.State.Pid}}}} {name}")).out.trim().parse().ok();
+        let init: i32 = ["box", "shop-web-1"].into_iter().find_map(|name| pid(name).filter(|&pid| pid > 0))?;
         let status = std::fs::read_to_string(format!("/proc/{init}/status")).ok()?;
         let monitor = status.lines().find_map(|line| line.strip_prefix("PPid:\t"))?.parse().ok()?;
         Some((Pid::from_raw(init), Pid::from_raw(monitor)))

@@ -111,12 +111,13 @@ impl Engine {
     /// Removes what is left of a container that has no configuration: a step's, or one whose maker has died.
     pub(in crate::engine) fn forget_step(&self, id: &str) -> Result<()> {
         self.leave_networks_without_ports(id)?;
+        // In this order: what is interrupted after it is begun again by who finds a volatile directory alone.
+        self.store.discard(&self.store.container(id))?;
         let run: PathBuf = self.store.run(id);
         match fs::remove_dir_all(&run) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e).doing("remove", &run),
-            _ => {}
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e).doing("remove", &run),
+            _ => Ok(()),
         }
-        self.store.discard(&self.store.container(id))
     }
 }
 

@@ -201,3 +201,15 @@ fn each_command_says_what_it_is() {
     }
     assert!(count > 40, "{list}");
 }
+
+/// Whoever cannot be told is not told; what was to be done is.
+#[test]
+fn a_full_standard_error_is_in_nobody_s_way() {
+    let engine = Engine::new(env!("CARGO_BIN_EXE_mini-docker"));
+    for words in [&["--debug", "volume", "create", "data"][..], &["no-such-command"]] {
+        let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let ended = engine.command(words).stderr(full).output().unwrap();
+        assert_eq!(ended.status.code(), Some(i32::from(words.len() == 1)), "{words:?}: {ended:?}");
+    }
+    engine.run(&["volume", "inspect", "data"]).ok();
+}

@@ -72,14 +72,14 @@ impl Debug {
     /// Says what the command works on.
     pub(super) fn works_on(&self, root: &Path) {
         if self.0.is_some() {
-            eprintln!("mini-docker: debug: version {}, store {}", env!("CARGO_PKG_VERSION"), root.display());
+            tell!("mini-docker: debug: version {}, store {}", env!("CARGO_PKG_VERSION"), root.display());
         }
     }
 
     /// Says how it went.
     pub(super) fn end(self, code: u8) {
         if let Some(since) = self.0 {
-            eprintln!("mini-docker: debug: exit code {code} after {:.1?}", since.elapsed());
+            tell!("mini-docker: debug: exit code {code} after {:.1?}", since.elapsed());
         }
     }
 }

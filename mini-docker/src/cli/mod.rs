@@ -29,7 +29,7 @@ mod volume;
 use std::{
     env,
     ffi::OsString,
-    io::{self, Write},
+    io::Write,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -321,13 +321,12 @@ pub fn main() -> ExitCode {
 }
 
 fn complain(error: &Error) {
-    // The terminal may have gone; there is nowhere else to say it.
-    let _ = writeln!(io::stderr(), "mini-docker: {error}");
+    tell!("mini-docker: {error}");
 }
 
 /// Says what is no error.
 fn warn(text: &str) {
-    let _ = writeln!(io::stderr(), "WARNING: {text}");
+    tell!("WARNING: {text}");
 }
 
 /// Does one thing to each of several objects, as Docker does: all are tried, each that succeeds is printed.

@@ -99,7 +99,7 @@ impl<'a> Running<'a> {
         let orphans = self.orphans()?;
         let names: Vec<_> = orphans.iter().map(|orphan| orphan.config.name.as_str()).collect();
         if !names.is_empty() {
-            eprintln!(
+            tell!(
                 "mini-docker: warning: Found orphan containers ({}) for this project. If you removed or renamed this service in your compose file, you can run this command with the --remove-orphans flag to clean it up.",
                 names.join(", ")
             );

@@ -111,7 +111,7 @@ impl<'a> Running<'a> {
                 Ok(found) => {
                     if self.is_outdated(&found.labels, volume) {
                         let place = self.project.place(&["volumes", key]);
-                        eprintln!(
+                        tell!(
                             "mini-docker: warning: {place}volumes.{key}: it was made from another description, and is used as it is: remove it to have it made anew (mini-docker compose down, then mini-docker volume rm {name})"
                         );
                     }

@@ -162,7 +162,7 @@ impl<'a> Running<'a> {
             }
             if let (Readiness::Failed(why), false) = (&readiness, one.required) {
                 let service = label(&one.container, "service");
-                eprintln!("mini-docker: warning: optional dependency {service:?} failed to start: {why}");
+                tell!("mini-docker: warning: optional dependency {service:?} failed to start: {why}");
             }
             match readiness {
                 Readiness::Failed(why) if one.required => return Err(Error::conflict(why)),

@@ -50,7 +50,7 @@ impl DockerConfig {
             Err(e) => (Self::default(), vec![e.to_string()]),
         };
         for why in wrong {
-            eprintln!("WARNING: Error loading config file: {}: {why}", path.display());
+            tell!("WARNING: Error loading config file: {}: {why}", path.display());
         }
         config
     }

@@ -1,6 +1,6 @@
 //! Addresses and names in containers.
 
-use std::{fs, path::Path};
+use std::{fs, os::unix::fs::MetadataExt, path::Path, process::Command};
 
 use nix::fcntl::{Flock, FlockArg};
 use tests::engine::eventually;
@@ -188,6 +188,40 @@ fn what_a_container_makes_of_its_hosts_is_in_nobody_s_way() {
     assert!(hosts.starts_with("1.2.3.4\tn") && hosts.lines().count() == 2, "{hosts:?}");
     engine.run(&["rm", "-f", "me", "web"]).ok();
     engine.run(&["network", "rm", "blue"]).ok();
+}
+
+/// Has a lease on its /etc/hosts, and does not give it back when somebody opens the file.
+const LEASE: &str = "
+    #define _GNU_SOURCE
+    #include <fcntl.h>
+    #include <signal.h>
+    #include <unistd.h>
+    int main(void) {
+        signal(SIGIO, SIG_IGN);
+        int file = open(\"/etc/hosts\", O_RDWR);
+        if (file < 0 || fcntl(file, F_SETLEASE, F_WRLCK)) return 1;
+        write(1, \"held\\n\", 5);
+        for (;;) pause();
+    }";
+
+#[test]
+fn a_lease_on_a_containers_hosts_holds_nobody_up() {
+    let engine = engine();
+    let (source, program) = (engine.path("lease.c"), engine.path("lease"));
+    fs::write(&source, LEASE).unwrap();
+    assert!(Command::new("cc").args(["-static", "-o"]).arg(&program).arg(source).status().unwrap().success(), "cc");
+    server(&engine, "web", &[]);
+    let mount = format!("{}:/lease:ro", program.display());
+    engine.run(&["run", "-d", "--name", "me", "--link", "web", "-v", &mount, "bb", "/lease"]).ok();
+    eventually("it has the lease", || engine.run(&["logs", "me"]).ok() == "held\n");
+    engine.run(&["restart", "-t", "0", "web"]).ok();
+    // The kernel takes it away after a while: who had waited for it would have waited until then.
+    let file = fs::metadata(engine.inspect("me")["HostsPath"].as_str().unwrap()).unwrap().ino();
+    let locks = fs::read_to_string("/proc/locks").unwrap();
+    let is_asked_for =
+        |line: &str| line.contains("LEASE") && line.contains("BREAKING") && line.contains(&format!(":{file} "));
+    assert!(locks.lines().any(is_asked_for), "{locks}");
+    engine.run(&["rm", "-f", "me", "web"]).ok();
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::engine::{Engine, Error, error::Result, image::ImageConfig, store::RUN
 pub(super) fn shell(engine: &Engine, state: &ImageConfig) -> Result<()> {
     let failed = |e: io::Error| Error::system("start the shell", &e);
     let image = engine.record_state(state)?;
-    eprintln!("A shell in the state before the failed step; leave it with exit.");
+    tell!("A shell in the state before the failed step; leave it with exit.");
     let interactive = if io::stdin().is_terminal() && io::stdout().is_terminal() { "-it" } else { "-i" };
     let mut command = Command::new(env::current_exe().map_err(failed)?);
     command.env(RUN, engine.volatile()).arg("--root").arg(engine.root()).args([

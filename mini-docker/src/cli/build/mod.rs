@@ -165,7 +165,7 @@ impl Build {
             match Cache::from(text)?.import(engine, &*request.pull.get) {
                 Ok(images) => passing.extend(images),
                 // A build is right without it.
-                Err(e) => eprintln!("mini-docker: nothing is taken from the cache {text}: {e}"),
+                Err(e) => tell!("mini-docker: nothing is taken from the cache {text}: {e}"),
             }
         }
         let mut printer = Printer::new(match (quiet, live) {
@@ -189,7 +189,7 @@ impl Build {
         printer.finish(request.record.then_some((digest.as_str(), &request.tags[..])));
         let tell = |text: &str| {
             if !quiet {
-                eprintln!("{text}");
+                tell!("{text}");
             }
         };
         self.publish.publish(engine, &request, &outputs, &image, tell)?;

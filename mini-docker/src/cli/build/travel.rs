@@ -143,7 +143,7 @@ impl Cache {
         }
         match written {
             Err(e) if self.optional => {
-                eprintln!("mini-docker: the cache is not written: {e}");
+                tell!("mini-docker: the cache is not written: {e}");
                 Ok(())
             }
             written => written,

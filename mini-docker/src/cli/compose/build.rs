@@ -59,7 +59,7 @@ impl Build {
         let mut services = running.ordered(&self.services, !self.with_dependencies)?;
         services.retain(Service::is_built);
         if services.is_empty() {
-            eprintln!("mini-docker: no services to build");
+            tell!("mini-docker: no services to build");
             return Ok(0);
         }
         let mut flags: Vec<String> = Vec::new();
@@ -139,7 +139,7 @@ impl Pull {
             pulled.push(name);
         }
         if !to_build.is_empty() {
-            eprintln!(
+            tell!(
                 "mini-docker: warning: Some service image(s) must be built from source by running:\n    mini-docker compose build {}",
                 to_build.join(" ")
             );

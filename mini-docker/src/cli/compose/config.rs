@@ -181,7 +181,7 @@ fn profiles(project: &Project) -> Vec<String> {
 fn manifests(project: &Project) -> Result<String> {
     let manifests = Manifests::of(project)?;
     for note in &manifests.notes {
-        eprintln!("mini-docker: not carried over: {note}");
+        tell!("mini-docker: not carried over: {note}");
     }
     Ok(manifests.objects.iter().map(yaml::to_string).collect::<Vec<_>>().join("---\n"))
 }

@@ -256,7 +256,7 @@ impl<'a> Foreground<'a> {
     fn interrupt(&mut self) -> Result<()> {
         match self.phase {
             Phase::Starting | Phase::Started => {
-                eprintln!("Gracefully Stopping... press Ctrl+C again to force");
+                tell!("Gracefully Stopping... press Ctrl+C again to force");
                 self.stop()
             }
             Phase::Stopping => {

@@ -307,7 +307,7 @@ impl Command {
 fn load(options: &Options) -> Result<Project> {
     let project = Project::load(options)?;
     for warning in &project.warnings {
-        eprintln!("mini-docker: warning: {warning}");
+        tell!("mini-docker: warning: {warning}");
     }
     Ok(project)
 }

@@ -121,7 +121,7 @@ pub(super) struct Up {
 
 fn say_dry(lines: Vec<String>) {
     for line in lines {
-        eprintln!("DRY-RUN MODE -  {line}");
+        tell!("DRY-RUN MODE -  {line}");
     }
 }
 
@@ -129,7 +129,7 @@ fn say_dry(lines: Vec<String>) {
 pub(super) fn check(services: &[Service]) -> Result<()> {
     services.iter().try_for_each(Service::check)?;
     for warning in services.iter().flat_map(Service::ignored) {
-        eprintln!("mini-docker: warning: {warning}");
+        tell!("mini-docker: warning: {warning}");
     }
     Ok(())
 }

@@ -102,7 +102,7 @@ impl<'a> Watching<'a> {
         for trigger in self.triggers.iter().filter(|trigger| trigger.initial_sync) {
             self.act(trigger, &trigger.files().into_iter().collect())?;
         }
-        eprintln!("Watch enabled");
+        tell!("Watch enabled");
         loop {
             let changed = watcher.wait()?;
             // One that is made anew needs no copies before.
@@ -136,7 +136,7 @@ impl<'a> Watching<'a> {
             Ok(all)
         };
         if trigger.action == Action::Rebuild {
-            eprintln!("Rebuilding service {name:?} after changes were detected...");
+            tell!("Rebuilding service {name:?} after changes were detected...");
             let quiet: &[String] = if self.quiet { &["--quiet".to_owned()] } else { &[] };
             let before = running.engine.image(&service.image()).ok().map(|image| image.id);
             build_all(running, &[*service], quiet)?;
@@ -152,7 +152,7 @@ impl<'a> Watching<'a> {
             return Ok(());
         }
         if trigger.action != Action::Restart {
-            eprintln!("Syncing service {name:?} after {} changes were detected", files.len());
+            tell!("Syncing service {name:?} after {} changes were detected", files.len());
             for container in containers()? {
                 for file in files {
                     copy(running, &container, file, &trigger.place(file).unwrap_or_default())?;
@@ -162,7 +162,7 @@ impl<'a> Watching<'a> {
         match trigger.action {
             Action::Restart | Action::SyncRestart => {
                 running.restart(std::slice::from_ref(&name), true, None)?;
-                eprintln!("service(s) [{name:?}] restarted");
+                tell!("service(s) [{name:?}] restarted");
             }
             Action::SyncExec => {
                 for container in containers()? {

@@ -68,7 +68,7 @@ impl Cp {
             if self.source == "-" { cp::copy_in(io::stdin().lock(), &to, how) } else { cp::copy(&from, &to, how) }?;
         self.tell(engine)?;
         if !self.quiet && io::stderr().is_terminal() {
-            eprintln!("Successfully copied {} to {}", units::size(bytes), self.destination);
+            tell!("Successfully copied {} to {}", units::size(bytes), self.destination);
         }
         Ok(0)
     }

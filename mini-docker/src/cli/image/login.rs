@@ -42,7 +42,7 @@ impl Login {
         let identity = registry::log_in(&domain, credentials)?;
         if !store.put(&domain, &user, &password, identity.as_deref())? {
             let path = store.path().display();
-            eprintln!(
+            tell!(
                 "WARNING! Your credentials are stored unencrypted in '{path}'.\nConfigure a credential helper to remove this warning."
             );
         }
@@ -66,7 +66,7 @@ impl Login {
             return Ok((user, password.trim_end_matches(['\r', '\n']).to_owned()));
         }
         if self.password.is_some() {
-            eprintln!("WARNING! Using --password via the CLI is insecure. Use --password-stdin.");
+            tell!("WARNING! Using --password via the CLI is insecure. Use --password-stdin.");
         }
         let terminal = io::stdin().is_terminal();
         if (self.username.is_none() || self.password.is_none()) && !terminal {
@@ -92,8 +92,7 @@ impl Login {
 /// A line from the terminal, which shows what is typed or not.
 fn line(prompt: &str, echo: bool) -> Result<String> {
     let failed = |e: io::Error| Error::system("read from the terminal", &e);
-    eprint!("{prompt}");
-    let _ = io::stderr().flush();
+    let _ = io::stderr().write_all(prompt.as_bytes());
     let stdin = io::stdin();
     let before = tcgetattr(&stdin).map_err(|e| failed(e.into()))?;
     if !echo {
@@ -106,7 +105,7 @@ fn line(prompt: &str, echo: bool) -> Result<String> {
     if !echo {
         // The shell would mend it, too.
         let _ = tcsetattr(&stdin, SetArg::TCSANOW, &before);
-        eprintln!();
+        tell!("");
     }
     read.map_err(failed)?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())

@@ -111,7 +111,7 @@ pub(crate) fn before(engine: &Engine, name: &str, when: When, platform: Option<&
     }
     let reference = Reference::parse(name)?;
     if when == When::Missing && !quiet {
-        eprintln!("Unable to find image '{reference}' locally");
+        tell!("Unable to find image '{reference}' locally");
     }
     let failed = |e: std::io::Error| Error::system("start the pull", &e);
     let this = env::current_exe().map_err(failed)?;

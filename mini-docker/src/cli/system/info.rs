@@ -71,7 +71,7 @@ impl Info {
             });
         }
         for warning in document["Warnings"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-            eprintln!("{warning}");
+            tell!("{warning}");
         }
         Ok(0)
     }

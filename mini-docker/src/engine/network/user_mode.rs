@@ -50,7 +50,7 @@ impl Engine {
                     "publish ports: neither pasta nor slirp4netns is installed: install passt, or slirp4netns",
                 ));
             }
-            eprintln!(
+            tell!(
                 "mini-docker: neither pasta nor slirp4netns is installed: the container has no network but loopback; install passt"
             );
             "none".clone_into(&mut network.mode);

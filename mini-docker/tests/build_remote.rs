@@ -3,13 +3,18 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Write},
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     path::Path,
-    process::Command,
+    process::{Child, Command},
+    sync::mpsc::channel,
     thread,
 };
 
-use tests::engine::{Engine, Said};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+use tests::engine::{Engine, Said, eventually, output, said};
 
 fn engine() -> Engine {
     Engine::new(env!("CARGO_BIN_EXE_mini-docker"))
@@ -81,6 +86,69 @@ fn git(directory: &Path, arguments: &[&str]) {
     assert!(output.status.success(), "{output:?}");
 }
 
+/// Serves the repositories below a directory.
+struct GitDaemon {
+    process: Child,
+    address: String,
+}
+
+impl GitDaemon {
+    fn start(directory: &Path) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut command = Command::new("git");
+        command.args(["daemon", "--export-all", "--reuseaddr", "--listen=127.0.0.1"]);
+        let process = command.arg(format!("--port={port}")).arg(format!("--base-path={}", directory.display())).spawn();
+        eventually("it listens", || TcpStream::connect(("127.0.0.1", port)).is_ok());
+        Self { process: process.unwrap(), address: format!("git://127.0.0.1:{port}") }
+    }
+}
+
+impl Drop for GitDaemon {
+    fn drop(&mut self) {
+        // By a signal that it passes on to those who serve.
+        let _ = kill(Pid::from_raw(self.process.id().cast_signed()), Signal::SIGTERM);
+        let _ = self.process.wait();
+    }
+}
+
+/// A server that asks for a password keeps what it was told.
+#[test]
+fn a_dockerfile_uses_nobody_s_credentials() {
+    let engine = engine();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (told, heard) = channel();
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            let lines: Vec<_> = lines.map_while(Result::ok).take_while(|line| !line.is_empty()).collect();
+            let _ = told.send(lines.iter().any(|line| line.to_lowercase().starts_with("authorization:")));
+            let answer = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Basic realm=\"x\"\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+            let _ = stream.write_all(answer.as_bytes());
+        }
+    });
+    let home = engine.path("home");
+    fs::create_dir(&home).unwrap();
+    fs::write(home.join(".git-credentials"), format!("http://op:word@127.0.0.1%3a{port}\n")).unwrap();
+    fs::write(home.join(".gitconfig"), "[credential]\n\thelper = store\n").unwrap();
+    let context = engine.path("context");
+    fs::create_dir(&context).unwrap();
+    fs::write(context.join("Dockerfile"), format!("FROM bb\nADD http://127.0.0.1:{port}/x.git /src\n")).unwrap();
+    let repository = format!("http://127.0.0.1:{port}/x.git");
+    // On his own command line the user means himself.
+    for (source, is_told) in [(context.to_str().unwrap(), false), (&repository, true)] {
+        let said = said(&output(with_home(engine.command(&["build", source]), &home), b""));
+        assert_eq!(said.code, 1, "{said:?}");
+        assert_eq!(heard.try_iter().any(|is_told| is_told), is_told, "{source}: {said:?}");
+    }
+}
+
+fn with_home(mut command: Command, home: &Path) -> Command {
+    command.env("HOME", home);
+    command
+}
+
 #[test]
 fn a_repository_is_a_source_and_a_context() {
     let engine = engine();
@@ -101,10 +169,17 @@ fn a_repository_is_a_source_and_a_context() {
     assert_eq!(cat("/f"), "two\n");
     engine.run(&["build", "-q", "-t", "t", &format!("{address}#v1:below")]).ok();
     assert_eq!(cat("/f"), "one\n");
-    build(&engine, &["-q", "-t", "t"], &format!("FROM bb\nADD {address}#v1 /src\n")).ok();
+    // A Dockerfile, which may be a stranger's, names none of this machine's.
+    let add = |flags: &str, repository: &str| {
+        build(&engine, &["-q", "-t", "t"], &format!("FROM bb\nADD {flags}{repository} /src\n"))
+    };
+    let said = add("", &address);
+    assert!(said.code == 1 && said.err.contains("transport 'file' not allowed"), "{said:?}");
+    let daemon = GitDaemon::start(&server);
+    add("", &format!("{}/x.git#v1", daemon.address)).ok();
     assert_eq!(cat("/src/below/f"), "one\n");
     assert_eq!(engine.run(&["run", "--rm", "t", "ls", "-A", "/src"]).ok(), "below\n");
-    build(&engine, &["-q", "-t", "t"], &format!("FROM bb\nADD --keep-git-dir=true {address} /src\n")).ok();
+    add("--keep-git-dir=true ", &format!("{}/x.git", daemon.address)).ok();
     assert_eq!(engine.run(&["run", "--rm", "t", "ls", "-A", "/src"]).ok(), ".git\nbelow\n");
     let said = engine.run(&["build", &format!("{address}#nosuch")]);
     assert!(said.code == 1 && said.err.contains("nosuch"), "{said:?}");

@@ -77,6 +77,9 @@ pub(crate) fn attacks() -> Vec<Attack> {
         attack("what a mount was made on is removed behind a link", "CVE-2024-23652", NAIVE, cleaned),
         attack("a cache's part changes places with a link, from another stage", "CVE-2024-23651", NAIVE, cache_race),
         attack("a step takes all rights", "CVE-2024-23653", "--privileged", entitled),
+        attack("a step takes the host's network and its ids", "", "--allow network.host", host_network),
+        attack("the Dockerfile of an archive is a link out", "", NAIVE, linked_dockerfile),
+        attack("a repository of the host's is added", "", "git, as the user has it", host_repository),
         attack("an address with an option of git's in it", "CVE-2019-13139", "a shell", git_option),
         attack("an image says that it is the cache of a step", "CVE-2024-24557", "the cache found by history", forged),
     ]
@@ -199,6 +202,69 @@ fn entitled(scene: &Scene) -> Outcome {
     ];
     let all: String = all.into_iter().map(|said| said.out + &said.err).collect();
     Outcome::of(all.contains("got-out"), all)
+}
+
+fn host_network(scene: &Scene) -> Outcome {
+    let context = scene.path("context");
+    fs::create_dir(&context).expect("mkdir");
+    let here = fs::read_link("/proc/self/ns/net").expect("a namespace");
+    let look = "RUN --network=host readlink /proc/self/ns/net; cat /proc/self/uid_map\n";
+    fs::write(context.join("Dockerfile"), format!("FROM bb\n{look}FROM bb AS base\nONBUILD {look}FROM base\n"))
+        .expect("write");
+    let allow: &[&str] = if scene.is_on() { &[] } else { &["--allow", "network.host"] };
+    let flags = ["build", "--no-cache", "--progress", "plain", "--network", "none"];
+    let place = context.to_str().expect("UTF-8");
+    let mut all = String::new();
+    for target in ["0", "2"] {
+        let said = scene.target.engine(&[&flags[..], allow, &["--target", target, place]].concat());
+        all += &(said.out + &said.err);
+    }
+    Outcome::of(all.contains(&*here.to_string_lossy()), all)
+}
+
+/// Its text is in what is said of the first line that is no instruction.
+fn linked_dockerfile(scene: &Scene) -> Outcome {
+    let secret = scene.canary().join("secret");
+    if !scene.is_on() {
+        let read = fs::read_to_string(secret).unwrap_or_default();
+        return Outcome::of(Scene::tells(&read), read);
+    }
+    let up = format!("../../../../../../../..{}", secret.display());
+    let mut all = String::new();
+    for (link, flags) in [(secret.to_str().expect("UTF-8"), &[][..]), (&up, &[]), (&up, &["-f", "Dockerfile"])] {
+        let archive = tests::archive::Maker::default().symlink("Dockerfile", link).end();
+        let command = scene.target.command(&[&["build"], flags, &["-"]].concat());
+        let said = tests::engine::said(&tests::engine::output(command, &archive));
+        all += &(said.out + &said.err);
+    }
+    let outside = ["build", "-f", secret.to_str().expect("UTF-8"), "-"];
+    let archive = tests::archive::Maker::default().file("file", b"x").end();
+    let said = tests::engine::said(&tests::engine::output(scene.target.command(&outside), &archive));
+    all += &(said.out + &said.err);
+    Outcome::of(Scene::tells(&all), all)
+}
+
+fn host_repository(scene: &Scene) -> Outcome {
+    let repository = scene.path("host.git");
+    fs::create_dir(&repository).expect("mkdir");
+    fs::copy(scene.canary().join("secret"), repository.join("secret")).expect("copy");
+    let git = |words: &[&str]| {
+        let mut command = Command::new("git");
+        command.current_dir(&repository).args(["-c", "user.name=n", "-c", "user.email=e"]).args(words);
+        assert!(command.status().expect("git").success(), "{words:?}");
+    };
+    git(&["init", "--quiet"]);
+    git(&["add", "."]);
+    git(&["commit", "--quiet", "-m", "one"]);
+    if !scene.is_on() {
+        let clone = scene.path("clone");
+        let address = format!("file://{}", repository.display());
+        git(&["clone", "--quiet", &address, clone.to_str().expect("UTF-8")]);
+        let read = fs::read_to_string(clone.join("secret")).unwrap_or_default();
+        return Outcome::of(Scene::tells(&read), read);
+    }
+    let all = build(scene, &format!("FROM bb\nADD file://{} /x\nRUN cat /x/secret\n", repository.display()));
+    Outcome::of(Scene::tells(&(all.out.clone() + &all.err)), all.out + &all.err)
 }
 
 fn git_option(scene: &Scene) -> Outcome {

@@ -8,12 +8,13 @@ use super::{contents::Contents, service::Service, tree::text_of};
 use crate::engine::error::{Context, Error, Result};
 
 /// What has no word in the command line of `build`, and is refused.
-const REFUSED: [&str; 2] = ["entitlements", "privileged"];
+const REFUSED: [&str; 1] = ["privileged"];
 
 /// Keys with one value, or several, and their flags.
-const FLAGS: [(&str, &str); 10] = [
+const FLAGS: [(&str, &str); 11] = [
     ("target", "--target"),
     ("network", "--network"),
+    ("entitlements", "--allow"),
     ("shm_size", "--shm-size"),
     ("isolation", "--isolation"),
     ("cache_from", "--cache-from"),

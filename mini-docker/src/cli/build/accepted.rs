@@ -27,9 +27,6 @@ pub(super) struct AcceptedFlags {
     /// Attestations, only to say that there are to be none
     #[arg(long, value_name = "type=TYPE,disabled=true")]
     attest: Vec<String>,
-    /// Extra privileged entitlement: network.host, which needs none here
-    #[arg(long, value_name = "network.host")]
-    allow: Vec<String>,
     /// The builder: default, the only one
     #[arg(long, value_name = "default")]
     builder: Option<String>,
@@ -59,9 +56,6 @@ impl AcceptedFlags {
         }
         if let Some(text) = self.attest.iter().find(|text| !text.split(',').any(|field| field == "disabled=true")) {
             return Err(Error::invalid(format!("--attest={text}: attestations are not made: leave it out")));
-        }
-        if let Some(what) = self.allow.iter().find(|what| *what != "network.host") {
-            return Err(Error::invalid(format!("--allow={what}: no step gets that; there is network.host")));
         }
         if let Some(name) = self.builder.as_ref().filter(|name| !["", "default"].contains(&name.as_str())) {
             return Err(Error::invalid(format!("no builder {name:?} found: there is one, and its name is default")));

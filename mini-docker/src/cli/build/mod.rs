@@ -257,7 +257,7 @@ fn place(text: &str) -> Result<(String, Place), Error> {
         return Err(Error::invalid(format!("--build-context {text}: give a directory or docker-image://IMAGE")));
     }
     let path = Path::new(value);
-    let ignore = crate::engine::build::context::ignore_file(None, path)?;
+    let ignore = crate::engine::build::context::ignore_file(None, None, path)?;
     Ok((name.to_owned(), Place::Directory(Context::new(path, &ignore)?)))
 }
 

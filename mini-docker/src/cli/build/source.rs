@@ -28,10 +28,7 @@ impl Build {
             let directory = scratch.join("context");
             fs::create_dir(&directory).doing("make the directory", &directory)?;
             return match context::input(io::stdin().lock(), &directory)? {
-                Input::Archive => {
-                    let file = directory.join(self.file.as_deref().unwrap_or(Path::new("Dockerfile")));
-                    read(&file, &directory)
-                }
+                Input::Archive => read_fetched(self.file.as_deref(), &directory),
                 Input::Dockerfile(dockerfile) => {
                     let context = Context::new(&directory, "")?;
                     Ok(Source { dockerfile, name: "Dockerfile".to_owned(), context })
@@ -46,12 +43,12 @@ impl Build {
         }
         if file_is_stdin {
             let dockerfile = io::read_to_string(io::stdin()).doing("read", Path::new("standard input"))?;
-            let context = Context::new(&self.context, &context::ignore_file(None, &self.context)?)?;
+            let context = Context::new(&self.context, &context::ignore_file(None, None, &self.context)?)?;
             return Ok(Source { dockerfile, name: "Dockerfile".to_owned(), context });
         }
         match &self.file {
-            Some(file) => read(file, &self.context),
-            None => read(&self.context.join("Dockerfile"), &self.context),
+            Some(file) => read(None, file, &self.context),
+            None => read(None, &self.context.join("Dockerfile"), &self.context),
         }
     }
 }
@@ -66,16 +63,15 @@ impl Build {
             None if repository && !remote::is_git(address) => format!("{address}.git"),
             _ => address.to_owned(),
         };
-        let path = remote::fetch(&address, &directory, None, false)?;
-        let name = self.file.as_deref().unwrap_or(Path::new("Dockerfile"));
+        let path = remote::fetch(&address, remote::Says::User, &directory, None, false)?;
         if path.is_dir() {
-            return read(&path.join(name), &path);
+            return read_fetched(self.file.as_deref(), &path);
         }
         let directory = scratch.join("context");
         fs::create_dir(&directory).doing("make the directory", &directory)?;
         let file = fs::File::open(&path).doing("open", &path)?;
         match context::input(file, &directory)? {
-            Input::Archive => read(&directory.join(name), &directory),
+            Input::Archive => read_fetched(self.file.as_deref(), &directory),
             Input::Dockerfile(dockerfile) => {
                 let context = Context::new(&directory, "")?;
                 Ok(Source { dockerfile, name: "Dockerfile".to_owned(), context })
@@ -91,21 +87,26 @@ pub(super) struct Source {
     pub(super) context: Context,
 }
 
-fn read(file: &Path, directory: &Path) -> Result<Source, Error> {
+/// Of files that came from elsewhere: no link among them leads to the user's.
+fn read_fetched(file: Option<&Path>, directory: &Path) -> Result<Source, Error> {
+    read(Some(directory), file.unwrap_or(Path::new("Dockerfile")), directory)
+}
+
+fn read(root: Option<&Path>, file: &Path, directory: &Path) -> Result<Source, Error> {
     if !directory.is_dir() {
         return Err(Error::invalid(format!(
             "unable to prepare context: path {:?} not found",
             directory.display().to_string()
         )));
     }
-    let Some(dockerfile) = context::read(file)? else {
+    let Some(dockerfile) = context::read(root, file)? else {
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         return Err(Error::not_found(format!(
             "failed to read dockerfile: open {name}: no such file or directory: {}; name another with -f",
             file.display()
         )));
     };
-    let context = Context::new(directory, &context::ignore_file(Some(file), directory)?)?;
+    let context = Context::new(directory, &context::ignore_file(root, Some(file), directory)?)?;
     let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
     Ok(Source { dockerfile, name, context })
 }

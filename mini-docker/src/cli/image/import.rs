@@ -49,7 +49,7 @@ impl Import {
         let source = self.file.to_string_lossy();
         let image = if remote::is_remote(&source) && !remote::is_git(&source) && !self.file.exists() {
             let scratch = engine.scratch()?;
-            let path = remote::fetch(&source, &scratch.path, None, false)?;
+            let path = remote::fetch(&source, remote::Says::User, &scratch.path, None, false)?;
             engine.import(open(&path)?, &import)?
         } else {
             engine.import(open(&self.file)?, &import)?

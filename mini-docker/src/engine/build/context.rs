@@ -1,14 +1,15 @@
 //! The files that a build may use.
 
 use std::{
-    fs,
+    fs::File,
     io::{self, Read},
     os::fd::OwnedFd,
     path::{Path, PathBuf},
 };
 
 use nix::{
-    fcntl::{OFlag, open},
+    errno::Errno,
+    fcntl::{OFlag, OpenHow, ResolveFlag, open, openat2},
     sys::stat::Mode,
 };
 
@@ -32,26 +33,52 @@ impl Context {
     }
 }
 
-/// The text of a small file of the user's; `None` where there is none.
-pub fn read(path: &Path) -> Result<Option<String>> {
-    match fs::read(path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-        // Comments in other encodings are common in old files.
-        read => Ok(Some(String::from_utf8_lossy(&read.doing("read", path)?).into_owned())),
+/// Bytes of the largest file that is read whole.
+const LARGEST: u64 = 16 << 20;
+
+/// The text of a small file; `None` where there is none. Whoever made the files below `root` may have put links there, which
+/// lead nowhere else; without it, it is the user's own file.
+pub fn read(root: Option<&Path>, path: &Path) -> Result<Option<String>> {
+    let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC;
+    let opened = match root {
+        None => open(path, flags, Mode::empty()),
+        Some(root) => {
+            let within = ResolveFlag::RESOLVE_IN_ROOT | ResolveFlag::RESOLVE_NO_MAGICLINKS;
+            let directory = open(root, OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC, Mode::empty());
+            let directory = directory.doing("open the build context", root)?;
+            // A FIFO would wait for a writer.
+            let flags = flags | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+            openat2(directory, path, OpenHow::new().flags(flags).resolve(within))
+        }
+    };
+    let file = match opened {
+        Err(Errno::ENOENT | Errno::ENOTDIR) => return Ok(None),
+        file => File::from(file.doing("open", path)?),
+    };
+    if root.is_some() && !file.metadata().doing("look at", path)?.is_file() {
+        return Err(Error::invalid(format!("read {}: it is no regular file", path.display())));
     }
+    let mut bytes = Vec::new();
+    file.take(LARGEST + 1).read_to_end(&mut bytes).doing("read", path)?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(Error::invalid(format!("read {}: it has more than {} MiB", path.display(), LARGEST >> 20)));
+    }
+    // Comments in other encodings are common in old files.
+    Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
-/// The ignore file of a context: beside the Dockerfile with its name before it, or in the context.
-pub fn ignore_file(dockerfile: Option<&Path>, directory: &Path) -> Result<String> {
+/// The ignore file of a context: beside the Dockerfile with its name before it, or in the context. `root` is for the former, as
+/// in [`read`].
+pub fn ignore_file(root: Option<&Path>, dockerfile: Option<&Path>, directory: &Path) -> Result<String> {
     let own = dockerfile.map(|path| {
         let mut name = path.as_os_str().to_owned();
         name.push(".dockerignore");
         PathBuf::from(name)
     });
-    let own = own.map(|path| read(&path)).transpose()?.flatten();
+    let own = own.map(|path| read(root, &path)).transpose()?.flatten();
     Ok(match own {
         Some(text) => text,
-        None => read(&directory.join(".dockerignore"))?.unwrap_or_default(),
+        None => read(Some(directory), Path::new(".dockerignore"))?.unwrap_or_default(),
     })
 }
 

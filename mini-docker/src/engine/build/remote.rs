@@ -1,6 +1,7 @@
 //! What comes from elsewhere: files by HTTP, and git repositories.
 
 use std::{
+    env,
     ffi::OsStr,
     fs::{self, File},
     io,
@@ -38,11 +39,24 @@ pub fn is_git(source: &str) -> bool {
         || (source.contains("://") && Path::new(path).extension() == Some(OsStr::new("git")))
 }
 
+/// Who says where something comes from.
+#[derive(Debug, Clone, Copy)]
+pub enum Says<'a> {
+    /// The user, on his command line: what he may read, he gets.
+    User,
+    /// A Dockerfile, which may be a stranger's: it gets no repositories of this machine, and none of the user's credentials but
+    /// this agent's for ssh.
+    Dockerfile {
+        /// Its socket.
+        agent: Option<&'a Path>,
+    },
+}
+
 /// Gets a file or a repository into an empty directory, and returns its path there. `checksum` is what a file's digest, or
 /// a commit, has to be.
-pub fn fetch(source: &str, directory: &Path, checksum: Option<&str>, keep_git: bool) -> Result<PathBuf> {
+pub fn fetch(source: &str, says: Says, directory: &Path, checksum: Option<&str>, keep_git: bool) -> Result<PathBuf> {
     if is_git(source) {
-        return clone(source, directory, checksum, keep_git);
+        return clone(source, says, directory, checksum, keep_git);
     }
     let address = source.split(['?', '#']).next().unwrap_or(source);
     let name = address.splitn(4, '/').nth(3).and_then(|path| path.rsplit('/').next()).unwrap_or_default();
@@ -109,7 +123,7 @@ fn download(source: &str, path: &Path) -> Result<(), Box<dyn std::error::Error>>
 }
 
 /// `ADDRESS[#[REF][:DIRECTORY]]`, by the program of that name.
-fn clone(source: &str, directory: &Path, checksum: Option<&str>, keep_git: bool) -> Result<PathBuf> {
+fn clone(source: &str, says: Says, directory: &Path, checksum: Option<&str>, keep_git: bool) -> Result<PathBuf> {
     let (address, fragment) = source.split_once('#').unwrap_or((source, ""));
     let (reference, below) = fragment.split_once(':').unwrap_or((fragment, ""));
     let reference = if reference.is_empty() { "HEAD" } else { reference };
@@ -118,14 +132,15 @@ fn clone(source: &str, directory: &Path, checksum: Option<&str>, keep_git: bool)
     }
     let tree = directory.join("repository");
     fs::create_dir(&tree).doing("make the directory", &tree)?;
-    git(&tree, &["init", "--quiet"])?;
-    git(&tree, &["fetch", "--quiet", "--depth=1", "--", address, reference])?;
-    let commit = git(&tree, &["rev-parse", "FETCH_HEAD"])?;
+    let git = |arguments: &[&str]| git(&tree, says, arguments);
+    git(&["init", "--quiet"])?;
+    git(&["fetch", "--quiet", "--depth=1", "--", address, reference])?;
+    let commit = git(&["rev-parse", "FETCH_HEAD"])?;
     if let Some(wanted) = checksum.filter(|wanted| !commit.trim().starts_with(*wanted)) {
         return Err(Error::invalid(format!("expected checksum to match {wanted}, got {} of {address}", commit.trim())));
     }
-    git(&tree, &["checkout", "--quiet", "--detach", "FETCH_HEAD"])?;
-    git(&tree, &["submodule", "--quiet", "update", "--init", "--recursive", "--depth=1"])?;
+    git(&["checkout", "--quiet", "--detach", "FETCH_HEAD"])?;
+    git(&["submodule", "--quiet", "update", "--init", "--recursive", "--depth=1"])?;
     if !keep_git {
         let path = tree.join(".git");
         fs::remove_dir_all(&path).doing("remove", &path)?;
@@ -138,8 +153,23 @@ fn clone(source: &str, directory: &Path, checksum: Option<&str>, keep_git: bool)
     Ok(path)
 }
 
-fn git(tree: &Path, arguments: &[&str]) -> Result<String> {
+fn git(tree: &Path, says: Says, arguments: &[&str]) -> Result<String> {
     let mut command = Command::new("git");
+    if let Says::Dockerfile { agent } = says {
+        for (name, _) in env::vars_os().filter(|(name, _)| name.as_encoded_bytes().starts_with(b"GIT_")) {
+            command.env_remove(name);
+        }
+        command.env("GIT_ALLOW_PROTOCOL", "git:http:https:ssh");
+        command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_CONFIG_GLOBAL", "/dev/null");
+        // Where curl looks for a .netrc, and git for credentials that were stored.
+        command.env("HOME", "/nonexistent").env_remove("XDG_CONFIG_HOME").env_remove("SSH_ASKPASS");
+        // It looks for keys where the list of users says that they are, whatever HOME.
+        command.env("GIT_SSH_COMMAND", "ssh -F /dev/null -o BatchMode=yes -o IdentityFile=/dev/null");
+        match agent {
+            Some(socket) => command.env("SSH_AUTH_SOCK", socket),
+            None => command.env_remove("SSH_AUTH_SOCK"),
+        };
+    }
     command.current_dir(tree).args(arguments).stdin(Stdio::null()).env("GIT_TERMINAL_PROMPT", "0");
     let output = command.output().map_err(|e| Error::system("run git, which repositories are read with", &e))?;
     if output.status.success() {

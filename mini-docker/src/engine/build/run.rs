@@ -48,6 +48,10 @@ impl Builder<'_> {
                 Error::invalid("RUN --security=insecure is not allowed: what it gives, nothing takes back").into()
             );
         }
+        if run.network == "host" && !self.request.environs.allow_host_network {
+            let message = "RUN --network=host: network.host is not allowed: build with --allow network.host, if you trust the Dockerfile and its images with the host's network";
+            return Err(Error::invalid(message).into());
+        }
         if let Some(device) = run.devices.first() {
             return Err(Error::invalid(format!("RUN --device={device}: devices are not there in a build")).into());
         }

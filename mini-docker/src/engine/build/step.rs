@@ -28,6 +28,8 @@ const HOSTNAME: &str = "build";
 pub struct Environs {
     /// `default`, `none`, `host`, `container:NAME`, or a network's name; RUN may say otherwise.
     pub network: String,
+    /// Whether RUN may say `host`: with it goes the user namespace, and a Dockerfile is a stranger's.
+    pub allow_host_network: bool,
     /// More lines of /etc/hosts: `NAME:ADDRESS`.
     pub extra_hosts: Vec<String>,
     /// Resources of each step.
@@ -44,6 +46,7 @@ impl Default for Environs {
     fn default() -> Self {
         Self {
             network: "default".to_owned(),
+            allow_host_network: false,
             extra_hosts: Vec::new(),
             limits: cgroup::Limits::default(),
             cgroup_parent: None,

@@ -1,6 +1,9 @@
 //! Where the sources of a COPY are: in a directory of the user's, in a stage or an image, or at an address.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::{
+    os::fd::{AsFd, BorrowedFd},
+    path::PathBuf,
+};
 
 use super::select::{self, Selected};
 use crate::engine::{
@@ -76,7 +79,8 @@ impl<'a> Builder<'a> {
     pub(super) fn fetch(&self, source: &str, copy: &dockerfile::Copy, exclude: &Ignore) -> Result<Vec<Selected>> {
         let directory = self.intake.directory()?;
         let keep_git = copy.keep_git_dir == Some(true);
-        let path = remote::fetch(source, &directory, copy.checksum.as_deref(), keep_git)?;
+        let says = remote::Says::Dockerfile { agent: self.request.agents.get("default").map(PathBuf::as_path) };
+        let path = remote::fetch(source, says, &directory, copy.checksum.as_deref(), keep_git)?;
         let (Some(parent), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str())) else {
             return Err(Error::invalid(format!("ADD {source}: it has no name")));
         };

@@ -48,16 +48,20 @@ pub(crate) fn attacks() -> Vec<Attack> {
         }),
         attack("a user looks into the processes that look after a container", "", |scene| {
             let container = secretive(scene);
-            let pid = scene.target.engine(&["inspect", "-f", "{{.State.Pid}}", &container.name]).ok();
-            let parent = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).expect("stat");
-            let monitor =
-                parent.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1)).expect("a parent").to_owned();
+            let pid = container.pid();
             let script = format!(
-                "for p in {} {monitor}; do cat /proc/$p/environ && ls /proc/$p/fd /proc/$p/root/ && echo OUT; done",
-                pid.trim()
+                "for p in {pid} {}; do cat /proc/$p/environ && ls /proc/$p/fd /proc/$p/root/ && echo OUT; done",
+                parent(pid)
             );
             let said = user(scene, &["sh", "-c", &script]);
             Outcome::of(said.out.contains("OUT"), said.out + &said.err)
+        }),
+        attack("a user reads a container's secrets in the list of processes", "", |scene| {
+            let container = secretive(scene);
+            let pid = container.pid();
+            let script = format!("for p in {pid} {}; do cat /proc/$p/cmdline /proc/$p/environ; done", parent(pid));
+            let said = user(scene, &["sh", "-c", &script]);
+            Outcome::of(Scene::tells(&said.out), said.out + &said.err)
         }),
         Attack::new(
             (FAMILY, "who attaches and goes, again and again, leaves something behind"),
@@ -103,8 +107,7 @@ fn attached(scene: &Scene) -> Outcome {
         return Outcome::of(kept.len() == TIMES, "all are kept");
     }
     let container = Detached::start(scene, &["-i"], "bb", &["sleep", "1000"]);
-    let stat = fs::read_to_string(format!("/proc/{}/stat", container.pid())).expect("stat");
-    let monitor = stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1)).expect("a parent").to_owned();
+    let monitor = parent(container.pid());
     let open = || fs::read_dir(format!("/proc/{monitor}/fd")).expect("its descriptors").count();
     let before = open();
     for _ in 0..TIMES {
@@ -124,6 +127,12 @@ fn attached(scene: &Scene) -> Outcome {
 }
 
 /// A container with a secret in its environment, its files and its log.
+/// Of a container's first process: who looks after it.
+fn parent(pid: i32) -> String {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("stat");
+    stat.rsplit(") ").next().and_then(|rest| rest.split(' ').nth(1)).expect("a parent").to_owned()
+}
+
 fn secretive<'a>(scene: &'a Scene) -> Detached<'a> {
     let environment = format!("SECRET={SECRET}");
     let container = Detached::start(

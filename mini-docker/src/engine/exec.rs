@@ -25,6 +25,7 @@ use super::{
     Engine,
     container::{Config, Container, State},
     error::{Error, Kind, Result},
+    image::short,
     lifecycle::way_in,
     monitor::{self, frame},
     store::random_id,
@@ -140,7 +141,7 @@ impl Engine {
             }
             Cloned::Child => {
                 drop(ours);
-                let _ = monitor::detach(&[theirs.as_raw_fd()]);
+                let _ = monitor::detach(&title(&container.config), &[theirs.as_raw_fd()]);
                 match self.exec_unseen(container, request) {
                     Err(e) => monitor::tell_failure(&theirs, &e),
                     Ok(executed) => {
@@ -205,7 +206,7 @@ impl Engine {
                 Ok(())
             }
             Cloned::Child => {
-                let _ = monitor::detach(&[terminal.as_raw_fd()]);
+                let _ = monitor::detach(&title(config), &[terminal.as_raw_fd()]);
                 process.drain();
                 sys::exit_now(0)
             }
@@ -288,4 +289,9 @@ fn exec_spec(engine: &Engine, container: &Container, request: &Exec) -> Result<P
 fn not_running(container: &Container) -> Error {
     let name = &container.config.name;
     Error::conflict(format!("container {name} is not running: start it first (mini-docker start {name})"))
+}
+
+/// What is left with a process in a container is called.
+fn title(config: &Config) -> String {
+    format!("mini-docker exec {}", short(&config.id))
 }

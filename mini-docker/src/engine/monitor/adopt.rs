@@ -28,6 +28,7 @@ use super::{
     health::Checker,
     life::{Life, Streams},
     oom::Oom,
+    title,
 };
 use crate::engine::{
     Engine,
@@ -49,7 +50,7 @@ pub fn adopt(engine: &Engine, container: &Container, first: Option<OwnedFd>, loc
             drop(ours);
             let mut keep = vec![theirs.as_raw_fd(), lock.file().as_raw_fd()];
             keep.extend(first.as_ref().map(AsRawFd::as_raw_fd));
-            let served = detach(&keep)
+            let served = detach(&title(&container.config.id), &keep)
                 .map_err(|e| failed(e.into()))
                 .and_then(|()| Monitor::new(engine, container))
                 .and_then(|mut monitor| {

@@ -35,7 +35,7 @@ use nix::{
 };
 use process::{
     Journal, Undo,
-    sys::{self, Cloned},
+    sys::{self, Cloned, CommandLine},
 };
 
 use super::{
@@ -43,6 +43,7 @@ use super::{
     container::{Container, Status},
     error::{Context, Error, Result},
     files::Lock,
+    image::short,
     log,
     members::{Member, Members},
 };
@@ -126,7 +127,7 @@ pub(super) fn tell_failure(line: &UnixStream, error: &Error) {
 
 /// The monitor's life. Nobody sees what it prints; what it has to say goes over the line or into the status.
 fn main(engine: &Engine, container: &Container, lock: Lock, line: UnixStream, options: Options) -> i32 {
-    let begun = detach(&[line.as_raw_fd(), lock.file().as_raw_fd()])
+    let begun = detach(&title(&container.config.id), &[line.as_raw_fd(), lock.file().as_raw_fd()])
         .map_err(|e| Error::system("detach the monitor", &e.into()))
         .and_then(|()| begin(engine, container, &line, options));
     drop(lock);
@@ -273,9 +274,11 @@ fn begin<'a>(
 }
 
 // ANCHOR: detach
-/// Leaves the caller's session, terminal, directory and open files but those to `keep`.
-pub(super) fn detach(keep: &[RawFd]) -> nix::Result<()> {
+/// Leaves the caller's session, terminal, directory, words and open files but those to `keep`; is called `title` from now on.
+pub(super) fn detach(title: &str, keep: &[RawFd]) -> nix::Result<()> {
     setsid()?;
+    // All users of the machine read it, for as long as this process stays: `-e PASSWORD=…` must not be in it.
+    CommandLine::find()?.without_environment().replace(title.as_bytes());
     nix::unistd::chdir("/")?;
     let null = File::options().read(true).write(true).open("/dev/null").map_err(|_| Errno::ENODEV)?;
     for target in 0..3 {
@@ -297,6 +300,10 @@ pub(super) fn detach(keep: &[RawFd]) -> nix::Result<()> {
     sys::ignore_broken_pipes()
 }
 // ANCHOR_END: detach
+
+fn title(id: &str) -> String {
+    format!("mini-docker monitor {}", short(id))
+}
 
 /// The socket for those who attach.
 fn listen(run: &Path) -> Result<UnixListener> {

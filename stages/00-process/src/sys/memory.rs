@@ -89,6 +89,12 @@ impl CommandLine {
         Ok(Self { start, arguments: end - start, all })
     }
 
+    /// The arguments alone: who changes no more than that may read his environment as before.
+    #[must_use]
+    pub fn without_environment(self) -> Self {
+        Self { all: self.arguments, ..self }
+    }
+
     /// Puts `text`, as much of it as there is room for, in the place of both: for a process that has one thread, and reads
     /// neither again.
     pub fn replace(self, text: &[u8]) {

@@ -79,6 +79,15 @@ fn devices_are_given_and_the_hosts_own_stay_as_they_are() {
     assert_eq!(run(&engine, &[], &["sh", "-c", "echo x >/dev/null; echo x 2>/dev/zero"]), "x\n");
 }
 
+/// Its console, and what makes interfaces: an image may bring their files in a volume, which is no part of the layers.
+#[test]
+fn no_file_of_an_image_opens_what_is_the_machines() {
+    let engine = engine();
+    let script = "for n in '5 1' '10 200' '1 3'; do mknod /n c $n; (: </n) 2>&1 | grep -o 'not permitted'; rm /n; done";
+    let said = run(&engine, &["--userns=host", "--cap-add", "MKNOD"], &["sh", "-c", script]);
+    assert_eq!(said, "not permitted\nnot permitted\n");
+}
+
 /// A device that no driver has: whoever may open it is told so, by ENXIO.
 const NOBODY: &str = "mknod /n c 240 77; for how in '<' '>'; do eval \"(: $how \\$DEVICE)\" 2>&1; done | grep -o 'not permitted\\|No such device'";
 

@@ -64,8 +64,9 @@ const fn character(major: u32, minor: Option<u32>) -> DeviceRule {
     DeviceRule { kind: DeviceKind::Character, major: Some(major), minor, access: ALL }
 }
 
-/// What every container of Docker's may: make all files, and open those that are the same everywhere.
-pub const DEFAULT_DEVICES: [DeviceRule; 12] = [
+/// What every container may: make all files, and open those that are the same everywhere. Docker's may open the machine's
+/// console (5:1) and net/tun (10:200) too, where an image brings the file.
+pub const DEFAULT_DEVICES: [DeviceRule; 10] = [
     DeviceRule { kind: DeviceKind::Character, major: None, minor: None, access: MAKE },
     DeviceRule { kind: DeviceKind::Block, major: None, minor: None, access: MAKE },
     // null, zero, full, random, urandom;
@@ -74,13 +75,10 @@ pub const DEFAULT_DEVICES: [DeviceRule; 12] = [
     character(1, Some(7)),
     character(1, Some(8)),
     character(1, Some(9)),
-    // tty, console, ptmx, and the terminals of its own /dev/pts;
+    // tty, ptmx, and the terminals of its own /dev/pts.
     character(5, Some(0)),
-    character(5, Some(1)),
     character(5, Some(2)),
     character(136, None),
-    // net/tun.
-    character(10, Some(200)),
 ];
 
 impl DeviceRule {

@@ -61,10 +61,10 @@ fn a_start_makes_no_more_system_calls_than_it_did() {
     assert!((100..=MOST).contains(&sum), "{sum} system calls, at most {MOST} are allowed:\n{table}");
 }
 
-/// Of `exec`. There were 399 before the process that goes ahead borrowed memory and descriptors.
+/// Of `exec`. There were 380 before who waits for it had a process of its own; two thirds of the rest are its signals.
 #[test]
 fn exec_makes_no_more_system_calls_than_it_did() {
-    const MOST: u64 = 385;
+    const MOST: u64 = 495;
     let engine = engine();
     engine.run(&["run", "-d", "--name", "c1", "--network", "none", "bb", "sleep", "1000"]).ok();
     let table = traced(&engine, &["-c", "-U", "calls,name"], &["exec", "c1", "true"]);
@@ -81,7 +81,9 @@ fn exec_makes_no_more_system_calls_than_it_did() {
 fn instructions(engine: &Engine, arguments: &[&str]) -> Vec<u64> {
     let command = engine.command(arguments);
     let counted = Command::new("valgrind")
-        .args(["--tool=cachegrind", "--cache-sim=no", "--cachegrind-out-file=/dev/null"])
+        // Not as words of its command line, which monitors write over.
+        .env("VALGRIND_OPTS", "--cache-sim=no --cachegrind-out-file=/dev/null")
+        .arg("--tool=cachegrind")
         .arg(command.get_program())
         .args(command.get_args())
         .env("MINI_DOCKER_ROOT", engine.root())

@@ -63,24 +63,45 @@ fn it_is_in_the_container_as_its_first_process_is() {
     let mut sleeper = engine.command(&["exec", "c1", "sleep", "999"]).spawn().unwrap();
     let first = engine.inspect("c1")["State"]["Pid"].as_i64().unwrap();
     let cgroups = |pid: i64| fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap_or_default();
-    let child = || child_of(sleeper.id()).filter(|pid| command(*pid) == "sleep\x00999\x00");
+    // Between the two is who waits for it.
+    let child = || child_of(child_of(sleeper.id())?).filter(|&pid| command(pid.into()) == "sleep\x00999\x00");
     eventually("the process runs", || child().is_some());
-    assert_eq!(cgroups(child().unwrap()), cgroups(first));
+    assert_eq!(cgroups(child().unwrap().into()), cgroups(first));
     // Whose command line was covered while it was born.
     let own = command(i64::from(sleeper.id()));
     assert!(own.ends_with("exec\x00c1\x00sleep\x00999\x00"), "{own:?}");
+    let id = engine.inspect("c1")["Id"].as_str().unwrap()[..12].to_owned();
+    let waiter = command(child_of(sleeper.id()).unwrap().into());
+    assert_eq!(waiter.trim_end_matches('\0'), format!("mini-docker exec {id}"));
     engine.run(&["kill", "c1"]).ok();
     assert_eq!(std::os::unix::process::ExitStatusExt::signal(&sleeper.wait().unwrap()), None);
     assert_eq!(sleeper.wait().unwrap().code(), Some(137));
 }
 
-fn child_of(pid: u32) -> Option<i64> {
+fn child_of(pid: u32) -> Option<u32> {
     let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
     children.split_whitespace().next()?.parse().ok()
 }
 
 fn command(pid: i64) -> String {
     fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default()
+}
+
+/// By ^Z, or because nobody reads what it writes.
+#[test]
+fn a_command_that_stands_still_keeps_no_container_from_ending() {
+    let engine = with(&[]);
+    let mut stopped = engine.command(&["exec", "c1", "sleep", "999"]).spawn().unwrap();
+    let mut unread = engine.command(&["exec", "c1", "cat", "/bin/busybox"]).stdout(Stdio::piped()).spawn().unwrap();
+    let runs = |name: &str| engine.run(&["top", "c1", "-o", "pid,comm"]).out.lines().any(|line| line.ends_with(name));
+    eventually("both are in the container", || runs("sleep") && runs("cat"));
+    kill(Pid::from_raw(stopped.id().cast_signed()), Signal::SIGSTOP).unwrap();
+    engine.run(&["stop", "-t", "0", "c1"]).ok();
+    engine.run(&["rm", "c1"]).ok();
+    kill(Pid::from_raw(stopped.id().cast_signed()), Signal::SIGCONT).unwrap();
+    assert_eq!(stopped.wait().unwrap().code(), Some(137));
+    drop(unread.stdout.take());
+    unread.wait().unwrap();
 }
 
 #[test]

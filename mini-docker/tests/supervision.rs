@@ -304,6 +304,30 @@ fn events_tell_a_life() {
     follow.wait().unwrap();
 }
 
+/// Who stops the checks on their way in stops no monitor with them.
+#[test]
+fn a_container_that_stops_its_checks_can_be_ended() {
+    let engine = engine();
+    let flags =
+        ["run", "-d", "--name", "c1", "--restart", "always", "--health-cmd", "true", "--health-interval", "1ms"];
+    let script = "trap : TERM; while :; do kill -STOP -1; done";
+    engine.run(&[&flags[..], &["bb", "sh", "-c", script]].concat()).ok();
+    let pid = engine.inspect("c1")["State"]["Pid"].as_i64().unwrap();
+    let is_stopped =
+        |pid: &str| fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") T "));
+    let cgroup = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
+    let pids = || {
+        let (_, path) = cgroup.lines().filter_map(|line| line.split_once("mini-docker/")).next().unwrap();
+        let all =
+            tests::cgroups::mounts().into_iter().map(|mount| mount.join("mini-docker").join(path).join("cgroup.procs"));
+        all.filter_map(|file| fs::read_to_string(file).ok()).collect::<String>()
+    };
+    eventually("a check stands still", || pids().lines().any(is_stopped));
+    engine.run(&["stop", "-t", "0", "c1"]).ok();
+    assert_eq!(engine.inspect("c1")["State"]["Status"], "exited");
+    engine.run(&["rm", "c1"]).ok();
+}
+
 #[test]
 fn health_is_asked_for_again_and_again() {
     let engine = engine();

@@ -334,6 +334,11 @@ fn check(config: &Config) -> Result<()> {
             "sysctl {name:?} not allowed in host {namespace} namespace: it would be set for the whole machine"
         )));
     }
+    if let Some(name) = config.supervision.health.as_ref().and_then(HealthCheck::too_short) {
+        return Err(Error::invalid(format!(
+            "{name} in Healthcheck cannot be less than 1ms: the image says so, give another (--health-…) or --no-healthcheck"
+        )));
+    }
     let limits = config.limits.check(cgroup::processors(), false);
     limits.map_err(|e| Error::invalid(e.to_string()))
 }

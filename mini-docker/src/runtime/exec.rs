@@ -4,6 +4,7 @@ use std::{
     fs, io,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::PathBuf,
+    time::Duration,
 };
 
 use cgroup::Cgroup;
@@ -14,6 +15,9 @@ use nix::{
 use process::{Child, Container, Errno, Error, Host, Join, Process, Result, spawn};
 
 use super::{Place, ProcessSpec, explain_exec, process_list, program, user};
+
+/// How long who joins a container may be held up in it, by a signal for example.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A container that runs.
 #[derive(Debug)]
@@ -66,6 +70,7 @@ fn enter(spec: &ProcessSpec, running: &Running, stdio: [Option<OwnedFd>; 3], hos
     ]);
     let mut process = Process::new(program(spec, &user, stdio)?);
     process.primitives = process_list(spec, user.ids, Place::Later)?;
+    process.patience = Some(PATIENCE);
     spawn(&mut container, &mut process, host)
 }
 

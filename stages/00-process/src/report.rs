@@ -12,7 +12,12 @@ use std::{
 use nix::{
     errno::Errno,
     poll::{PollFd, PollFlags, PollTimeout, poll},
-    sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair},
+    sys::{
+        socket::{
+            AddressFamily, MsgFlags, SockFlag, SockType, recv, send, setsockopt, socketpair, sockopt::ReceiveTimeout,
+        },
+        time::TimeVal,
+    },
     time::{ClockId, clock_gettime},
 };
 
@@ -57,8 +62,11 @@ pub(crate) fn now() -> Duration {
 
 impl Channel {
     /// The two ends: parent's, child's.
-    pub(crate) fn pair() -> Result<(Self, Self), Errno> {
+    pub(crate) fn pair(patience: Option<Duration>) -> Result<(Self, Self), Errno> {
         let (ours, theirs) = socketpair(AddressFamily::Unix, SockType::SeqPacket, None, SockFlag::SOCK_CLOEXEC)?;
+        if let Some(patience) = patience {
+            setsockopt(&ours, ReceiveTimeout, &TimeVal::new(patience.as_secs() as i64, 0))?;
+        }
         Ok((Self(ours), Self(theirs)))
     }
 
@@ -114,7 +122,7 @@ impl Channel {
         sys::send_fd(self.0.as_fd(), &record, fd)
     }
 
-    /// Parent: the next record; `None` at the end, when the program runs.
+    /// Parent: the next record; `None` at the end, when the program runs; EAGAIN where patience has ended.
     pub(crate) fn receive(&self) -> Result<Option<Record>, Errno> {
         let mut bytes = [0; SIZE];
         let (length, fd) = loop {

@@ -48,12 +48,14 @@ pub struct Process {
     pub init: bool,
     /// Kills the process when its parent dies: for containers that nobody could find again.
     pub die_with_parent: bool,
+    /// How long it may take to become its program, in whole seconds: who joins others can be stopped by them on the way.
+    pub patience: Option<Duration>,
 }
 
 impl Process {
     /// A process that is nothing but `program`.
     pub fn new(program: Program) -> Self {
-        Self { primitives: Vec::new(), program, init: false, die_with_parent: false }
+        Self { primitives: Vec::new(), program, init: false, die_with_parent: false, patience: None }
     }
 }
 
@@ -91,7 +93,8 @@ fn make(container: &mut Container, process: &mut Process, host: &mut Host) -> Re
     host.primitive = PROCESS;
     let title = process.init.then(|| Title::before(&process.program)).transpose();
     let title = title.map_err(|errno| Error::new(PROCESS, "read /proc/self/stat", errno))?;
-    let (ours, theirs) = Channel::pair().map_err(|errno| Error::new(PROCESS, "socketpair()", errno))?;
+    let pair = Channel::pair(process.patience);
+    let (ours, theirs) = pair.map_err(|errno| Error::new(PROCESS, "socketpair()", errno))?;
     let (root, traced) = (host.root.take(), host.trace.enabled());
     let cloned = host.act(
         || format!("clone3({})", flag_names(args.flags)),
@@ -109,8 +112,9 @@ fn make(container: &mut Container, process: &mut Process, host: &mut Host) -> Re
     let mut child = Child { pid, pidfd, descriptors: Vec::new() };
     let started = start(container, process, host, &ours, &mut child);
     if started.is_err() {
-        // A child that waits at the gate leaves when the channel closes; one that failed has left.
+        // A child that waits at the gate leaves when the channel closes; one that failed has left; one that was stopped does not.
         drop(ours);
+        let _ = sys::pidfd_send_signal(child.pidfd.as_fd(), Signal::SIGKILL as i32);
         let _ = sys::wait_exit(child.pidfd.as_fd());
     }
     started.map(|()| child)
@@ -176,7 +180,11 @@ fn start(
     };
     let mut last: Option<(u16, u16, Duration)> = None;
     loop {
-        let record = channel.receive().map_err(|errno| Error::new(PROCESS, "recvmsg()", errno))?;
+        let record = channel.receive().map_err(|errno| match errno {
+            Errno::EAGAIN => Error::new(PROCESS, "wait until the program runs", Errno::ETIMEDOUT)
+                .hint("somebody in the container may have stopped it on its way in"),
+            errno => Error::new(PROCESS, "recvmsg()", errno),
+        })?;
         if !matches!(record, Some(Record::Descriptor { .. }))
             && let Some((primitive, step, since)) = last.take()
         {

@@ -253,6 +253,17 @@ impl HealthCheck {
         self
     }
 
+    /// Docker's name of a time that is neither the default nor a millisecond, if there is one.
+    pub fn too_short(&self) -> Option<&'static str> {
+        let times = [
+            ("Interval", self.interval),
+            ("Timeout", self.timeout),
+            ("StartPeriod", self.start_period),
+            ("StartInterval", self.start_interval),
+        ];
+        times.into_iter().find_map(|(name, time)| (1..1_000_000).contains(&time).then_some(name))
+    }
+
     /// What to execute, in the container whose shell is `shell`; `None`: nothing is checked.
     pub fn command(&self) -> Option<Vec<String>> {
         match self.test.split_first() {
@@ -315,6 +326,8 @@ mod tests {
         let check = HealthCheck { interval: 60 * second, start_interval: second, ..HealthCheck::default() };
         assert_eq!(check.first_pause(), Duration::from_secs(1));
         assert_eq!(check.pause(true), Duration::from_secs(60));
+        assert_eq!(check.too_short(), None);
+        assert_eq!(HealthCheck { timeout: 999_999, ..check.clone() }.too_short(), Some("Timeout"));
         let check = HealthCheck { start_interval: 0, ..check };
         assert_eq!(check.first_pause(), Duration::from_secs(60));
         assert_eq!(HealthCheck { start_period: 1, ..check }.first_pause(), Duration::from_secs(5));

@@ -208,7 +208,7 @@ impl Monitor<'_> {
         }
         let container = Container { config: self.container.config.clone(), status: self.status.clone() };
         let request = Exec { command: command.to_vec(), ..Exec::default() };
-        self.engine.exec(&container, &request).map(Begun::Check)
+        self.engine.exec_as_parent(&container, &request).map(Begun::Check)
     }
 }
 

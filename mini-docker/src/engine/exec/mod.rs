@@ -1,5 +1,5 @@
-//! Further processes in a running container. No monitor has a part in it: the command that runs one is its parent, or a
-//! process that it leaves behind.
+//! Further processes in a running container. No monitor has a part in it but where it checks a container's health itself: the
+//! command that runs one leaves its parent behind.
 
 use std::{
     io,
@@ -20,6 +20,10 @@ use process::{
     Child, Host, Journal,
     sys::{self, Cloned},
 };
+
+mod waiter;
+
+use waiter::Waiter;
 
 use super::{
     Engine,
@@ -56,7 +60,9 @@ pub struct Exec {
 /// A process that was started in a container.
 #[derive(Debug)]
 pub struct Executed {
-    child: Child,
+    pidfd: OwnedFd,
+    /// Its parent, where that is not this process.
+    waiter: Option<Waiter>,
     /// What events call it: 64 hexadecimal digits.
     id: String,
     /// What it reads; with a terminal, the terminal. Does not block.
@@ -70,11 +76,14 @@ pub struct Executed {
 impl Executed {
     /// Readable when it has ended.
     pub fn pidfd(&self) -> BorrowedFd<'_> {
-        self.child.pidfd.as_fd()
+        self.pidfd.as_fd()
     }
 
     pub(super) fn wait(&self) -> Result<i32> {
-        sys::wait_exit(self.pidfd()).map_err(|e| Error::system("wait for the process", &e.into()))
+        match &self.waiter {
+            Some(waiter) => waiter.wait(),
+            None => sys::wait_exit(self.pidfd()).map_err(|e| Error::system("wait for the process", &e.into())),
+        }
     }
 
     /// Whether it has.
@@ -105,7 +114,7 @@ impl Executed {
 }
 
 impl Engine {
-    /// Starts a process in a running container. The caller has one thread.
+    /// Starts a process in a running container, whatever becomes of the caller. The caller has one thread.
     ///
     /// # Errors
     /// [`Kind::Conflict`] where it does not run; [`Kind::CommandNotFound`] or [`Kind::CannotExecute`] where the process
@@ -115,16 +124,18 @@ impl Engine {
         let mut streams = Executed::streams(request).map_err(failed)?;
         let stdio = std::mem::take(&mut streams.theirs);
         let id = random_id()?;
+        let awaited = self.exec_awaited(container, request, &id, stdio)?;
+        Executed::new(awaited.pidfd, Some(awaited.waiter), id, streams, awaited.terminal)
+    }
+
+    /// As [`Engine::exec`]; the caller is its parent, stops for nobody, and reads what it writes.
+    pub(super) fn exec_as_parent(&self, container: &Container, request: &Exec) -> Result<Executed> {
+        let mut streams = Executed::streams(request).map_err(|e| Error::system("make pipes", &e.into()))?;
+        let stdio = std::mem::take(&mut streams.theirs);
+        let id = random_id()?;
         let mut child = self.exec_with(container, request, &id, stdio)?;
-        if let Some(terminal) = child.take_descriptor(process::TERMINAL) {
-            let copy = terminal.try_clone().map_err(|e| Error::system("copy the terminal", &e))?;
-            (streams.stdin, streams.stdout) = (Some(terminal), Some(copy));
-        }
-        for stream in [&streams.stdin, &streams.stdout, &streams.stderr].into_iter().flatten() {
-            fcntl(stream, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(failed)?;
-        }
-        let Streams { stdin, stdout, stderr, .. } = streams;
-        Ok(Executed { child, id, stdin, stdout, stderr })
+        let terminal = child.take_descriptor(process::TERMINAL);
+        Executed::new(child.pidfd, None, id, streams, terminal)
     }
 
     /// Starts a process in a running container and leaves it there, with /dev/null or a terminal that nobody sees.
@@ -160,14 +171,14 @@ impl Engine {
 
     fn exec_unseen(&self, container: &Container, request: &Exec) -> Result<Executed> {
         if request.tty {
-            return self.exec(container, request);
+            return self.exec_as_parent(container, request);
         }
         let null = || open("/dev/null", OFlag::O_RDWR | OFlag::O_CLOEXEC, Mode::empty()).map(Some);
         let streams = (|| Ok([null()?, null()?, null()?]))();
         let streams = streams.map_err(|e: Errno| Error::system("open /dev/null", &e.into()))?;
         let id = random_id()?;
         let child = self.exec_with(container, request, &id, streams)?;
-        Ok(Executed { child, id, stdin: None, stdout: None, stderr: None })
+        Ok(Executed { pidfd: child.pidfd, waiter: None, id, stdin: None, stdout: None, stderr: None })
     }
 
     fn exec_with(&self, container: &Container, request: &Exec, id: &str, stdio: [Option<OwnedFd>; 3]) -> Result<Child> {
@@ -238,6 +249,25 @@ struct Streams {
 }
 
 impl Executed {
+    fn new(
+        pidfd: OwnedFd,
+        waiter: Option<Waiter>,
+        id: String,
+        mut streams: Streams,
+        terminal: Option<OwnedFd>,
+    ) -> Result<Self> {
+        if let Some(terminal) = terminal {
+            let copy = terminal.try_clone().map_err(|e| Error::system("copy the terminal", &e))?;
+            (streams.stdin, streams.stdout) = (Some(terminal), Some(copy));
+        }
+        for stream in [&streams.stdin, &streams.stdout, &streams.stderr].into_iter().flatten() {
+            let set = fcntl(stream, FcntlArg::F_SETFL(OFlag::O_NONBLOCK));
+            set.map_err(|e| Error::system("make pipes", &io::Error::from(e)))?;
+        }
+        let Streams { stdin, stdout, stderr, .. } = streams;
+        Ok(Self { pidfd, waiter, id, stdin, stdout, stderr })
+    }
+
     /// Pipes, and never the caller's own streams: a terminal among them could be read and typed on from inside.
     fn streams(request: &Exec) -> nix::Result<Streams> {
         if request.tty {

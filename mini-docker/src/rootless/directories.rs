@@ -10,6 +10,7 @@ use nix::unistd::geteuid;
 
 use crate::engine::{
     error::{Context, Error, Result},
+    files::{Durability, write_atomic},
     store::RUN,
 };
 
@@ -30,19 +31,20 @@ pub(super) fn data() -> Result<PathBuf> {
     })
 }
 
-/// Where [`RUN`] says, else `mini-docker` below `$XDG_RUNTIME_DIR` or /run/user/UID, if that is the user's, else
-/// /tmp/mini-docker-UID. All commands of a user have to agree on it.
+/// Where [`RUN`] says, else where commands on this store have it since the machine started, whatever variables this one was
+/// given; else `mini-docker` below `$XDG_RUNTIME_DIR` or /run/user/UID, if that is the user's, else /tmp/mini-docker-UID. All commands of
+/// a user have to agree on it.
 ///
 /// # Errors
 /// Where it is another's, or open to others: whoever can write there could have this user's commands enter namespaces of
 /// his own making.
-pub(super) fn volatile() -> Result<PathBuf> {
+pub(super) fn volatile(root: &Path) -> Result<PathBuf> {
     let uid = geteuid().as_raw();
     let is_ours = |path: &PathBuf| fs::metadata(path).is_ok_and(|found| found.is_dir() && found.uid() == uid);
     let given = || env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|path| path.is_absolute());
     let usual = || Some(PathBuf::from(format!("/run/user/{uid}")));
     let below = given().filter(is_ours).or_else(usual).filter(is_ours).map(|path| path.join(NAME));
-    let path = env::var_os(RUN).map(PathBuf::from).or(below);
+    let path = env::var_os(RUN).map(PathBuf::from).or_else(|| remembered(root)).or(below);
     let path = path.unwrap_or_else(|| PathBuf::from(format!("/tmp/{NAME}-{uid}")));
     match fs::DirBuilder::new().mode(0o700).create(&path) {
         Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => return Err(e).doing("make the directory", &path),
@@ -57,4 +59,26 @@ pub(super) fn volatile() -> Result<PathBuf> {
         )));
     }
     Ok(path)
+}
+
+/// In the store: the machine's boot id and the volatile directory, a line each.
+const RECORD: &str = "volatile";
+
+fn remembered(root: &Path) -> Option<PathBuf> {
+    let text = fs::read_to_string(root.join(RECORD)).ok()?;
+    let (boot, path) = text.trim_end_matches('\n').split_once('\n')?;
+    Some(PathBuf::from(path)).filter(|path| boot == boot_id() && path.is_dir())
+}
+
+/// Writes down where the store's volatile directory is, for commands that are given other variables.
+pub(super) fn remember(root: &Path, path: &Path) -> Result<()> {
+    let Some(path) = path.to_str().filter(|path| !path.contains('\n')) else { return Ok(()) };
+    if remembered(root).is_some_and(|known| known == Path::new(path)) {
+        return Ok(());
+    }
+    write_atomic(&root.join(RECORD), format!("{}\n{path}\n", boot_id()).as_bytes(), Durability::Process)
+}
+
+fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }

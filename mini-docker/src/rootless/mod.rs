@@ -49,9 +49,10 @@ impl Place {
             return Ok(Self { root, run, _member: None });
         }
         let root = root.map_or_else(directories::data, Ok)?;
-        let run = directories::volatile()?;
+        let run = directories::volatile(&root)?;
         let member = enter(&Members::new(&run))?;
         make_directory(&root, 0o700)?;
+        directories::remember(&root, &run)?;
         Ok(Self { root, run, _member: Some(member) })
     }
 }

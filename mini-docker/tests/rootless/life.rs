@@ -34,6 +34,19 @@ fn its_root_is_the_user_and_nobody_is_more() {
     assert!(info.contains("name=rootless"), "{info}");
 }
 
+/// As `su -` has no XDG_RUNTIME_DIR, and the session where it was started had one.
+#[test]
+fn a_command_with_other_variables_finds_what_runs() {
+    let mut user = user();
+    user.run(&[&START[..], &["--name", "one", "bb:latest", "sleep", "100"]].concat()).ok();
+    user.has_runtime = false;
+    assert_eq!(user.run(&["exec", "one", "echo", "here"]).ok(), "here\n");
+    assert_eq!(user.processes().len(), 2, "{:?}", user.processes());
+    assert_eq!(user.run(&["rm", "-f", "one"]).code, 0);
+    assert!(!user.volatile().exists(), "commands make no second one");
+    user.has_runtime = true;
+}
+
 #[test]
 fn files_of_its_users_are_the_user_s_and_his_subordinates() {
     let user = user();

@@ -40,6 +40,8 @@ fn attack_a_volatile_directory_that_somebody_else_has_made() {
     let mut user = user();
     user.has_runtime = false;
     let there = user.volatile();
+    // As after a restart of the machine: nothing is known of another one.
+    fs::remove_file(user.store().join("volatile")).unwrap();
     let asked = || user.run(&[&RUN[..], &["bb:latest", "echo", "in"]].concat());
     // Open to all, with his own name on it.
     fs::DirBuilder::new().mode(0o777).create(&there).unwrap();

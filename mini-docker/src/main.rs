@@ -4,5 +4,6 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    process::launch_if_asked();
     mini_docker::cli::main()
 }

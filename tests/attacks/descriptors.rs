@@ -99,13 +99,19 @@ pub(crate) fn attacks() -> Vec<Attack> {
             ("descriptors", "the engine's program is overwritten by the container that it starts"),
             "CVE-2019-5736",
             "an engine that joins as it is",
-            |scene| overwrite(scene, false),
+            |scene| overwrite(scene, Appears::AtStart),
         ),
         Attack::new(
             ("descriptors", "the engine's program is overwritten by a container that somebody joins"),
             "CVE-2019-5736",
             "an engine that joins as it is",
-            |scene| overwrite(scene, true),
+            |scene| overwrite(scene, Appears::InExec),
+        ),
+        Attack::new(
+            ("descriptors", "the engine's program is overwritten that joins a container of another one's"),
+            "CVE-2019-5736",
+            "an engine that joins as it is",
+            |scene| overwrite(scene, Appears::InAnothersExec),
         ),
         seen("the command line of who joins a container is read", "cmdline", |scene, _| {
             scene.canary().display().to_string()
@@ -207,8 +213,17 @@ fn inherited(scene: &Scene) -> Outcome {
     Outcome::of(Scene::tells(&said.out), said.out + &said.err)
 }
 
+/// How the engine's program comes into the container.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Appears {
+    AtStart,
+    InExec,
+    /// Of a copy that no monitor runs, as after an upgrade: no running program keeps the kernel from writing to it.
+    InAnothersExec,
+}
+
 /// A program of the container waits for the engine's to appear, which an image makes it do by naming /proc/self/exe.
-fn overwrite(scene: &Scene, join: bool) -> Outcome {
+fn overwrite(scene: &Scene, how: Appears) -> Outcome {
     if !scene.target.is_engine() {
         return Outcome::Not("its program is its caller's, too".to_owned());
     }
@@ -221,17 +236,32 @@ fn overwrite(scene: &Scene, join: bool) -> Outcome {
     let flags: &[&str] = if scene.is_on() { &[] } else { HOST };
     let container = Detached::start(scene, flags, &evil, &["/attack/overwrite", limit]);
     container.await_file("/watching");
-    let victim = if scene.is_on() { scene.target.program() } else { scene.path("naive") };
+    let victim = match (scene.is_on(), how) {
+        (false, _) => scene.path("naive"),
+        (true, Appears::InAnothersExec) => scene.path("another"),
+        (true, _) => scene.target.program(),
+    };
     if !scene.is_on() {
         tests::rootfs::copy_program(scene.target.rootfs().join("attack/naive"), &victim);
+    } else if how == Appears::InAnothersExec {
+        tests::rootfs::copy_program(scene.target.program(), &victim);
     }
     let before = digest(&victim);
     for program in ["/proc/self/exe", "/evil"] {
         if !scene.is_on() {
-            let mut naive = Command::new(&victim);
-            naive.arg(container.pid().to_string()).arg(scene.canary()).args(["/", program, "info"]);
-            let _ = naive.output();
-        } else if join {
+            let pid = container.pid().to_string();
+            // The watcher may be looking at another process just then.
+            for _ in 0..10 {
+                let mut naive = Command::new(&victim);
+                let _ = naive.arg(&pid).arg(scene.canary()).args(["/", program, "info"]).output();
+            }
+        } else if how == Appears::InAnothersExec {
+            let command = scene.target.command(&["exec", &container.name, program, "info"]);
+            let mut another = Command::new(&victim);
+            another.args(command.get_args());
+            another.envs(command.get_envs().filter_map(|(key, value)| Some((key, value?))));
+            let _ = output(another, b"");
+        } else if how == Appears::InExec {
             container.exec(&[program, "info"]);
         } else {
             // In the other container's sight, so that it need not hurry.

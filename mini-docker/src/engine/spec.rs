@@ -89,6 +89,7 @@ impl Engine {
             terminal: config.tty,
             size: None,
             capabilities: config.rights.capabilities()?,
+            launched: self.is_rootless() || self.is_host_root(config),
             new_privileges: config.rights.new_privileges,
             seccomp: config.rights.seccomp()?,
             rlimits: config.rights.rlimits()?,

@@ -26,7 +26,7 @@ use mount::{Mount, Source, Target};
 use namespaces::{OomScore, Proc, SharedMemory, Sysctls};
 use no_new_privs::NoNewPrivs;
 use process::{
-    Child, Container, Errno, Error, Host, Primitive, Process, Program, Result, WorkingDirectory,
+    Child, Container, Errno, Error, Host, Launcher, Primitive, Process, Program, Result, WorkingDirectory,
     in_initial_user_namespace, spawn, sys::MountAttr,
 };
 use seccomp::Seccomp;
@@ -92,6 +92,8 @@ pub struct ProcessSpec {
     pub size: Option<(u16, u16)>,
     /// What root may do.
     pub capabilities: CapabilitySet,
+    /// Whether its root could write this program's file.
+    pub launched: bool,
     /// Whether executing a program may bring new rights.
     pub new_privileges: bool,
     /// Which system calls reach the kernel; `None`: all.
@@ -194,7 +196,12 @@ fn program(spec: &ProcessSpec, user: &user::User, stdio: [Option<OwnedFd>; 3]) -
         environment.push(format!("HOME={}", user.home));
     }
     let program = Program::new(&spec.arguments, &environment).map_err(|_| null_byte("the command or environment"))?;
-    Ok(if spec.terminal { program } else { program.stdio(stdio) })
+    let program = if spec.terminal { program } else { program.stdio(stdio) };
+    if !spec.launched {
+        return Ok(program);
+    }
+    let launcher = Launcher::new().map_err(|e| Error::from_io("process", "copy this program's file", &e))?;
+    Ok(program.launched(launcher))
 }
 
 /// Which process of a container it is.

@@ -1,7 +1,7 @@
 //! The last step: becoming the user's program.
 
 use std::{
-    ffi::{CString, NulError, OsStr},
+    ffi::{CStr, CString, NulError, OsStr},
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
         unix::ffi::OsStrExt,
@@ -11,6 +11,7 @@ use std::{
 use nix::errno::Errno;
 
 use crate::{
+    launch::Launcher,
     primitive::Inside,
     sys::{self, Pointers},
 };
@@ -25,6 +26,7 @@ pub struct Program {
     environment: Pointers,
     candidates: Vec<CString>,
     stdio: [Option<OwnedFd>; 3],
+    launcher: Option<Launcher>,
 }
 
 impl Program {
@@ -54,6 +56,7 @@ impl Program {
             arguments: Pointers::new(arguments),
             environment: Pointers::new(environment),
             stdio: [None, None, None],
+            launcher: None,
         })
     }
 
@@ -62,6 +65,20 @@ impl Program {
     pub fn stdio(mut self, stdio: [Option<OwnedFd>; 3]) -> Self {
         self.stdio = stdio;
         self
+    }
+
+    /// Executes our own program first, in a way that the container cannot write it.
+    #[must_use]
+    pub fn launched(mut self, launcher: Launcher) -> Self {
+        self.launcher = Some(launcher);
+        self
+    }
+
+    /// The line is there.
+    pub(crate) fn prepare(&mut self, line: BorrowedFd) {
+        if let Some(launcher) = &mut self.launcher {
+            launcher.prepare(line, &self.candidates, self.arguments.strings());
+        }
     }
 
     /// Whether the name was looked up in `PATH`.
@@ -86,6 +103,11 @@ impl Program {
         }
     }
 
+    /// The words of what a launcher fails in.
+    pub(crate) fn last_step(&self) -> String {
+        self.step(EXECVE as u16)
+    }
+
     /// The words of [`Self::close_others`].
     pub(crate) const CLOSE_OTHERS: &str = "close_range(3, ~0) but for this line and the streams";
 
@@ -96,7 +118,8 @@ impl Program {
         inside.at(0);
         inside.forget_mounts();
         let [input, output, errors] = [0, 1, 2].map(|at: usize| self.stdio.get(at).and_then(Option::as_ref));
-        let mut kept = [Some(line), input.map(AsFd::as_fd), output.map(AsFd::as_fd), errors.map(AsFd::as_fd)]
+        let launcher = self.launcher.as_ref().map(Launcher::as_fd);
+        let mut kept = [Some(line), launcher, input.map(AsFd::as_fd), output.map(AsFd::as_fd), errors.map(AsFd::as_fd)]
             .map(|fd| fd.map_or(-1, |fd| fd.as_raw_fd()));
         kept.sort_unstable();
         let mut from = FIRST;
@@ -122,16 +145,24 @@ impl Program {
             }
         }
         inside.at(EXECVE);
-        let mut denied = Errno::ENOENT;
-        for candidate in &self.candidates {
-            match sys::execve(candidate, &self.arguments, &self.environment) {
-                Errno::ENOENT | Errno::ENOTDIR if self.candidates.len() > 1 => {}
-                Errno::EACCES if self.candidates.len() > 1 => denied = Errno::EACCES,
-                errno => return errno,
-            }
+        match &self.launcher {
+            Some(launcher) => launcher.execute(inside.line(), &self.environment),
+            None => execute_first(&self.candidates, |path| sys::execve(path, &self.arguments, &self.environment)),
         }
-        denied
     }
+}
+
+/// Returns only on failure: that of the one that came nearest.
+pub(crate) fn execute_first(candidates: &[CString], execute: impl Fn(&CStr) -> Errno) -> Errno {
+    let mut denied = Errno::ENOENT;
+    for candidate in candidates {
+        match execute(candidate) {
+            Errno::ENOENT | Errno::ENOTDIR if candidates.len() > 1 => {}
+            Errno::EACCES if candidates.len() > 1 => denied = Errno::EACCES,
+            errno => return errno,
+        }
+    }
+    denied
 }
 
 /// The first descriptor that is no standard stream.

@@ -11,6 +11,7 @@
 //! | `report` | the line between parent and child |
 //! | [`Program`] | the program that the child becomes |
 //! | `init` | what process 1 owes to a container |
+//! | [`Launcher`] | our program where a container may not write it |
 //! | [`IdMaps`], [`Aside`] | the ids of a user namespace, and acts as its root |
 //! | [`NamespaceHolder`] | how an ordinary user gets one |
 //! | [`Undo`], [`Journal`] | how to take it all back, later, in another process |
@@ -31,6 +32,7 @@ pub mod foreground;
 mod init;
 mod join;
 mod kernel_file;
+mod launch;
 mod maps;
 mod namespace;
 pub mod netlink;
@@ -49,6 +51,7 @@ pub use error::{EXEC, Error, Result};
 pub use exec::{DEFAULT_PATH, Program};
 pub use join::{Join, JoinUser};
 pub use kernel_file::kernel_file;
+pub use launch::{Launcher, launch_if_asked};
 pub use maps::{IdMaps, IdRange, may_map_any_id};
 pub use namespace::{NamespaceHolder, enter_namespaces, enter_user_namespace, in_initial_user_namespace, owns_network};
 pub use nix::errno::Errno;

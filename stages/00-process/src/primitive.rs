@@ -233,6 +233,10 @@ impl<'a> Inside<'a> {
         }
     }
 
+    pub(crate) fn line(&self) -> BorrowedFd<'a> {
+        self.channel.as_fd()
+    }
+
     /// The container's root as made so far; ENOENT where no primitive made one.
     pub fn root(&self) -> Result<BorrowedFd<'a>, Errno> {
         self.root.get().ok_or(Errno::ENOENT)

@@ -11,6 +11,7 @@ use std::{
 
 use nix::{
     errno::Errno,
+    fcntl::{FcntlArg, FdFlag, fcntl},
     poll::{PollFd, PollFlags, PollTimeout, poll},
     sys::{
         socket::{
@@ -37,6 +38,9 @@ pub(crate) enum Record {
     /// A descriptor that it made for the parent.
     Descriptor { name: String, fd: OwnedFd },
 }
+
+/// The primitive of a failure whose sender knows no number: a launcher, which executes the program.
+pub(crate) const LAUNCHER: u16 = u16::MAX;
 
 const STEP: u8 = 1;
 const FAILURE: u8 = 2;
@@ -68,6 +72,12 @@ impl Channel {
             setsockopt(&ours, ReceiveTimeout, &TimeVal::new(patience.as_secs() as i64, 0))?;
         }
         Ok((Self(ours), Self(theirs)))
+    }
+
+    /// The child's end, in what it has executed. `None` where that has none.
+    pub(crate) fn inherited(number: i32) -> Option<Self> {
+        let line = Self(sys::inherited(number)?);
+        fcntl(&line.0, FcntlArg::F_SETFD(FdFlag::FD_CLOEXEC)).is_ok().then_some(line)
     }
 
     /// The descriptor, which outlives the closing of all others.
@@ -113,6 +123,11 @@ impl Channel {
     pub(crate) fn send_failure(&self, primitive: u16, step: u16, errno: Errno) {
         let record = encode(FAILURE, primitive, step, errno as i32, 0);
         let _ = send(self.0.as_raw_fd(), &record, MsgFlags::MSG_NOSIGNAL);
+    }
+
+    /// As [`Self::send_failure`], of a launcher.
+    pub(crate) fn send_launch_failure(&self, errno: Errno) {
+        self.send_failure(LAUNCHER, 0, errno);
     }
 
     /// Child. ENAMETOOLONG: a name of more than 12 bytes.

@@ -22,7 +22,7 @@ use crate::{
     exec::Program,
     init::{self, Title},
     primitive::{Birthplace, Child, CloneArgs, Host, Inside, Primitive},
-    report::{Channel, Record, now},
+    report::{Channel, LAUNCHER, Record, now},
     sys::{self, Cloned, CommandLine},
     undo::{Undo, start_time},
 };
@@ -95,6 +95,7 @@ fn make(container: &mut Container, process: &mut Process, host: &mut Host) -> Re
     let title = title.map_err(|errno| Error::new(PROCESS, "read /proc/self/stat", errno))?;
     let pair = Channel::pair(process.patience);
     let (ours, theirs) = pair.map_err(|errno| Error::new(PROCESS, "socketpair()", errno))?;
+    process.program.prepare(theirs.as_fd());
     let (root, traced) = (host.root.take(), host.trace.enabled());
     let cloned = host.act(
         || format!("clone3({})", flag_names(args.flags)),
@@ -176,6 +177,7 @@ fn start(
     let words = |primitive: u16, step: u16| match all.get(usize::from(primitive)) {
         Some(primitive) => (primitive.name(), primitive.step(step)),
         None if usize::from(primitive) == all.len() => (EXEC, process.program.step(step)),
+        None if primitive == LAUNCHER => (EXEC, process.program.last_step()),
         None => (PROCESS, Program::CLOSE_OTHERS.to_owned()),
     };
     let mut last: Option<(u16, u16, Duration)> = None;

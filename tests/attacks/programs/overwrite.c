@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -37,6 +38,12 @@ static int look(void)
         path[length] = 0;
         if (!is_of_image(path))
             found = open(link, O_PATH | O_CLOEXEC);
+        // Never to be written by this way; another's may be.
+        struct statvfs mount;
+        if (found >= 0 && !fstatvfs(found, &mount) && mount.f_flag & ST_RDONLY) {
+            close(found);
+            found = -1;
+        }
     }
     closedir(all);
     return found;
@@ -65,6 +72,6 @@ int main(int argc, char **argv)
             return 0;
         }
     }
-    puts(program < 0 ? "found none" : "found one, and could not write it");
+    puts(program < 0 ? "found none to be written" : "found one, and could not write it");
     return 1;
 }

@@ -37,6 +37,15 @@ pub fn send_fd(socket: BorrowedFd, bytes: &[u8], fd: BorrowedFd) -> Result<(), E
     check(unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const message, libc::MSG_NOSIGNAL) } as i64).map(drop)
 }
 
+/// A descriptor by the number that this process was started with; `None` where it is not open, or a standard stream.
+/// Nobody else may own it.
+pub fn inherited(number: RawFd) -> Option<OwnedFd> {
+    // SAFETY: takes integers only.
+    let is_open = number > 2 && unsafe { libc::fcntl(number, libc::F_GETFD) } >= 0;
+    // SAFETY: it is open, and by the caller's word nobody else's.
+    is_open.then(|| unsafe { OwnedFd::from_raw_fd(number) })
+}
+
 /// Receives a packet of up to `buffer.len()` bytes and the descriptor that came with it, if any (close-on-exec).
 ///
 /// Returns 0 bytes at the end of the stream. Allocates.

@@ -24,7 +24,7 @@ use nix::errno::Errno;
 
 pub use bpf::{Instruction, attach_device_program, load_device_program};
 pub use datagram::{BATCH, receive_many, send_many};
-pub use descriptor::{read_link, receive_fd, send_fd};
+pub use descriptor::{inherited, read_link, receive_fd, send_fd};
 pub use disk::{begin_to_write, is_clean};
 pub use ended::Ended;
 pub use memory::{CommandLine, Covered, SharedWord, trim_memory};
@@ -40,8 +40,9 @@ pub use privilege::{
 };
 pub use process::{
     Cloned, Pointers, as_file_owner, block_signals, clone_child, clone3, close_each, close_from, close_range,
-    default_signals, duplicate_to, execve, exit_now, fork, ignore_broken_pipes, in_passing, kill, pidfd_exit_code,
-    pidfd_open, pidfd_send_signal, random, reap_any, set_gid, set_groups, set_uid, wait_exit, wait_signal,
+    default_signals, duplicate_to, execve, execve_at, execve_here, exit_now, fork, ignore_broken_pipes, in_passing,
+    kill, pidfd_exit_code, pidfd_open, pidfd_send_signal, random, reap_any, set_gid, set_groups, set_uid, wait_exit,
+    wait_signal,
 };
 pub use terminal::{pty_peer, pty_unlock, set_controlling_terminal, set_window_size, window_size};
 pub use xattr::{get_xattr, list_xattrs, set_xattr};

@@ -162,6 +162,22 @@ pub fn execve(program: &CStr, arguments: &Pointers, environment: &Pointers) -> E
     Errno::last()
 }
 
+/// execveat(2) of the file itself (`AT_EMPTY_PATH`). Returns only on failure.
+pub fn execve_at(file: BorrowedFd, arguments: &Pointers, environment: &Pointers) -> Errno {
+    let (file, empty) = (file.as_raw_fd(), c"".as_ptr());
+    let (arguments, environment) = (arguments.pointers.as_ptr(), environment.pointers.as_ptr());
+    // SAFETY: both arrays end in null and point into strings that live as long as they do.
+    unsafe { libc::syscall(libc::SYS_execveat, file, empty, arguments, environment, libc::AT_EMPTY_PATH) };
+    Errno::last()
+}
+
+/// execv(3): with the environment of this process. Returns only on failure. The caller has one thread.
+pub fn execve_here(program: &CStr, arguments: &Pointers) -> Errno {
+    // SAFETY: the array ends in null and points into strings that live as long as it does; nobody changes the environment.
+    unsafe { libc::execv(program.as_ptr(), arguments.pointers.as_ptr()) };
+    Errno::last()
+}
+
 /// Leaves the process at once: no destructors, no buffers flushed (_exit(2)).
 pub fn exit_now(code: i32) -> ! {
     // SAFETY: _exit has no preconditions.

@@ -1,7 +1,7 @@
 //! Other machines, and containers that are nobody's neighbours.
 
 use std::{
-    net::UdpSocket,
+    net::{TcpListener, UdpSocket},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -41,6 +41,7 @@ pub(crate) fn attacks() -> Vec<Attack> {
             names,
         ),
         attack("a container of an internal network reaches another machine", "", "a network that is not internal", out),
+        attack("a container claims another machine's address", "", "a route that leads there by its bridge", claim),
     ]
 }
 
@@ -74,7 +75,7 @@ fn server<'a>(scene: &'a Scene, flags: &[&str]) -> (Detached<'a>, String) {
 }
 
 fn free_port() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("bind");
+    let listener = TcpListener::bind("127.0.0.1:0").expect("bind");
     listener.local_addr().expect("an address").port().to_string()
 }
 
@@ -171,6 +172,34 @@ fn names(scene: &Scene) -> Outcome {
     done.store(true, Ordering::Relaxed);
     listener.join().expect("the listener");
     Outcome::of(heard.load(Ordering::Relaxed), all)
+}
+
+/// Something of a container's networks.
+fn of_networks(container: &Detached, scene: &Scene, what: &str) -> String {
+    let format = format!("{{{{range .NetworkSettings.Networks}}}}{{{{.{what}}}}}{{{{end}}}}");
+    scene.target.engine(&["inspect", "-f", &format, &container.name]).ok().trim().to_owned()
+}
+
+fn claim(scene: &Scene) -> Outcome {
+    let network = Network::new(scene, "net", &[]);
+    let container = Detached::start(scene, &["--network", &network.1], "bb", &["sleep", "1000"]);
+    let (own, gateway) = (of_networks(&container, scene, "IPAddress"), of_networks(&container, scene, "Gateway"));
+    let other = format!("198.18.{}.9", 251 + scene.id % 5);
+    if !scene.is_on() {
+        Machine::inside_this().route(&format!("{other}/32"), &own);
+    }
+    let socket = UdpSocket::bind(format!("{gateway}:0")).expect("bind");
+    socket.set_read_timeout(Some(tests::patience(20))).expect("a limit");
+    let port = socket.local_addr().expect("an address").port().to_string();
+    // The second one comes, so that it is known when the first one does not.
+    for source in [&other, &own] {
+        container.exec(&["/attack/claim", source, &gateway, &port, "here"]).ok();
+    }
+    let mut sources = Vec::new();
+    while !sources.contains(&own) {
+        sources.push(socket.recv_from(&mut [0; 16]).expect("a datagram").1.ip().to_string());
+    }
+    Outcome::of(sources.contains(&other), format!("heard from {}", sources.join(", ")))
 }
 
 fn out(scene: &Scene) -> Outcome {

@@ -13,7 +13,7 @@ use process::{
         self, Refusal, Socket,
         expression::{
             ACCEPT, DESTINATION_CHANGED, DROP, ESTABLISHED_OR_RELATED, Expression, Family, Field, REGISTER, any_bit,
-            interface, is_in, is_not_in, load, masquerade, of_family, verdict,
+            equal, interface, is_in, is_not_in, load, masquerade, of_family, verdict,
         },
         nftables::{Element, Hook, Set, Transaction, Type, base_chains, elements, get_element},
     },
@@ -24,7 +24,7 @@ pub const TABLE: &str = "mini-docker";
 
 /// The table's comment, with the number of its layout: chains, rules and sets of this stage and of the ports'. Whoever changes
 /// one of them raises it, so that a table of an older program is not taken for ours.
-pub const LAYOUT: &str = "layout 2";
+pub const LAYOUT: &str = "layout 3";
 
 const NAME: (Type, u8) = (Type::Interface, 16);
 const SETS: [(&str, &[(Type, u8)]); 5] = [
@@ -127,6 +127,7 @@ fn member(bridge: &str, set: &str, owner: String) -> Element {
 // ANCHOR: table
 /// The table without networks. Fails with EEXIST where it is there.
 fn table(name: &str) -> Transaction {
+    const RAW: i32 = -300;
     const FILTER: i32 = 0;
     const SOURCE_NAT: i32 = 100;
     let mut table = Transaction::new(name);
@@ -139,6 +140,10 @@ fn table(name: &str) -> Transaction {
     let both = || [input(), load(Field::OutputName, REGISTER + 4)];
     let accept = || [verdict(ACCEPT)];
     let drop = || [verdict(DROP)];
+    // Before anything believes it: who says to be somebody whom his bridge does not lead to.
+    table.base_chain("source", "filter", Hook::Prerouting, RAW);
+    let elsewhere = [load(Field::SourceInterface, REGISTER), equal(REGISTER, &[0; 4])];
+    table.rule("source", [input(), is_in("bridges", REGISTER)].into_iter().chain(elsewhere).chain(drop()));
     table.base_chain("forward", "filter", Hook::Forward, FILTER);
     let mut forward = |parts: &[&[Expression]]| table.rule("forward", parts.concat());
     // From neighbour to neighbour.

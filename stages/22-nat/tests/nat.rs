@@ -1,15 +1,16 @@
 //! The way out and the walls, between machines of the test's own.
 
-use std::io::ErrorKind;
+use std::{io::ErrorKind, net::UdpSocket, time::Duration};
 
 use bridge::{Bridge, Veth};
 use chroot::Chroot;
 use nat::{Nat, obstacles, remove_network};
 use network::Network;
 use process::netlink::{
-    Socket,
+    Prefix, Socket,
     expression::DROP,
     nftables::{Hook, Transaction, elements, has_table},
+    route,
 };
 use tests::{
     container::{List, Running, image, run, script_as_nobody, shell, start},
@@ -18,14 +19,15 @@ use tests::{
 
 const TABLE: &str = "nat-test";
 
-/// A container on the network 10.1.`number`.0/24, with the stage or without it.
+/// A container on the networks 10.1.`number`.0/24 and fd00:`number`::/64, with the stage or without it.
 fn list(number: u8, host: u8, nat: Option<Nat>, image: &std::path::Path) -> List {
-    let gateways = vec![format!("10.1.{number}.1/24").parse().unwrap()];
-    let bridge = Bridge { name: format!("br{number}"), gateways, mtu: None };
-    let address = format!("10.1.{number}.{host}/24").parse().unwrap();
+    let addresses = |host| -> Vec<Prefix> {
+        [format!("10.1.{number}.{host}/24"), format!("fd00:{number}::{host}/64")].map(|a| a.parse().unwrap()).to_vec()
+    };
+    let bridge = Bridge { name: format!("br{number}"), gateways: addresses(1), mtu: None };
     let nat = nat.map(|nat| -> Box<dyn process::Primitive> { Box::new(nat) });
     let mut list: List =
-        vec![Box::new(Network), Box::new(Veth::new(bridge, format!("c{number}{host}"), vec![address]))];
+        vec![Box::new(Network), Box::new(Veth::new(bridge, format!("c{number}{host}"), addresses(host)))];
     list.extend(nat);
     list.push(Box::new(Chroot::new(image).unwrap()));
     list
@@ -43,7 +45,7 @@ fn internal(number: u8) -> Nat {
 fn server(list: List) -> (Running, Machine) {
     let running = start(list, shell("echo ready; exec sleep 60")).unwrap();
     let inside = Machine::inside(&running);
-    inside.tell_the_source_at("0.0.0.0:80");
+    inside.tell_the_source_at("[::]:80");
     (running, inside)
 }
 
@@ -100,6 +102,56 @@ fn nobody_outside_gets_in_by_a_route() {
         drop(running);
         let _running = server(list(1, 2, Some(nat(1)), image.path()));
         assert_eq!(outside.read_from("10.1.1.2:80"), Err(ErrorKind::TimedOut));
+    });
+}
+
+/// What comes to the host of two datagrams: one from an address that is not the sender's, and one from its own.
+fn heard_by_the_host(from: &Machine, claimed: &'static str, own: &'static str, gateway: &str) -> Vec<&'static str> {
+    let socket = UdpSocket::bind((gateway, 0)).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let to = socket.local_addr().unwrap();
+    from.run(move || {
+        let netlink = Socket::route().unwrap();
+        let index = route::link(&netlink, "eth0").unwrap().unwrap().index;
+        let length = if claimed.contains(':') { 128 } else { 32 };
+        let address = Prefix { address: claimed.parse().unwrap(), length };
+        netlink.request(&[route::add_address(index, address)]).unwrap();
+        for address in [claimed, own] {
+            // An address of IPv6 is to be had only when nobody else was found to have it.
+            tests::engine::eventually("it may be used", || {
+                UdpSocket::bind((address, 0)).is_ok_and(|socket| socket.send_to(b"here", to).is_ok())
+            });
+        }
+    });
+    let mut heard = Vec::new();
+    while !heard.contains(&own) {
+        let from = socket.recv_from(&mut [0; 8]).unwrap().1.ip().to_string();
+        heard.push(if from == own { own } else { claimed });
+    }
+    heard
+}
+
+#[test]
+fn nobody_says_that_he_is_somebody_whom_his_bridge_does_not_lead_to() {
+    Machine::new().run(|| {
+        let image = image();
+        // What a distribution may set, and does not have to.
+        std::fs::write("/proc/sys/net/ipv4/conf/all/rp_filter", "0").unwrap();
+        std::fs::write("/proc/sys/net/ipv4/conf/default/rp_filter", "0").unwrap();
+        let _other = server(list(2, 2, Some(nat(2)), image.path()));
+        for (stage, heard) in [(None, true), (Some(nat(1)), false)] {
+            for (claimed, own, gateway) in [
+                // Somebody outside, and somebody of another network.
+                ("198.51.100.7", "10.1.1.2", "10.1.1.1"),
+                ("10.1.2.9", "10.1.1.2", "10.1.1.1"),
+                ("fd51::7", "fd00:1::2", "fd00:1::1"),
+                ("fd00:2::9", "fd00:1::2", "fd00:1::1"),
+            ] {
+                let (_running, inside) = server(list(1, 2, stage.clone(), image.path()));
+                let expected = if heard { vec![claimed, own] } else { vec![own] };
+                assert_eq!(heard_by_the_host(&inside, claimed, own, gateway), expected, "{stage:?}");
+            }
+        }
     });
 }
 

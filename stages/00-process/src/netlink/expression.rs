@@ -56,6 +56,8 @@ pub enum Field {
     Status,
     /// Whose address it goes to: a word, such as [`LOCAL`].
     DestinationType,
+    /// The interface that it came in by, if answers to its source leave by it: an index, a word. Else 0.
+    SourceInterface,
 }
 
 /// One instruction.
@@ -125,6 +127,8 @@ pub fn load(field: Field, register: u32) -> Expression {
         Field::Status => ct(2),
         // Flags: of the destination. Result: its type.
         Field::DestinationType => Expression::new("fib", [(1, Number(register)), (2, Number(3)), (3, Number(2))]),
+        // Flags: of the source, by the interface it came in by. Result: an interface.
+        Field::SourceInterface => Expression::new("fib", [(1, Number(register)), (2, Number(1)), (3, Number(1 | 8))]),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Other machines, and containers that are nobody's neighbours.
 
 use std::{
+    io::Write,
     net::{TcpListener, UdpSocket},
     sync::{
         Arc,
@@ -41,6 +42,12 @@ pub(crate) fn attacks() -> Vec<Attack> {
             names,
         ),
         attack("a container of an internal network reaches another machine", "", "a network that is not internal", out),
+        attack(
+            "a container of an internal network reaches a server of the host",
+            "",
+            "a network that is not internal",
+            host,
+        ),
         attack("a container claims another machine's address", "", "a route that leads there by its bridge", claim),
     ]
 }
@@ -178,6 +185,24 @@ fn names(scene: &Scene) -> Outcome {
 fn of_networks(container: &Detached, scene: &Scene, what: &str) -> String {
     let format = format!("{{{{range .NetworkSettings.Networks}}}}{{{{.{what}}}}}{{{{end}}}}");
     scene.target.engine(&["inspect", "-f", &format, &container.name]).ok().trim().to_owned()
+}
+
+fn host(scene: &Scene) -> Outcome {
+    let inner = inner(scene);
+    let container = Detached::start(scene, &["--network", &inner.1], "bb", &["sleep", "1000"]);
+    let gateway = ["network", "inspect", "-f", "{{(index .IPAM.Config 0).Gateway}}", &inner.1];
+    let gateway = scene.target.engine(&gateway).ok().trim().to_owned();
+    let listener = TcpListener::bind("0.0.0.0:0").expect("bind");
+    let port = listener.local_addr().expect("an address").port();
+    thread::spawn(move || {
+        // Until the test ends.
+        while let Ok((mut stream, _)) = listener.accept() {
+            let _ = stream.write_all(SECRET.as_bytes());
+        }
+    });
+    let said = container.exec(&["sh", "-c", &format!("nc -w 2 {gateway} {port} </dev/null")]);
+    let all = said.out + &said.err;
+    Outcome::of(Scene::tells(&all), all)
 }
 
 fn claim(scene: &Scene) -> Outcome {

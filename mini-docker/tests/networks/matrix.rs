@@ -100,6 +100,7 @@ fn everybody_hears_whom_he_should_by_every_way() {
     host.connect("wire", "192.0.2.1/24", &outside, "192.0.2.2/24");
     host.connect("wire6", "fd01::1/64", &outside, "fd01::2/64");
     serve(&outside, "outside");
+    serve(&host, "the host");
     let run = |arguments: &[&str]| engine.run_on(&host, arguments).ok();
     for network in ["blue", "green"] {
         run(&["network", "create", "--ipv6", network]);
@@ -163,6 +164,13 @@ fn everybody_hears_whom_he_should_by_every_way() {
     for at in [&blue4, &blue6] {
         cell(plain, to(at, 8080), "both", "open");
         cell(local, to(at, 8080), "both", "open");
+    }
+    // The host's own servers, but not from an internal network.
+    for at in [&blue4, &blue6] {
+        cell(local, to(at, 80), "both", "the host");
+    }
+    for at in [&inner4, &inner6] {
+        cell(other, to(at, 80), "both", "");
     }
     for at in [&inner4, &inner6] {
         cell(other, to(at, 8080), "both", "");

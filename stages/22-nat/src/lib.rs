@@ -26,13 +26,16 @@ pub const TABLE: &str = "mini-docker";
 /// one of them raises it, so that a table of an older program is not taken for ours.
 pub const LAYOUT: &str = "layout 3";
 
+const ICMP6: u8 = 58;
+const NEIGHBOR_SOLICITATION: u8 = 135;
+const NEIGHBOR_ADVERTISEMENT: u8 = 136;
 const NAME: (Type, u8) = (Type::Interface, 16);
 const SETS: [(&str, &[(Type, u8)]); 5] = [
     // All bridges.
     ("bridges", &[NAME]),
     // Each bridge with itself: the kernel compares a packet with a set, not two of its fields.
     ("same", &[NAME, NAME]),
-    // Bridges that nothing leaves and nothing enters.
+    // Bridges that nothing leaves and nothing enters, not even for the host.
     ("internal", &[NAME]),
     // Bridges whose addresses the world does not know.
     ("masquerade4", &[NAME]),
@@ -47,7 +50,7 @@ pub struct Nat {
     pub table: String,
     /// The network's bridge.
     pub bridge: String,
-    /// Whether the network is cut off from all others.
+    /// Whether the network is cut off from all others, and from the host's servers.
     pub internal: bool,
     /// Whether its IPv4 addresses are replaced by the host's on the way out.
     pub masquerade4: bool,
@@ -156,6 +159,16 @@ fn table(name: &str) -> Transaction {
     forward(&[&any_bit(Field::State, ESTABLISHED_OR_RELATED), &accept()]);
     forward(&[&any_bit(Field::Status, DESTINATION_CHANGED), &accept()]);
     forward(&[&drop()]);
+    // To the host from who is cut off: answers, and where in IPv6 an address is to be found.
+    table.base_chain("input", "filter", Hook::Input, FILTER);
+    let mut to_us = |parts: &[&[Expression]]| table.rule("input", parts.concat());
+    to_us(&[&[input(), is_not_in("internal", REGISTER)], &accept()]);
+    to_us(&[&any_bit(Field::State, ESTABLISHED_OR_RELATED), &accept()]);
+    for kind in [NEIGHBOR_SOLICITATION, NEIGHBOR_ADVERTISEMENT] {
+        let is_icmp6 = [load(Field::Protocol, REGISTER), equal(REGISTER, &[ICMP6])];
+        to_us(&[&is_icmp6, &[load(Field::Icmp6Type, REGISTER), equal(REGISTER, &[kind])], &accept()]);
+    }
+    to_us(&[&drop()]);
     table.base_chain("postrouting", "nat", Hook::Postrouting, SOURCE_NAT);
     for (family, set) in [(Family::V4, "masquerade4"), (Family::V6, "masquerade6")] {
         let leaves = [input(), is_in(set, REGISTER), output(), is_not_in("bridges", REGISTER)];

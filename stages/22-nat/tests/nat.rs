@@ -14,7 +14,7 @@ use process::netlink::{
 };
 use tests::{
     container::{List, Running, image, run, script_as_nobody, shell, start},
-    machine::Machine,
+    machine::{Machine, read_from},
 };
 
 const TABLE: &str = "nat-test";
@@ -152,6 +152,23 @@ fn nobody_says_that_he_is_somebody_whom_his_bridge_does_not_lead_to() {
                 assert_eq!(heard_by_the_host(&inside, claimed, own, gateway), expected, "{stage:?}");
             }
         }
+    });
+}
+
+#[test]
+fn an_internal_network_does_not_reach_the_host_but_the_host_reaches_it() {
+    let host = Machine::new();
+    host.tell_the_source_at("[::]:99");
+    host.run(|| {
+        let image = image();
+        let (_running, inside) = server(list(1, 2, Some(nat(1)), image.path()));
+        assert_eq!(inside.read_from("10.1.1.1:99").as_deref(), Ok("10.1.1.2"));
+        assert_eq!(inside.read_from("[fd00:1::1]:99").as_deref(), Ok("fd00:1::2"));
+        let (_running, inside) = server(list(2, 2, Some(internal(2)), image.path()));
+        assert_eq!(inside.read_from("10.1.2.1:99"), Err(ErrorKind::TimedOut));
+        assert_eq!(inside.read_from("[fd00:2::1]:99"), Err(ErrorKind::TimedOut));
+        assert_eq!(read_from("10.1.2.2:80").as_deref(), Ok("10.1.2.1"));
+        assert_eq!(read_from("[fd00:2::2]:80").as_deref(), Ok("fd00:2::1"));
     });
 }
 

@@ -58,6 +58,8 @@ pub enum Field {
     DestinationType,
     /// The interface that it came in by, if answers to its source leave by it: an index, a word. Else 0.
     SourceInterface,
+    /// What kind of message of ICMPv6 it is: a byte.
+    Icmp6Type,
 }
 
 /// One instruction.
@@ -129,6 +131,7 @@ pub fn load(field: Field, register: u32) -> Expression {
         Field::DestinationType => Expression::new("fib", [(1, Number(register)), (2, Number(3)), (3, Number(2))]),
         // Flags: of the source, by the interface it came in by. Result: an interface.
         Field::SourceInterface => Expression::new("fib", [(1, Number(register)), (2, Number(1)), (3, Number(1 | 8))]),
+        Field::Icmp6Type => payload(TRANSPORT, 0, 1),
     }
 }
 

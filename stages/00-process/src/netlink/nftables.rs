@@ -60,6 +60,8 @@ fn message_of(family: u8, kind: Kind, flags: i32) -> Message {
 pub enum Hook {
     /// All that come in, before it is known where they go.
     Prerouting = 0,
+    /// Those for this machine.
+    Input = 1,
     /// Those that pass through.
     Forward = 2,
     /// Those of this machine.

@@ -116,14 +116,10 @@ fn datagrams_are_passed_on_too() {
     run(&["network", "prune", "-f"]).ok();
 }
 
-/// Megabytes in both directions at once, ends that are closed one after the other, and many connections.
-#[test]
-fn what_is_passed_on_is_passed_on_whole() {
-    const BYTES: usize = 8 << 20;
-    let (engine, host) = (engine(), Machine::new());
-    let run = |arguments: &[&str]| engine.run_on(&host, arguments);
-    run(&["run", "-d", "--name", "echo", "-p", "8080:80", "bb", "sleep", "1000"]).ok();
-    let inside = Machine::of_process(pid(&engine, "echo"));
+/// A container `echo` whose port 80, published as 8080, says what it hears.
+fn echo(engine: &Engine, host: &Machine) {
+    engine.run_on(host, &["run", "-d", "--name", "echo", "-p", "8080:80", "bb", "sleep", "1000"]).ok();
+    let inside = Machine::of_process(pid(engine, "echo"));
     let listener = inside.run(|| TcpListener::bind("0.0.0.0:80").unwrap());
     thread::spawn(move || {
         while let Ok((mut stream, _)) = listener.accept() {
@@ -135,6 +131,46 @@ fn what_is_passed_on_is_passed_on_whole() {
             });
         }
     });
+}
+
+#[test]
+fn one_client_keeps_nobody_else_from_a_port() {
+    let (engine, host, outside) = (engine(), Machine::new(), Machine::new());
+    host.connect("wire", "fd01::1/64", &outside, "fd01::2/64");
+    echo(&engine, &host);
+    // More than are passed on and wait, all silent.
+    let silent: Vec<TcpStream> =
+        outside.run(|| (0..500).map(|_| TcpStream::connect("[fd01::1]:8080").unwrap()).collect());
+    let asked = |word: &'static [u8]| {
+        let mut stream = TcpStream::connect("[::1]:8080").unwrap();
+        stream.set_read_timeout(Some(tests::patience(30))).unwrap();
+        stream.write_all(word).unwrap();
+        let mut heard = vec![0; word.len()];
+        stream.read_exact(&mut heard).unwrap();
+        assert_eq!(heard, word);
+        stream
+    };
+    let held = host.run(move || (0..20).map(|_| asked(b"hello")).collect::<Vec<_>>());
+    // Nor does somebody who comes later make room at the expense of those who have few.
+    let more = outside.run(|| (0..100).map(|_| TcpStream::connect("[fd01::1]:8080").unwrap()).collect::<Vec<_>>());
+    for mut stream in held {
+        stream.write_all(b"still").unwrap();
+        let mut heard = [0; 5];
+        stream.read_exact(&mut heard).unwrap();
+        assert_eq!(&heard, b"still");
+    }
+    drop((silent, more));
+    engine.run_on(&host, &["rm", "-f", "echo"]).ok();
+    engine.run_on(&host, &["network", "prune", "-f"]).ok();
+}
+
+/// Megabytes in both directions at once, ends that are closed one after the other, and many connections.
+#[test]
+fn what_is_passed_on_is_passed_on_whole() {
+    const BYTES: usize = 8 << 20;
+    let (engine, host) = (engine(), Machine::new());
+    let run = |arguments: &[&str]| engine.run_on(&host, arguments);
+    echo(&engine, &host);
     let echoed = || {
         let mut stream = TcpStream::connect("[::1]:8080").unwrap();
         let mut writer = stream.try_clone().unwrap();

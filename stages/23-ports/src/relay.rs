@@ -4,6 +4,7 @@
 //! No thread and no loop of its own: whoever embeds it waits for its descriptor, and calls [`Relay::handle`].
 
 use std::{
+    collections::{HashMap, VecDeque},
     io::{self, ErrorKind, Read, Write},
     net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream},
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
@@ -17,8 +18,10 @@ use process::Errno;
 
 use crate::{datagrams::Datagrams, holder::Held};
 
-/// Connections at a time; others wait for one of them to end.
+/// Connections at a time. Then whoever has the most of them makes room for others, and waits himself for his own to end.
 const MOST: usize = 256;
+/// Connections that wait. What is more is closed.
+const WAITING: usize = 128;
 /// Bytes that are read at once, and that one side may be ahead of the other.
 const AHEAD: usize = 16 << 10;
 /// Reads for one connection in a row, so that it keeps nobody else waiting.
@@ -77,6 +80,9 @@ impl Way {
 /// A connection of a client's, and the one to the container.
 #[derive(Debug)]
 struct Pair {
+    from: IpAddr,
+    /// The event that it was last heard of by: the lowest number is the longest silence.
+    heard: u64,
     client: TcpStream,
     container: TcpStream,
     connected: bool,
@@ -106,6 +112,13 @@ impl Pair {
     }
 }
 
+/// A client of one who has many already.
+struct Waiting {
+    client: TcpStream,
+    from: IpAddr,
+    listener: usize,
+}
+
 /// Where to lead one who comes from there: the container's addresses as they are now, or none, if he is to reach nobody.
 pub type Target = Box<dyn Fn(IpAddr) -> Vec<IpAddr>>;
 
@@ -117,6 +130,9 @@ pub struct Relay {
     /// Those that packets go past.
     _held: Vec<OwnedFd>,
     pairs: Vec<Option<Pair>>,
+    waiting: VecDeque<Waiting>,
+    /// Events so far.
+    events: u64,
     target: Target,
     paused: bool,
     datagrams: Option<Datagrams>,
@@ -147,7 +163,9 @@ impl Relay {
             epoll.add(&socket, EpollEvent::new(EpollFlags::EPOLLIN, number as u64))?;
             listeners.push((TcpListener::from(socket), container));
         }
-        Ok(Some(Self { epoll, listeners, _held: held, pairs: Vec::new(), target, paused: false, datagrams }))
+        let (pairs, waiting) = (Vec::new(), VecDeque::new());
+        let relay = Self { epoll, listeners, _held: held, pairs, waiting, events: 0, target, paused: false, datagrams };
+        Ok(Some(relay))
     }
 
     /// Does what can be done now.
@@ -162,6 +180,7 @@ impl Relay {
         };
         let mut buffer = [0; AHEAD];
         for event in &events[..count] {
+            self.events += 1;
             if event.data() == DATAGRAMS {
                 self.datagrams.as_mut().map_or(Ok(()), |datagrams| datagrams.handle(&self.target))?;
                 continue;
@@ -175,19 +194,40 @@ impl Relay {
         Ok(())
     }
 
-    fn accept(&mut self, number: usize) -> Result<(), Errno> {
-        let (listener, port) = &self.listeners[number];
-        let (client, from) = match listener.accept() {
-            Ok(accepted) => accepted,
+    fn accept(&mut self, listener: usize) -> Result<(), Errno> {
+        let (client, from) = match self.listeners[listener].0.accept() {
+            Ok((client, from)) => (client, from.ip()),
             // Until one of the connections ends.
             Err(e) if [Some(nix::libc::EMFILE), Some(nix::libc::ENFILE)].contains(&e.raw_os_error()) => {
                 return self.pause(true);
             }
             Err(_) => return Ok(()),
         };
-        let target = preferred(&(self.target)(from.ip()));
+        let mut counts = HashMap::new();
+        for pair in self.pairs.iter().flatten() {
+            *counts.entry(pair.from).or_insert(0) += 1;
+        }
+        if counts.values().sum::<usize>() >= MOST {
+            let his = counts.get(&from).copied().unwrap_or(0);
+            let most = counts.values().copied().max().unwrap_or(0);
+            if his == most {
+                if self.waiting.len() < WAITING {
+                    self.waiting.push_back(Waiting { client, from, listener });
+                }
+                return Ok(());
+            }
+            let has_most = |pair: &&mut Option<Pair>| pair.as_ref().is_some_and(|pair| counts[&pair.from] == most);
+            let silent = self.pairs.iter_mut().filter(has_most).min_by_key(|pair| pair.as_ref().map(|pair| pair.heard));
+            silent.map(Option::take);
+        }
+        self.begin(Waiting { client, from, listener })
+    }
+
+    fn begin(&mut self, Waiting { client, from, listener }: Waiting) -> Result<(), Errno> {
+        let target = preferred(&(self.target)(from));
+        let port = self.listeners[listener].1;
         // Where there is nowhere to lead it to it is closed.
-        let Some(container) = target.and_then(|to| connecting((to, *port).into()).ok()) else { return Ok(()) };
+        let Some(container) = target.and_then(|to| connecting((to, port).into()).ok()) else { return Ok(()) };
         client.set_nonblocking(true).map_err(|e| errno(&e))?;
         let place = self.pairs.iter().position(Option::is_none).unwrap_or(self.pairs.len());
         if place == self.pairs.len() {
@@ -196,9 +236,9 @@ impl Relay {
         for end in [&client, &container] {
             self.epoll.add(end, self.event(place))?;
         }
-        self.pairs[place] =
-            Some(Pair { client, container, connected: false, to: Way::default(), back: Way::default() });
-        if self.pairs.iter().flatten().count() >= MOST { self.pause(true) } else { Ok(()) }
+        let (heard, to, back) = (self.events, Way::default(), Way::default());
+        self.pairs[place] = Some(Pair { from, heard, client, container, connected: false, to, back });
+        Ok(())
     }
 
     /// Told once each time that an end can be read from or written to again: a connection goes as far as it can.
@@ -211,6 +251,7 @@ impl Relay {
         let mut event = self.event(place);
         // It may have ended by an event before this one.
         let Some(Some(pair)) = self.pairs.get_mut(place) else { return Ok(()) };
+        pair.heard = self.events;
         match pair.pump(buffer).unwrap_or(Next::Over) {
             Next::Waits => Ok(()),
             // It is told again of what can be done.
@@ -220,7 +261,14 @@ impl Relay {
             }
             Next::Over => {
                 self.pairs[place] = None;
-                self.pause(false)
+                self.pause(false)?;
+                // One who has nowhere to go takes no place.
+                while self.pairs.iter().flatten().count() < MOST
+                    && let Some(next) = self.waiting.pop_front()
+                {
+                    self.begin(next)?;
+                }
+                Ok(())
             }
         }
     }

@@ -57,6 +57,8 @@ pub struct Interface {
     pub default_route: bool,
     /// Whether what it sends may come back to it.
     pub hairpin: bool,
+    /// Whether a bridge takes from it only what is sent from its addresses.
+    pub honest: bool,
     /// What it is plugged into.
     pub link: Link,
 }

@@ -65,6 +65,7 @@ impl Interface {
                 veth.default_route = self.default_route;
                 veth.isolated = *isolated;
                 veth.hairpin = self.hairpin;
+                veth.honest = self.honest;
                 (Some(nat.clone()), Plug::Cable(veth))
             }
             Link::Beside { parent, kind, mtu, route } => {

@@ -1,9 +1,10 @@
 //! Addresses and names in containers.
 
-use std::{fs, os::unix::fs::MetadataExt, path::Path, process::Command};
+use std::{fs, net::UdpSocket, os::unix::fs::MetadataExt, path::Path, process::Command};
 
 use nix::fcntl::{Flock, FlockArg};
-use tests::engine::eventually;
+use process::netlink::{Socket, route};
+use tests::{engine::eventually, machine::Machine};
 
 use crate::{address, engine, heard, server};
 
@@ -461,4 +462,41 @@ fn raw_sockets_are_for_those_who_are_among_themselves() {
     assert!(started.err.contains("not permitted"), "{started:?}");
     engine.run(&["rm", "later"]).ok();
     engine.run(&["network", "rm", &own]).ok();
+}
+
+/// One that was started among friends keeps the sockets that it has.
+#[test]
+fn who_comes_among_strangers_while_he_runs_cannot_claim_their_addresses() {
+    let (engine, host) = (engine(), Machine::new());
+    let run = |arguments: &[&str]| engine.run_on(&host, arguments).ok();
+    run(&["network", "create", "own"]);
+    for (name, flags, claims) in [("plain", &[][..], false), ("allowed", &["--cap-add", "NET_ADMIN"], true)] {
+        run(&[&["run", "-d", "--name", name, "--network", "own"], flags, &["bb", "sleep", "1000"]].concat());
+        // The second time it is known only by what has become of it.
+        for _ in 0..2 {
+            run(&["network", "connect", "bridge", name]);
+            let settings = engine.inspect(name)["NetworkSettings"]["Networks"]["bridge"].clone();
+            let text = |key: &str| settings[key].as_str().unwrap().to_owned();
+            let (own, gateway) = (text("IPAddress"), text("Gateway"));
+            let other = format!("{}.77", own.rsplit_once('.').unwrap().0);
+            let socket = host.run(move || UdpSocket::bind((gateway, 0)).unwrap());
+            socket.set_read_timeout(Some(tests::patience(20))).unwrap();
+            let to = socket.local_addr().unwrap();
+            let pid = engine.inspect(name)["State"]["Pid"].as_i64().unwrap();
+            let senders = [other.clone(), own.clone()];
+            Machine::of_process(pid).run(move || {
+                let netlink = Socket::route().unwrap();
+                let index = route::link(&netlink, "eth1").unwrap().unwrap().index;
+                netlink.request(&[route::add_address(index, format!("{other}/32").parse().unwrap())]).unwrap();
+                for sender in senders {
+                    UdpSocket::bind((sender, 0)).unwrap().send_to(b"here", to).unwrap();
+                }
+            });
+            let first = socket.recv_from(&mut [0; 8]).unwrap().1.ip().to_string();
+            assert_eq!(first == own, !claims, "{name}: {first}");
+            run(&["network", "disconnect", "bridge", name]);
+        }
+    }
+    run(&["rm", "-f", "plain", "allowed"]);
+    run(&["network", "prune", "-f"]);
 }

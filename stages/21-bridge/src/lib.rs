@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod bridge;
+mod honest;
 mod neighbour;
 mod settings;
 
@@ -43,6 +44,8 @@ pub struct Veth {
     pub isolated: bool,
     /// Whether the bridge sends frames back to where they came from.
     pub hairpin: bool,
+    /// Whether the bridge takes from it only what is sent from these addresses, in IPv4.
+    pub honest: bool,
     prepared: Option<Prepared>,
 }
 // ANCHOR_END: veth
@@ -66,6 +69,7 @@ impl Veth {
             default_route: true,
             isolated: false,
             hairpin: false,
+            honest: false,
             prepared: None,
         }
     }
@@ -170,6 +174,9 @@ impl Primitive for Veth {
         // What comes in at a port of a bridge is the bridge's: an address here would be nobody's. It would have routes, which the
         // kernel goes through whenever a link comes or goes.
         bridge::set_sysctl(host, &format!("net/ipv6/conf/{name}/disable_ipv6"), "1")?;
+        if self.honest {
+            self.fence(host, socket, &name)?;
+        }
         let port = [self.port(&name)];
         netlink::act(host, || format!("RTM_NEWLINK({name}, bridge port, IFF_UP)"), || socket.request(&port))
     }

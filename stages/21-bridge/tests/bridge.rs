@@ -1,13 +1,17 @@
 //! Containers on a bridge, in machines of the test's own.
 
-use std::fs;
+use std::{fs, net::UdpSocket};
 
 use bridge::{Bridge, Veth, ports, remove};
 use chroot::Chroot;
 use network::Network;
+use nix::libc;
 use process::{
     Errno, Host, Journal, Undo,
-    netlink::{Socket, route},
+    netlink::{
+        Message, Socket,
+        route::{self, link_header},
+    },
 };
 use tests::{
     container::{List, Running, image, run, script_as_nobody, sh, shell, start},
@@ -69,6 +73,47 @@ fn the_interface_has_its_name_addresses_and_route() {
         remove("br0").unwrap();
         assert_eq!(route::link(&socket, "br0").unwrap(), None);
     });
+}
+
+#[test]
+fn an_honest_one_is_heard_by_its_own_addresses_alone() {
+    for honest in [false, true] {
+        Machine::new().run(move || {
+            let mut container = veth("container", "10.1.0.2/24");
+            container.honest = honest;
+            let running = sleeping(container);
+            let inside = Machine::inside(&running);
+            let socket = UdpSocket::bind("10.1.0.1:0").unwrap();
+            socket.set_read_timeout(Some(tests::patience(20))).unwrap();
+            let to = socket.local_addr().unwrap();
+            let own_mac = [2, 66, 10, 1, 0, 2];
+            let mut heard = Vec::new();
+            for (address, mac, word) in [
+                ("10.1.0.2", own_mac, "own"),
+                ("10.1.0.3", own_mac, "a neighbour's address"),
+                ("10.1.0.2", [2, 66, 10, 1, 0, 3], "a neighbour's hardware address"),
+                ("10.1.0.2", own_mac, "the last"),
+            ] {
+                inside.run(move || {
+                    let netlink = Socket::route().unwrap();
+                    let index = route::link(&netlink, "eth0").unwrap().unwrap().index;
+                    let change = Message::new(libc::RTM_NEWLINK, 0, &link_header(index, true));
+                    netlink.request(&[change.bytes(libc::IFLA_ADDRESS, &mac)]).unwrap();
+                    let claim = route::add_address(index, format!("{address}/32").parse().unwrap());
+                    let claimed = netlink.request(&[claim]).map_err(|refusal| refusal.errno);
+                    assert!(matches!(claimed, Ok(()) | Err(Errno::EEXIST)), "{claimed:?}");
+                    UdpSocket::bind((address, 0)).unwrap().send_to(word.as_bytes(), to).unwrap();
+                });
+            }
+            while heard.last().is_none_or(|last| last != "the last") {
+                let mut word = [0; 64];
+                let length = socket.recv(&mut word).unwrap();
+                heard.push(String::from_utf8_lossy(&word[..length]).into_owned());
+            }
+            let all = ["own", "a neighbour's address", "a neighbour's hardware address", "the last"];
+            assert_eq!(heard, if honest { vec![all[0], all[3]] } else { all.to_vec() });
+        });
+    }
 }
 
 #[test]

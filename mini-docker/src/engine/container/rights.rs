@@ -103,6 +103,15 @@ impl Rights {
         self.capabilities_with(self.raw_sockets || self.ping && self.seccomp.is_empty())
     }
 
+    /// Whether the user lets it have other addresses than those it is given, whoever its neighbours are.
+    ///
+    /// # Errors
+    /// As [`Rights::capabilities`].
+    pub fn may_claim(&self) -> Result<bool> {
+        let capabilities = self.capabilities_with(false)?;
+        Ok(capabilities.names().any(|name| ["CAP_NET_RAW", "CAP_NET_ADMIN"].contains(&name)))
+    }
+
     fn capabilities_with(&self, raw: bool) -> Result<CapabilitySet> {
         if self.privileged {
             return available();

@@ -138,7 +138,9 @@ impl Engine {
 
     /// What a start does by the primitives of stages 21 and 22, done to a container that runs.
     fn cable(&self, place: &Place, config: &ContainerConfig, child: &Child, default_route: bool) -> Result<()> {
-        let interface = self.interface(place, config, default_route)?;
+        let mut interface = self.interface(place, config, default_route)?;
+        // It may have sockets from a time when all its neighbours were friends.
+        interface.honest = !place.network.is_of_friends() && !config.rights.may_claim()?;
         let (mut walls, mut plug) = interface.plug();
         let failed = |e: process::Error| Error::new(Kind::System, e.to_string());
         let mut host = HostSide::new(Journal::in_memory());

@@ -236,6 +236,7 @@ impl Engine {
             mac,
             default_route,
             hairpin: !container.network.publish.is_empty() || container.network.publish_all,
+            honest: false,
             link: self.link_of(place, container)?,
         })
     }

@@ -2,6 +2,10 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, process::Command};
 
+use nix::{
+    fcntl::{OFlag, open, openat},
+    sys::stat::{Mode, mkdirat},
+};
 use tests::engine::Engine;
 
 fn engine() -> Engine {
@@ -106,4 +110,57 @@ fn a_directory_that_is_there_to_mount_on_is_changed_and_not_new() {
     engine.run(&["import", archive.to_str().unwrap(), "no-etc"]).ok();
     engine.run(&["run", "--name", "c2", "no-etc", "sh", "-c", "echo > /etc/new"]).ok();
     assert_eq!(engine.run(&["diff", "c2"]).ok(), "C /etc\nA /etc/new\n");
+}
+
+#[test]
+fn directories_deeper_than_any_path_name_are_measured_listed_and_removed() {
+    let engine = engine();
+    let deep = |top: &std::path::Path| {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let mut at = open(top, flags, Mode::empty()).unwrap();
+        for _ in 0..1000 {
+            mkdirat(&at, "directory", Mode::S_IRWXU).unwrap();
+            at = openat(&at, "directory", flags, Mode::empty()).unwrap();
+        }
+        let file = openat(&at, "file", OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_CLOEXEC, Mode::S_IRUSR).unwrap();
+        fs::File::from(file).set_len(7).unwrap();
+    };
+    let few = |arguments: &[&str]| {
+        let mut command = Command::new("sh");
+        command.args(["-c", "ulimit -n 256 && exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_mini-docker")]);
+        command.args(arguments).env("MINI_DOCKER_ROOT", engine.root());
+        tests::engine::said(&tests::engine::output(command, b""))
+    };
+    engine.run(&["run", "--name", "c1", "-v", "v1:/data", "bb", "mkdir", "/d"]).ok();
+    let id = engine.run(&["ps", "-aq", "--no-trunc"]).ok();
+    deep(&engine.root().join("containers").join(id.trim()).join("upper/d"));
+    deep(&engine.root().join("volumes/v1/_data"));
+    let sizes = few(&["ps", "-as", "--format", "{{.Size}}"]).ok();
+    assert!(sizes.starts_with("7B "), "{sizes}");
+    few(&["system", "df", "-v"]).ok();
+    assert!(few(&["inspect", "-s", "c1"]).ok().contains("\"SizeRw\": 7,"));
+    let changes = few(&["diff", "c1"]);
+    assert!(changes.out.starts_with("A /d\nA /d/directory\nA /d/directory/directory\n"), "{changes:?}");
+    assert!(changes.out.lines().all(|line| line.len() <= 4097) && changes.out.lines().count() > 400, "{changes:?}");
+    assert_eq!(changes.code, 0, "{changes:?}");
+    assert!(changes.err.contains("deeper than a path name can be long"), "{changes:?}");
+    few(&["rm", "-f", "c1"]).ok();
+    few(&["volume", "rm", "v1"]).ok();
+    assert_eq!(fs::read_dir(engine.root().join("tmp")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_container_that_cannot_be_measured_does_not_hide_the_others() {
+    let engine = engine();
+    for name in ["c1", "c2"] {
+        engine.run(&["run", "--name", name, "bb", "true"]).ok();
+    }
+    let id = engine.run(&["ps", "-aq", "--no-trunc", "--filter", "name=c1"]).ok();
+    let upper = engine.root().join("containers").join(id.trim()).join("upper");
+    fs::remove_dir_all(&upper).unwrap();
+    fs::write(&upper, "").unwrap();
+    let said = engine.run(&["ps", "-as", "--format", "{{.Names}} {{.Size}}"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.out.contains("c1 N/A\n") && said.out.contains("c2 0B (virtual "), "{said:?}");
+    assert!(said.err.contains("Not a directory") && said.err.contains("upper"), "{said:?}");
 }

@@ -141,7 +141,7 @@ impl Engine {
         self.leave_networks(&config.id)?;
         let undone = Journal::open(&run.join("undo")).and_then(Journal::undo_all);
         // It died before it could write down even this.
-        let undone = undone.and_then(|()| match std::fs::remove_dir_all(&run) {
+        let undone = undone.and_then(|()| match process::remove_tree(&run) {
             Err(e) if e.kind() != ErrorKind::NotFound => Err(e),
             _ => Ok(()),
         });

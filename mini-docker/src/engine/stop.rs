@@ -1,7 +1,6 @@
 //! Ending containers: by a signal, in good order, or by force.
 
 use std::{
-    fs,
     io::Read,
     os::fd::{AsFd, BorrowedFd},
     time::{Duration, Instant},
@@ -156,7 +155,7 @@ impl Engine {
             self.set_auto_remove(id, true)?;
             // Its layer was mounted without syncing; overlayfs trusts that again only when it is told to. The machine has
             // not died since.
-            let _ = fs::remove_dir_all(self.container_file(id, "work/work/incompat"));
+            let _ = process::remove_tree(&self.container_file(id, "work/work/incompat"));
         }
         stopped?;
         self.start_unless_active(id, Options::default())?;

@@ -269,7 +269,7 @@ impl Garbage {
 
     /// Takes it apart.
     pub fn clear(self) -> Result<()> {
-        self.0.iter().try_for_each(|path| match fs::remove_dir_all(path) {
+        self.0.iter().try_for_each(|path| match process::remove_tree(path) {
             Err(e) if e.kind() != ErrorKind::NotFound => Err(e).doing("remove", path),
             _ => Ok(()),
         })
@@ -301,7 +301,7 @@ fn clear_scratch(path: &Path) {
         let _ = Journal::open(&undo).and_then(Journal::undo_all);
     }
     // What cannot be removed now is garbage for the next sweep; somebody may just be removing it too.
-    let _ = fs::remove_dir_all(path);
+    let _ = process::remove_tree(path);
 }
 
 /// `mkdir -p` with `mode` for what is made.

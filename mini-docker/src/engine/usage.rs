@@ -2,9 +2,17 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    fs, io,
-    os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
+    ffi::CStr,
+    io,
+    os::fd::BorrowedFd,
+    path::Path,
+};
+
+use nix::{
+    dir::Type,
+    errno::Errno,
+    fcntl::{AtFlags, OFlag, open},
+    sys::stat::{Mode, SFlag, fstatat},
 };
 
 use super::{
@@ -107,23 +115,35 @@ impl Engine {
 
 /// Bytes of the files below a path, each inode once, as Docker counts. What is not there, or goes meanwhile, takes none.
 pub fn disk_usage(path: &Path) -> Result<u64> {
-    let mut directories = vec![PathBuf::from(path)];
-    let mut seen = HashSet::new();
-    let mut total = 0;
-    while let Some(directory) = directories.pop() {
-        let entries = match fs::read_dir(&directory) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
-            entries => entries.doing("read", &directory)?,
-        };
-        for entry in entries.flatten() {
-            // Not followed where it is a link.
-            let Ok(metadata) = entry.metadata() else { continue };
-            if metadata.is_dir() {
-                directories.push(entry.path());
-            } else if metadata.nlink() == 1 || seen.insert((metadata.dev(), metadata.ino())) {
-                total += metadata.size();
-            }
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let root = match open(path, flags, Mode::empty()) {
+        Err(Errno::ENOENT) => return Ok(0),
+        opened => opened.doing("read", path)?,
+    };
+    let mut measure = Measure::default();
+    process::walk(root, &mut measure).doing("read", path)?;
+    Ok(measure.total)
+}
+
+#[derive(Default)]
+struct Measure {
+    total: u64,
+    /// Files of several names.
+    seen: HashSet<(u64, u64)>,
+}
+
+impl process::Visitor for Measure {
+    fn meet(&mut self, parent: BorrowedFd, name: &CStr, kind: Option<Type>) -> io::Result<bool> {
+        if kind == Some(Type::Directory) {
+            return Ok(true);
         }
+        let Ok(stat) = fstatat(parent, name, AtFlags::AT_SYMLINK_NOFOLLOW) else { return Ok(false) };
+        if stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFDIR.bits() {
+            return Ok(true);
+        }
+        if stat.st_nlink == 1 || self.seen.insert((stat.st_dev, stat.st_ino)) {
+            self.total += stat.st_size as u64;
+        }
+        Ok(false)
     }
-    Ok(total)
 }

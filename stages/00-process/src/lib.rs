@@ -15,6 +15,7 @@
 //! | [`IdMaps`], [`Aside`] | the ids of a user namespace, and acts as its root |
 //! | [`NamespaceHolder`] | how an ordinary user gets one |
 //! | [`Undo`], [`Journal`] | how to take it all back, later, in another process |
+//! | [`walk()`], [`remove_tree()`] | a directory tree that somebody else may be changing |
 //! | [`kernel_file()`] | the kernel's own files |
 //! | [`cgroupfs`] | the end of a cgroup, which one of these steps is |
 //! | [`explain`] | what was done and how long it took |
@@ -42,6 +43,7 @@ mod shared_network;
 mod spawn;
 pub mod stage;
 pub mod sys;
+mod tree;
 mod undo;
 mod visit;
 
@@ -58,5 +60,6 @@ pub use nix::errno::Errno;
 pub use primitive::{Birthplace, Child, CloneArgs, Host, Inside, Primitive, TERMINAL};
 pub use shared_network::SharedNetwork;
 pub use spawn::{Container, Process, spawn};
+pub use tree::{Visitor, remove_tree, walk};
 pub use undo::{Journal, Undo, start_time};
 pub use visit::{in_network_of, sockets_from_network_of, way_in};

@@ -23,7 +23,7 @@ use crate::{
     cgroupfs,
     kernel_file::kernel_file,
     maps::{IdMaps, as_root_of},
-    netlink, sys,
+    netlink, sys, tree,
 };
 
 /// How to take one act back.
@@ -119,11 +119,11 @@ impl Undo {
 }
 
 fn remove_tree(path: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(path) {
+    match tree::remove_tree(path) {
         // A directory that its owner may not list, such as overlayfs leaves one; root never gets here.
         Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {
             open_up(path)?;
-            fs::remove_dir_all(path)
+            tree::remove_tree(path)
         }
         removed => removed,
     }

@@ -187,7 +187,7 @@ impl<'a> Tree<'a> {
                 .is_ok_and(|stat| stat.st_rdev == 0 && stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFCHR.bits())
     }
 
-    /// Links can nest directories deeper than any name is long, until nothing can remove them. Names alone are checked
+    /// Links can nest directories deeper than any name is long, until no path leads there. Names alone are checked
     /// already.
     fn refuse_too_deep(&self, fd: BorrowedFd, path: &[u8], linked: bool) -> Result<(), Error> {
         let most = self.options.limits.depth;

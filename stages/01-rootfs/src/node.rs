@@ -5,7 +5,7 @@
 
 use std::{
     ffi::OsStr,
-    fs::{self, File},
+    fs::File,
     os::{
         fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
         unix::{ffi::OsStrExt, fs::FileExt},
@@ -59,10 +59,9 @@ pub(crate) fn remove(parent: BorrowedFd, name: &[u8]) -> Result<(), Errno> {
         Err(Errno::EISDIR) => {}
         removed => return removed,
     }
-    // The standard library opens each directory with O_NOFOLLOW, the first one too; what stands before it is a link of
-    // the kernel's own to a directory that is open already.
+    // What stands before the name is a link of the kernel's own to a directory that is open already.
     let path = Path::new("/proc/self/fd").join(parent.as_raw_fd().to_string()).join(OsStr::from_bytes(name));
-    fs::remove_dir_all(path).map_err(|e| e.raw_os_error().map_or(Errno::EIO, Errno::from_raw))
+    process::remove_tree(&path).map_err(|e| e.raw_os_error().map_or(Errno::EIO, Errno::from_raw))
 }
 
 /// Opens a directory that is there. ENOTDIR or ELOOP: it is something else, or a link, if only to a directory.

@@ -136,7 +136,7 @@ pub struct Limits {
     pub entries: u64,
     /// Bytes in a name. The kernel takes paths of up to 4095 (`PATH_MAX` less its null), parts of up to 255.
     pub path: usize,
-    /// Directories in each other, counted from the root. Removing a tree takes a file descriptor for each level.
+    /// Directories in each other, counted from the root.
     pub depth: usize,
 }
 

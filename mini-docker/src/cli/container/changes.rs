@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::{
-    cli::{Outcome, out, print},
+    cli::{Outcome, out, print, warn},
     engine::{Engine, changes::Change},
 };
 
@@ -17,13 +17,17 @@ pub(crate) struct Diff {
 
 impl Diff {
     pub(crate) fn run(self, engine: &Engine) -> Outcome {
-        for (path, change) in engine.changes(&engine.container(&self.container)?)? {
+        let changes = engine.changes(&engine.container(&self.container)?)?;
+        for (path, change) in changes.found {
             let letter = match change {
                 Change::Added => 'A',
                 Change::Changed => 'C',
                 Change::Deleted => 'D',
             };
             print(format_args!("{letter} {path}\n"));
+        }
+        if changes.goes_deeper {
+            warn("what lies deeper than a path name can be long (4095 bytes) is not listed");
         }
         Ok(0)
     }

@@ -8,7 +8,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use super::ports;
 use crate::{
     cli::{
-        Outcome,
+        Outcome, complain,
         format::{self, Listing, Row},
         template::{self, Fields},
         units, warn,
@@ -138,7 +138,7 @@ impl View {
     pub(crate) fn row(&self, engine: &Engine, container: &Container) -> Result<Row> {
         let config = &container.config;
         let points = || config.storage.points.iter();
-        let size = || if self.sizes { size_of(engine, container) } else { Ok("0B".to_owned()) };
+        let size = || if self.sizes { size_of(engine, container) } else { "0B".to_owned() };
         let row = Row::shown(
             &self.fields,
             [
@@ -151,7 +151,7 @@ impl View {
                 ("Ports", &|| Ok(ports::shown(&engine.ports_object(container).unwrap_or_default()).into())),
                 ("State", &|| Ok(container.status.state.name().into())),
                 ("Status", &|| Ok(status(engine, container).into())),
-                ("Size", &|| Ok(size()?.into())),
+                ("Size", &|| Ok(size().into())),
                 ("Mounts", &|| {
                     Ok(points().map(|point| mounted(point, self.whole)).collect::<Vec<_>>().join(",").into())
                 }),
@@ -181,10 +181,17 @@ fn mounted(point: &Point, whole: bool) -> String {
     if whole { name.to_owned() } else { ellipsis(name, 15) }
 }
 
-fn size_of(engine: &Engine, container: &Container) -> Result<String> {
-    let written = engine.written(container)?;
+/// What cannot be read of one container is no reason to say nothing of others.
+fn size_of(engine: &Engine, container: &Container) -> String {
+    let written = match engine.written(container) {
+        Ok(written) => written,
+        Err(e) => {
+            complain(&e);
+            return "N/A".to_owned();
+        }
+    };
     let image = engine.image(&container.config.image).map_or(0, |image| image.size(engine));
-    Ok(format!("{} (virtual {})", units::size(written), units::size(written + image)))
+    format!("{} (virtual {})", units::size(written), units::size(written + image))
 }
 
 /// In the local time zone, as Go prints it.

@@ -1,10 +1,7 @@
 //! The container of a RUN step: one without a name and a configuration on disk, so that whoever comes across it after
 //! this process has died takes it for abandoned, and removes it with its places in networks.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use super::{mounts::Mounts, stage::Stage, workspace};
 use crate::{
@@ -117,7 +114,7 @@ impl Engine {
         // In this order: what is interrupted after it is begun again by who finds a volatile directory alone.
         self.store.discard(&self.store.container(id))?;
         let run: PathBuf = self.store.run(id);
-        match fs::remove_dir_all(&run) {
+        match process::remove_tree(&run) {
             Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e).doing("remove", &run),
             _ => Ok(()),
         }

@@ -1,6 +1,9 @@
 //! What containers of an ordinary user are, and that all that he does meets them.
 
-use std::{fs, os::unix::fs::MetadataExt};
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt},
+};
 
 use nix::{
     sys::signal::{Signal, kill},
@@ -166,4 +169,28 @@ fn namespaces_of_the_machine_s_are_shown_as_they_are() {
     assert!(run(&["--network", "host"], "ls /sys/class/net").lines().count() >= 1);
     assert_eq!(run(&["--network", "none", "--ipc", "host"], "echo x"), "x\n");
     assert_eq!(run(&["--network", "none", "--device", "/dev/zero:/dev/nil"], "head -c 1 /dev/nil | wc -c"), "1\n");
+}
+
+#[test]
+fn files_are_copied_into_a_directory_that_is_anybody_s_such_as_tmp() {
+    let user = user();
+    user.run(&["create", "--network", "none", "--name", "one", "bb:latest", "true"]).ok();
+    let shared = user.path("shared");
+    fs::create_dir(&shared).unwrap();
+    fs::set_permissions(&shared, fs::Permissions::from_mode(0o1777)).unwrap();
+    let place = shared.to_str().unwrap();
+    user.run(&["cp", "one:/etc/passwd", place]).ok();
+    user.run(&["cp", "one:/etc", place]).ok();
+    let context = user.path("context");
+    fs::create_dir(&context).unwrap();
+    // What the image does not describe is made on the way.
+    fs::write(
+        context.join("Dockerfile"),
+        "FROM bb:latest AS all\nFROM scratch\nCOPY --from=all /etc/group /new/group\n",
+    )
+    .unwrap();
+    user.run(&["build", "-q", "-o", place, context.to_str().unwrap()]).ok();
+    for name in ["passwd", "etc/passwd", "new/group"] {
+        assert_eq!(fs::metadata(shared.join(name)).unwrap().uid(), user.uid, "{name}");
+    }
 }

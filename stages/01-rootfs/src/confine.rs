@@ -38,6 +38,8 @@ struct Directory {
     path: Option<Vec<u8>>,
     /// What to restore when the work in it is done: every new entry would change the time.
     mtime: TimeSpec,
+    /// Whether the archive describes it.
+    described: bool,
     mode: Option<Mode>,
 }
 
@@ -68,13 +70,17 @@ impl<'a> Tree<'a> {
             let (fd, linked) = self.open_or_make(path, make)?;
             self.refuse_too_deep(fd.as_fd(), path, linked)?;
             let mtime = modified(&fstat(&fd).map_err(Error::system("fstat", path))?);
-            self.stay(path, fd, mtime)?;
+            self.work_in(path, fd, mtime, false)?;
         }
         Ok(())
     }
 
     /// Works in `fd` from here on, a real directory at `path`, and gives it `mtime` when the work is done.
     pub(crate) fn stay(&mut self, path: &[u8], fd: OwnedFd, mtime: TimeSpec) -> Result<(), Error> {
+        self.work_in(path, fd, mtime, true)
+    }
+
+    fn work_in(&mut self, path: &[u8], fd: OwnedFd, mtime: TimeSpec, described: bool) -> Result<(), Error> {
         self.leave()?;
         let mut restore = None;
         if !self.privileged {
@@ -85,7 +91,7 @@ impl<'a> Tree<'a> {
                 restore = Some(mode);
             }
         }
-        self.here = Some(Directory { fd, path: Some(path.to_vec()), mtime, mode: restore });
+        self.here = Some(Directory { fd, path: Some(path.to_vec()), mtime, described, mode: restore });
         Ok(())
     }
 
@@ -98,7 +104,12 @@ impl<'a> Tree<'a> {
         if let Some(mode) = here.mode {
             fchmod(&here.fd, mode).map_err(Error::system("fchmod", path))?;
         }
-        futimens(&here.fd, &TimeSpec::UTIME_OMIT, &here.mtime).map_err(Error::system("set the time of", path))
+        let restored = if here.described {
+            futimens(&here.fd, &TimeSpec::UTIME_OMIT, &here.mtime)
+        } else {
+            restore_time(here.fd.as_fd(), &here.mtime)
+        };
+        restored.map_err(Error::system("set the time of", path))
     }
 
     /// Something in the current directory was replaced. If its path goes through itself, by a link, it may now lead
@@ -176,7 +187,7 @@ impl<'a> Tree<'a> {
         if opaque {
             attributes::set_opaque(fd.as_fd(), self.options).map_err(failed("make opaque"))?;
         }
-        futimens(parent, &TimeSpec::UTIME_OMIT, &before).map_err(failed("set the time of the parent of"))?;
+        restore_time(parent, &before).map_err(failed("set the time of the parent of"))?;
         Ok(fd)
     }
 
@@ -203,6 +214,15 @@ impl<'a> Tree<'a> {
 fn depth(fd: BorrowedFd) -> Result<usize, Errno> {
     let path = readlink(format!("/proc/self/fd/{}", fd.as_raw_fd()).as_str())?;
     Ok(std::path::Path::new(&path).components().count())
+}
+
+/// Gives a directory the time back that it had. Of one that is somebody else's, such as /tmp, the kernel does not let us:
+/// the new entries have changed it, as those of any program would.
+fn restore_time(directory: BorrowedFd, mtime: &TimeSpec) -> Result<(), Errno> {
+    match futimens(directory, &TimeSpec::UTIME_OMIT, mtime) {
+        Err(Errno::EPERM) => Ok(()),
+        restored => restored,
+    }
 }
 
 fn modified(stat: &FileStat) -> TimeSpec {

@@ -7,7 +7,8 @@
 /// Says a line on standard error, whole. A reader who has gone, or whose disk is full, loses it, and nobody anything else.
 macro_rules! tell {
     ($($word:tt)*) => {{
-        let mut line = format!($($word)*);
+        let line = format!($($word)*);
+        let mut line = $crate::visible::text(&line).into_owned();
         line.push('\n');
         let _ = std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes());
     }};
@@ -20,3 +21,4 @@ pub mod engine;
 pub mod fuzz;
 pub mod rootless;
 pub mod runtime;
+mod visible;

@@ -1,6 +1,10 @@
 //! Flags before the command, and words after the image that look like flags.
 
-use std::{fs, io::Write, process::Stdio};
+use std::{
+    fs,
+    io::Write,
+    process::{Command, Stdio},
+};
 
 use tests::engine::{Engine, eventually, output, said};
 
@@ -145,7 +149,7 @@ fn detach_keys_leave_a_process_that_goes_on() {
     let program = engine.command(&[]).get_program().to_str().unwrap().to_owned();
     let line = format!("{program} exec -it --detach-keys ctrl-a,x c1 sleep 123");
     let mut command = engine.command(&[]);
-    let mut terminal = std::process::Command::new("script");
+    let mut terminal = Command::new("script");
     terminal.args(["-qec", &line, "/dev/null"]).envs(command.get_envs().filter_map(|(key, value)| Some((key, value?))));
     command.stdin(Stdio::null());
     let mut child = terminal.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
@@ -178,7 +182,7 @@ fn an_output_that_does_not_block_gets_all() {
         while True:\n  b=os.read(r,65536)\n  n+=len(b)\n  if not b: break\n\
         print(n,p.wait())";
     let start = engine.command(&["start", "-a", "c1"]);
-    let mut command = std::process::Command::new("python3");
+    let mut command = Command::new("python3");
     command.args(["-c", script]).arg(start.get_program()).args(start.get_args());
     command.envs(start.get_envs().filter_map(|(key, value)| Some((key, value?))));
     assert_eq!(said(&output(command, b"")).ok(), "3000000 0\n");
@@ -212,4 +216,39 @@ fn a_full_standard_error_is_in_nobody_s_way() {
         assert_eq!(ended.status.code(), Some(i32::from(words.len() == 1)), "{words:?}: {ended:?}");
     }
     engine.run(&["volume", "inspect", "data"]).ok();
+}
+
+/// Runs a command on a terminal, and returns what the terminal got.
+fn on_terminal(engine: &Engine, line: &str) -> String {
+    let mut command = Command::new("script");
+    command.env("MINI_DOCKER_ROOT", engine.root()).env("MD", env!("CARGO_BIN_EXE_mini-docker")).stdin(Stdio::null());
+    let output = command.args(["-qec", &format!("\"$MD\" {line}"), "/dev/null"]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn what_strangers_wrote_commands_no_terminal() {
+    let engine = Engine::new(env!("CARGO_BIN_EXE_mini-docker"));
+    let label = "x=a\n2026-01-01 forged \u{1b}[31m";
+    let script = "touch \"$(printf '/a\\033[31mb\\nc')\"";
+    engine.run(&["run", "--name", "c1", "-l", label, "bb", "sh", "-c", script]).ok();
+    assert_eq!(engine.run(&["diff", "c1"]).ok(), "A /a\u{1b}[31mb\nc\n");
+    assert_eq!(on_terminal(&engine, "diff c1"), "A /a\\x1b[31mb\\nc\r\n");
+    let events = engine.run(&["events", "--since", "0", "--until", "0s"]).ok();
+    assert!(events.contains("x=a\\n2026-01-01 forged \u{1b}"), "{events:?}");
+    let events = on_terminal(&engine, "events --since 0 --until 0s");
+    assert!(events.contains("x=a\\n2026-01-01 forged \\x1b[31m") && !events.contains('\u{1b}'), "{events:?}");
+    for (words, code) in [
+        (&["run", "--rm", "-u", "a\u{1b}[31mb", "bb", "true"][..], 125),
+        (&["kill", "-s", "\u{1b}[31m9", "c1"], 1),
+        (&["ps", "--\u{1b}[31m"], 125),
+    ] {
+        let said = engine.run(words).refused(code);
+        assert!(said.contains("\\x1b[31m") && !said.contains('\u{1b}'), "{said:?}");
+    }
+    let context = engine.path("context");
+    fs::create_dir(&context).unwrap();
+    fs::write(context.join("Dockerfile"), "FROM bb\nRUN false # \u{1b}[31m\n").unwrap();
+    let built = engine.run(&["build", "--progress=plain", context.to_str().unwrap()]);
+    assert!(built.code == 1 && built.err.contains("false # \\x1b[31m") && !built.err.contains('\u{1b}'), "{built:?}");
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::{
     Outcome,
-    out::Stdout,
+    out::{self, Stdout},
     template::{Data, Template},
 };
 use crate::engine::{
@@ -68,7 +68,9 @@ impl Events {
         let attributes: Vec<_> = event.actor.attributes.iter().map(|(key, value)| format!("{key}={value}")).collect();
         let attributes = if attributes.is_empty() { String::new() } else { format!(" ({})", attributes.join(", ")) };
         let time = time.to_zoned_datetime(TimeZone::system()).strftime("%Y-%m-%dT%H:%M:%S.%9f%:z").to_string();
-        Ok(format!("{time} {} {} {}{attributes}", kind(event.kind), event.action, event.actor.id))
+        let line = format!("{time} {} {} {}{attributes}", kind(event.kind), event.action, event.actor.id);
+        // A label that goes on in another line would be an event.
+        Ok(line.replace('\n', "\\n"))
     }
 }
 
@@ -98,7 +100,7 @@ pub(super) fn follow(
             }
             // A closed pipe: nobody wants to know more.
             if let Some(line) = line(&event, time)?
-                && writeln!(Stdout, "{line}").is_err()
+                && writeln!(Stdout, "{}", out::text(&line)).is_err()
             {
                 return Ok(0);
             }

@@ -2,6 +2,7 @@
 //! (`O_NONBLOCK` belongs to the open file, not to the process), and then a slow reader is no error.
 
 use std::{
+    borrow::Cow,
     fs::{self, File},
     io::{self, BufWriter, IsTerminal, Write},
     os::fd::{AsFd, BorrowedFd},
@@ -14,9 +15,12 @@ use nix::{
     unistd::write,
 };
 
-use crate::engine::{
-    Error,
-    error::{Context, Result},
+use crate::{
+    engine::{
+        Error,
+        error::{Context, Result},
+    },
+    visible,
 };
 
 /// Standard output, without a buffer.
@@ -52,6 +56,16 @@ impl Write for Stderr {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// What strangers wrote, on standard output: as it is, but on a terminal without commands to it.
+pub(crate) fn text(text: &str) -> Cow<'_, str> {
+    if io::stdout().is_terminal() { visible::text(text) } else { text.into() }
+}
+
+/// The same where it is, or is in, one line.
+pub(crate) fn line(text: &str) -> Cow<'_, str> {
+    if io::stdout().is_terminal() { visible::line(text) } else { text.into() }
 }
 
 /// Writes all of it, and waits where there is no room.

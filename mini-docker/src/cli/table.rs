@@ -1,6 +1,8 @@
 //! Tables as Docker prints them: columns as wide as their longest cell, three spaces between, none under ten wide.
 
-use std::{borrow::Cow, fmt::Write};
+use std::fmt::Write;
+
+use crate::visible;
 
 /// Between the longest cell of a column and the next column.
 const PADDING: usize = 3;
@@ -14,7 +16,7 @@ pub(crate) fn align(text: &str) -> String {
 
 /// As [`align`], with another least width of a column.
 pub(super) fn align_to(text: &str, least: usize) -> String {
-    let text = &*visible(text);
+    let text = &*visible::text(text);
     let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split('\t').collect()).collect();
     let width = |cell: &str| cell.chars().count();
     let mut widths: Vec<Vec<usize>> = lines.iter().map(|cells| vec![0; cells.len() - 1]).collect();
@@ -38,24 +40,6 @@ pub(super) fn align_to(text: &str, least: usize) -> String {
         aligned.push('\n');
     }
     aligned
-}
-
-/// What strangers wrote, such as an image's history, commands no terminal: its control characters are shown as Go quotes them.
-fn visible(text: &str) -> Cow<'_, str> {
-    let is_command = |c: char| c.is_control() && !matches!(c, '\t' | '\n');
-    if !text.contains(is_command) {
-        return text.into();
-    }
-    let mut shown = String::with_capacity(2 * text.len());
-    for c in text.chars() {
-        match u32::from(c) {
-            _ if !is_command(c) => shown.push(c),
-            // Writing to a String cannot fail.
-            code @ ..0x80 => drop(write!(shown, "\\x{code:02x}")),
-            code => drop(write!(shown, "\\u{code:04x}")),
-        }
-    }
-    shown.into()
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ pub(super) fn complain(error: &clap::Error) -> ExitCode {
         _ => {}
     }
     let (line, code) = explain(error, &arguments);
-    let _ = writeln!(io::stderr(), "mini-docker: {line}");
+    tell!("mini-docker: {line}");
     ExitCode::from(code)
 }
 

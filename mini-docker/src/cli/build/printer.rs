@@ -7,10 +7,13 @@ use std::{
 };
 
 use super::screen::Screen;
-use crate::engine::{
-    build::{Event, Failure, dockerfile::Lines, lint::Warning},
-    error::Kind,
-    reference::Reference,
+use crate::{
+    engine::{
+        build::{Event, Failure, dockerfile::Lines, lint::Warning},
+        error::Kind,
+        reference::Reference,
+    },
+    visible,
 };
 
 /// How it is shown.
@@ -70,7 +73,7 @@ impl Printer {
                 let step = Step { name: (*name).to_owned(), since: Instant::now(), output: Vec::new(), pending: 0 };
                 self.steps.insert(*number, step);
                 self.last = self.last.max(*number);
-                self.say(format_args!("#{number} {name}\n"));
+                self.say(format_args!("#{number} {}\n", visible::line(name)));
                 if let Some(screen) = self.screen() {
                     screen.begin(*number, name);
                 }
@@ -158,7 +161,7 @@ impl Printer {
             |warning: &Warning| format!(" - {}: {} (line {})\n", warning.rule, warning.text, warning.lines.start);
         let lines: String = self.warnings.iter().map(line).collect();
         let text = format!("\n {count} warning{plural} found (--check shows the lines):\n{lines}");
-        let _ = io::stderr().write_all(text.as_bytes());
+        let _ = io::stderr().write_all(visible::text(&text).as_bytes());
     }
 
     fn wrote(&self, id: &str, tags: &[Reference]) {
@@ -182,7 +185,7 @@ impl Printer {
         let step = failure.step.and_then(|number| self.steps.get(&number));
         if let Some(step) = step.filter(|_| failure.error.kind != Kind::NotFound) {
             let output = String::from_utf8_lossy(&step.output);
-            text = format!("------\n > {}:\n{output}", step.name);
+            text = format!("------\n > {}:\n{output}", visible::line(&step.name));
             if !text.ends_with('\n') {
                 text.push('\n');
             }
@@ -204,7 +207,7 @@ pub(super) fn excerpt(name: &str, dockerfile: &str, lines: Lines) -> String {
         if (first..=lines.end + 2).contains(&number) {
             let mark = if (lines.start..=lines.end).contains(&number) { ">>>" } else { "   " };
             // Writing to a string does not fail.
-            let _ = writeln!(text, "{number:4} | {mark} {line}");
+            let _ = writeln!(text, "{number:4} | {mark} {}", visible::text(line));
         }
     }
     text.push_str("--------------------\n");

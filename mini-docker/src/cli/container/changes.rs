@@ -24,7 +24,7 @@ impl Diff {
                 Change::Changed => 'C',
                 Change::Deleted => 'D',
             };
-            print(format_args!("{letter} {path}\n"));
+            print(format_args!("{letter} {}\n", out::line(&path)));
         }
         if changes.goes_deeper {
             warn("what lies deeper than a path name can be long (4095 bytes) is not listed");

@@ -252,3 +252,34 @@ fn what_strangers_wrote_commands_no_terminal() {
     let built = engine.run(&["build", "--progress=plain", context.to_str().unwrap()]);
     assert!(built.code == 1 && built.err.contains("false # \\x1b[31m") && !built.err.contains('\u{1b}'), "{built:?}");
 }
+
+#[test]
+fn output_that_cannot_be_written_is_an_error_once() {
+    let engine = Engine::new(env!("CARGO_BIN_EXE_mini-docker"));
+    engine.run(&["run", "-d", "--name", "c1", "bb", "sh", "-c", "seq 1000; sleep 1000"]).ok();
+    eventually("it has written", || engine.run(&["logs", "c1"]).out.lines().count() == 1000);
+    let run = |words: &[&str], to: fs::File| {
+        let output = engine.command(words).stdout(to).stderr(Stdio::piped()).output().unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    let full = || fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let unread = || fs::File::from(std::os::fd::OwnedFd::from(std::io::pipe().unwrap().1));
+    let said = "mini-docker: write to standard output: No space left on device";
+    for (words, code) in [
+        (&["ps"][..], 1),
+        (&["images"], 1),
+        (&["info"], 1),
+        (&["inspect", "c1"], 1),
+        (&["logs", "c1"], 1),
+        (&["events", "--since", "0", "--until", "0s"], 1),
+        // Those of the programs.
+        (&["run", "--rm", "bb", "sh", "-c", "seq 1000; exit 7"], 7),
+        (&["exec", "c1", "sh", "-c", "echo 1; exit 0"], 0),
+    ] {
+        let (ended, err) = run(words, full());
+        assert_eq!((ended, err.matches(said).count(), err.lines().count()), (Some(code), 1, 1), "{words:?}: {err}");
+        if code == 1 {
+            assert_eq!(run(words, unread()), (Some(0), String::new()), "{words:?}: a reader who has gone");
+        }
+    }
+}

@@ -312,6 +312,10 @@ pub fn main() -> ExitCode {
             command.run(&engine)
         }),
     };
+    let outcome = outcome.and_then(|code| match out::failure() {
+        Some(e) if code == 0 => Err(e),
+        _ => Ok(code),
+    });
     let code = outcome.unwrap_or_else(|e| {
         complain(&e);
         if runs { e.run_exit_code() } else { e.exit_code() }
@@ -350,7 +354,7 @@ fn each_that(names: &[String], mut act: impl FnMut(&str) -> Result<bool, Error>)
     Ok(code)
 }
 
-/// Prints without dying of a closed pipe: `mini-docker ps | head -1`.
+/// Prints without dying of a closed pipe: `mini-docker ps | head -1`. What else fails is said at the end.
 fn print(text: std::fmt::Arguments) {
     let _ = out::Stdout.write_fmt(text);
 }

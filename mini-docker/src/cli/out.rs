@@ -7,6 +7,10 @@ use std::{
     io::{self, BufWriter, IsTerminal, Write},
     os::fd::{AsFd, BorrowedFd},
     path::Path,
+    sync::{
+        Once,
+        atomic::{AtomicI32, Ordering},
+    },
 };
 
 use nix::{
@@ -15,6 +19,7 @@ use nix::{
     unistd::write,
 };
 
+use super::complain;
 use crate::{
     engine::{
         Error,
@@ -31,10 +36,32 @@ pub(crate) struct Stdout;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Stderr;
 
+/// Why standard output took no more, first of all; 0: it has taken all.
+static FAILED: AtomicI32 = AtomicI32::new(0);
+
+/// Why what was written to standard output is not all there. A reader who has gone does not miss it.
+pub(crate) fn failure() -> Option<Error> {
+    match FAILED.load(Ordering::Relaxed) {
+        0 => None,
+        errno => Some(unwritten(Errno::from_raw(errno))),
+    }
+}
+
+fn unwritten(errno: Errno) -> Error {
+    Error::system("write to standard output", &errno.into())
+}
+
 impl Write for Stdout {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        write_through(io::stdout().as_fd(), bytes)?;
-        Ok(bytes.len())
+        match write_through(io::stdout().as_fd(), bytes) {
+            Ok(()) => Ok(bytes.len()),
+            Err(errno) => {
+                if errno != Errno::EPIPE {
+                    let _ = FAILED.compare_exchange(0, errno as i32, Ordering::Relaxed, Ordering::Relaxed);
+                }
+                Err(errno.into())
+            }
+        }
     }
 
     fn write_fmt(&mut self, text: std::fmt::Arguments) -> io::Result<()> {
@@ -58,6 +85,18 @@ impl Write for Stderr {
     }
 }
 
+/// Writes what a container's program wrote. That it cannot be written is said once; the exit code is the program's.
+pub(crate) fn pass_on(to: BorrowedFd, bytes: &[u8]) -> nix::Result<()> {
+    static SAID: Once = Once::new();
+    let written = write_through(to, bytes);
+    if let Err(errno) = written
+        && errno != Errno::EPIPE
+    {
+        SAID.call_once(|| complain(&unwritten(errno)));
+    }
+    written
+}
+
 /// What strangers wrote, on standard output: as it is, but on a terminal without commands to it.
 pub(crate) fn text(text: &str) -> Cow<'_, str> {
     if io::stdout().is_terminal() { visible::text(text) } else { text.into() }
@@ -69,7 +108,7 @@ pub(crate) fn line(text: &str) -> Cow<'_, str> {
 }
 
 /// Writes all of it, and waits where there is no room.
-pub(crate) fn write_through(to: BorrowedFd, mut bytes: &[u8]) -> nix::Result<()> {
+fn write_through(to: BorrowedFd, mut bytes: &[u8]) -> nix::Result<()> {
     while !bytes.is_empty() {
         match write(to, bytes) {
             Ok(length) => bytes = &bytes[length..],

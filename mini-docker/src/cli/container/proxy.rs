@@ -18,7 +18,7 @@ use process::sys;
 use tty::RawMode;
 
 use crate::{
-    cli::{Outcome, detach_keys::DetachKeys, out::write_through},
+    cli::{Outcome, detach_keys::DetachKeys, out},
     engine::{
         Engine, Error, Result,
         container::{Config, Container},
@@ -224,7 +224,7 @@ fn pump(from: &mut Option<OwnedFd>, to: BorrowedFd, buffer: &mut [u8]) -> bool {
         Err(Errno::EINTR) => true,
         Err(Errno::EAGAIN) => false,
         Ok(length) if length > 0 => {
-            if write_through(to, &buffer[..length]).is_err() {
+            if out::pass_on(to, &buffer[..length]).is_err() {
                 // Nobody wants to see more, which the process learns when it writes.
                 *from = None;
             }

@@ -20,7 +20,7 @@ use process::sys;
 use tty::RawMode;
 
 use crate::{
-    cli::{complain, detach_keys::DetachKeys, out::write_through},
+    cli::{complain, detach_keys::DetachKeys, out},
     engine::{
         Engine, Error, Result,
         container::{Config, Container},
@@ -100,7 +100,7 @@ pub(crate) fn stay(engine: &Engine, container: &Container, line: UnixStream, man
 
 /// Writes output; where nobody else can read it, that is the end, and any other failure is none of the container's.
 fn show(to: BorrowedFd, bytes: &[u8]) -> io::Result<()> {
-    match write_through(to, bytes) {
+    match out::pass_on(to, bytes) {
         Err(Errno::EPIPE) => Err(Errno::EPIPE.into()),
         _ => Ok(()),
     }

@@ -283,3 +283,15 @@ fn output_that_cannot_be_written_is_an_error_once() {
         }
     }
 }
+
+#[test]
+fn a_file_that_may_not_grow_ends_no_command_without_a_word() {
+    let engine = Engine::new(env!("CARGO_BIN_EXE_mini-docker"));
+    let mut command = Command::new("sh");
+    let limited = "ulimit -f 0 && exec \"$0\" \"$@\"";
+    command.args(["-c", limited, env!("CARGO_BIN_EXE_mini-docker"), "run", "-d", "bb", "sleep", "1000"]);
+    command.env("MINI_DOCKER_ROOT", engine.root());
+    let refused = said(&output(command, b"")).refused(125);
+    assert!(refused.contains("File too large"), "{refused}");
+    assert_eq!(engine.run(&["ps", "-aq"]).ok(), "");
+}

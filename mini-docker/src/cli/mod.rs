@@ -35,6 +35,7 @@ use std::{
 };
 
 use clap::{Args, Parser, Subcommand};
+use process::sys;
 
 use crate::{
     engine::{Engine, error::Error},
@@ -288,6 +289,7 @@ fn words() -> Vec<OsString> {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
+    sys::ignore_failed_writes();
     let arguments = match flags::read(&words()) {
         Ok(arguments) => arguments,
         Err(e) => return usage::complain(&e),

@@ -297,7 +297,8 @@ pub(super) fn detach(title: &str, keep: &[RawFd]) -> nix::Result<()> {
     }
     sys::close_range(first, u32::MAX)?;
     sys::default_signals()?;
-    sys::ignore_broken_pipes()
+    sys::ignore_failed_writes();
+    Ok(())
 }
 // ANCHOR_END: detach
 

@@ -40,7 +40,7 @@ pub use privilege::{
 };
 pub use process::{
     Cloned, Pointers, as_file_owner, block_signals, clone_child, clone3, close_each, close_from, close_range,
-    default_signals, duplicate_to, execve, execve_at, execve_here, exit_now, fork, ignore_broken_pipes, in_passing,
+    default_signals, duplicate_to, execve, execve_at, execve_here, exit_now, fork, ignore_failed_writes, in_passing,
     kill, pidfd_exit_code, pidfd_open, pidfd_send_signal, random, reap_any, set_gid, set_groups, set_uid, wait_exit,
     wait_signal,
 };

@@ -335,11 +335,13 @@ pub fn close_each(range: RangeInclusive<RawFd>) {
     }
 }
 
-/// Ignores SIGPIPE: writing to somebody who has left is an error then, not the end.
-pub fn ignore_broken_pipes() -> Result<(), Errno> {
-    // SAFETY: SIG_IGN runs no code of ours.
-    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
-    Ok(())
+/// Ignores SIGPIPE and SIGXFSZ: to write to somebody who has left, or more than a file may have (`RLIMIT_FSIZE`), is an
+/// error then, not the end.
+pub fn ignore_failed_writes() {
+    for signal in [libc::SIGPIPE, libc::SIGXFSZ] {
+        // SAFETY: SIG_IGN runs no code of ours.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
 }
 
 /// Waits for the end of the child behind `pidfd`, reaps it, and returns its exit code: 128 + n after signal n.

@@ -1,9 +1,14 @@
 //! `cp`, `diff` and `export`: a container's files from outside, and never the host's in their place.
 
-use std::{fs, os::unix::fs::PermissionsExt, process::Command};
+use std::{
+    fs,
+    os::unix::fs::{MetadataExt, PermissionsExt},
+    process::Command,
+};
 
 use nix::{
     fcntl::{OFlag, open, openat},
+    libc,
     sys::stat::{Mode, mkdirat},
 };
 use tests::engine::Engine;
@@ -163,4 +168,41 @@ fn a_container_that_cannot_be_measured_does_not_hide_the_others() {
     assert_eq!(said.code, 0, "{said:?}");
     assert!(said.out.contains("c1 N/A\n") && said.out.contains("c2 0B (virtual "), "{said:?}");
     assert!(said.err.contains("Not a directory") && said.err.contains("upper"), "{said:?}");
+}
+
+#[test]
+fn no_device_and_no_set_user_id_bit_comes_to_the_host_unasked() {
+    let engine = engine();
+    let make = "mkdir /d && cp /bin/busybox /d/su && chmod 6755 /d/su && mknod /d/disk b 254 0 && ln /d/disk /d/more \
+        && mkdir /d/shared && chmod 2755 /d/shared && mkfifo /d/fifo";
+    engine.run(&["run", "--userns=host", "--cap-add", "MKNOD", "--name", "c1", "bb", "sh", "-c", make]).ok();
+    engine.run(&["commit", "c1", "made"]).ok();
+    let context = engine.path("context");
+    fs::create_dir(&context).unwrap();
+    fs::write(context.join("Dockerfile"), "FROM made\n").unwrap();
+    let (copied, built, all) = (engine.path("copied"), engine.path("built"), engine.path("all"));
+    let mode = |path: &std::path::Path| fs::symlink_metadata(path).unwrap().permissions().mode() & 0o7777;
+    let words = |path: &std::path::Path| path.to_str().unwrap().to_owned();
+    for (command, directory) in [
+        (vec!["cp".to_owned(), "c1:/d".to_owned(), words(&copied)], copied),
+        (vec!["build".to_owned(), "-q".to_owned(), "-o".to_owned(), words(&built), words(&context)], built.join("d")),
+    ] {
+        let said = engine.run(&command.iter().map(String::as_str).collect::<Vec<_>>());
+        assert_eq!(said.code, 0, "{said:?}");
+        assert!(said.err.contains("2 device node(s)") && said.err.contains("1 file(s) lost"), "{said:?}");
+        assert_eq!((mode(&directory.join("su")), mode(&directory.join("shared"))), (0o755, 0o2755));
+        assert!(
+            directory.join("fifo").exists() && !directory.join("disk").exists() && !directory.join("more").exists()
+        );
+    }
+    let said = engine.run(&["cp", "-a", "c1:/d", all.to_str().unwrap()]);
+    assert_eq!((said.code, said.err.as_str()), (0, ""));
+    assert_eq!(mode(&all.join("su")), 0o6755);
+    assert_eq!(fs::symlink_metadata(all.join("more")).unwrap().rdev(), libc::makedev(254, 0));
+    // A container has what it is given.
+    engine.run(&["create", "--name", "c2", "bb", "true"]).ok();
+    engine.run(&["cp", all.to_str().unwrap(), "c2:/d"]).ok();
+    let back = engine.path("back");
+    engine.run(&["cp", "-a", "c2:/d", back.to_str().unwrap()]).ok();
+    assert_eq!(mode(&back.join("su")), 0o6755);
 }

@@ -34,16 +34,39 @@ pub struct End<'a> {
 /// How to copy.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct How {
-    /// With owners by number.
+    /// With owners by number, device nodes and set-user-id bits.
     pub archive: bool,
     /// The file that a link leads to, in its place.
     pub follow: bool,
+}
+
+/// What was copied.
+#[derive(Debug, Clone, Copy, Default, serde::Serialize, serde::Deserialize)]
+pub struct Copied {
+    /// Bytes of files.
+    pub bytes: u64,
+    /// What the host did not get.
+    pub left_out: LeftOut,
+}
+
+/// What files that come from a container or an image do not bring to the host: it could be used by whoever finds it there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct LeftOut {
+    /// Device nodes.
+    pub devices: u64,
+    /// Set-user-id and set-group-id bits and capabilities, of so many files.
+    pub set_ids: u64,
 }
 
 impl End<'_> {
     /// Whether the user means a directory, or what is in one.
     fn is_meant_as_directory(&self) -> bool {
         self.path.ends_with('/') || self.is_contents()
+    }
+
+    /// Whether device nodes and set-user-id bits go there: to the host only by the user's word.
+    fn takes_all(&self, how: How) -> bool {
+        how.archive || matches!(self.tree, Tree::Container(_))
     }
 
     fn is_contents(&self) -> bool {
@@ -123,13 +146,14 @@ impl End<'_> {
     }
 }
 
-/// Copies `from` to `to`, and returns the bytes of the archive that it went through.
+/// Copies `from` to `to`.
 ///
 /// # Errors
 /// What Docker's rules refuse; what cannot be read or written.
-pub fn copy(from: &End, to: &End, how: How) -> Result<u64> {
+pub fn copy(from: &End, to: &End, how: How) -> Result<Copied> {
     let source = from.source(how)?;
     let (target, name) = to.target(source.is_directory(), from.name())?;
+    let devices = if to.takes_all(how) { Devices::Create } else { Devices::Skip };
     let broken = |e: io::Error| Error::system("make a pipe", &e);
     let (reader, writer) = io::pipe().map_err(broken)?;
     let (packed, unpacked) = match (from.tree.owner(), to.tree.owner()) {
@@ -138,10 +162,10 @@ pub fn copy(from: &End, to: &End, how: How) -> Result<u64> {
             let other = reader.as_raw_fd();
             let packing = begin(owner, move || {
                 close(other);
-                pack(&source, &name, writer).map(|()| 0)
+                pack(&source, &name, writer, devices)
             })?;
             let unpacked = unpack(reader, &target, to, how);
-            (end(packing).map(drop), unpacked)
+            (end(packing), unpacked)
         }
         (None, Some(owner)) => {
             let other = writer.as_raw_fd();
@@ -149,11 +173,11 @@ pub fn copy(from: &End, to: &End, how: How) -> Result<u64> {
                 close(other);
                 unpack(reader, &target, to, how)
             })?;
-            let packed = pack(&source, &name, writer);
+            let packed = pack(&source, &name, writer, devices);
             (packed, end(unpacking))
         }
         (None, None) => thread::scope(|scope| {
-            let packed = thread::Builder::new().spawn_scoped(scope, move || pack(&source, &name, writer));
+            let packed = thread::Builder::new().spawn_scoped(scope, move || pack(&source, &name, writer, devices));
             let packed = packed.map_err(|e| Error::system("start a thread", &e))?;
             let unpacked = unpack(reader, &target, to, how);
             let packed = packed.join().unwrap_or_else(|_| Err(Error::new(Kind::System, "the copy broke off")));
@@ -161,16 +185,19 @@ pub fn copy(from: &End, to: &End, how: How) -> Result<u64> {
         })?,
     };
     // Of two errors the first cause: who writes fails when nobody reads any more.
-    unpacked.and_then(|bytes| packed.map(|()| bytes))
+    unpacked.and_then(|unpacked| {
+        let LeftOut { devices, .. } = packed?.left_out;
+        Ok(Copied { left_out: LeftOut { devices, ..unpacked.left_out }, ..unpacked })
+    })
 }
 
 /// Begins what is done as root of a container.
-fn begin(owner: BorrowedFd, act: impl FnOnce() -> Result<u64>) -> Result<Aside> {
+fn begin(owner: BorrowedFd, act: impl FnOnce() -> Result<Copied>) -> Result<Aside> {
     let act = || serde_json::to_vec(&act()).unwrap_or_default();
     Aside::begin(owner, act).map_err(|e| Error::system("begin the copy", &e))
 }
 
-fn end(aside: Aside) -> Result<u64> {
+fn end(aside: Aside) -> Result<Copied> {
     let said = aside.end().map_err(|e| Error::system("copy as the container's root", &e))?;
     serde_json::from_slice(&said).unwrap_or_else(|e| Err(Error::system("finish the copy", &e.into())))
 }
@@ -182,7 +209,7 @@ fn close(fd: RawFd) {
 }
 
 /// Does one side as whom the files of the tree belong to.
-fn beside(tree: &Tree, act: impl FnOnce() -> Result<u64>) -> Result<u64> {
+fn beside(tree: &Tree, act: impl FnOnce() -> Result<Copied>) -> Result<Copied> {
     match tree.owner() {
         Some(owner) => end(begin(owner, act)?),
         None => act(),
@@ -195,11 +222,11 @@ pub fn copy_out(from: &End, writer: impl Write, how: How) -> Result<()> {
     // What a link leads to has its own name, as with Docker.
     let name = if how.follow && !from.is_contents() { source.name.clone() } else { from.name() };
     let name = if name.is_empty() { OsStr::new(".") } else { &name };
-    beside(from.tree, || pack(&source, name, writer).map(|()| 0)).map(drop)
+    beside(from.tree, || pack(&source, name, writer, Devices::Create)).map(drop)
 }
 
 /// Unpacks an archive, compressed or not, into the directory `to`.
-pub fn copy_in(reader: impl Read, to: &End, how: How) -> Result<u64> {
+pub fn copy_in(reader: impl Read, to: &End, how: How) -> Result<Copied> {
     let spot = to.tree.find(Path::new(to.path), true).map_err(|errno| to.failed(errno))?;
     if spot.found.is_none() {
         return Err(to.missing());
@@ -214,8 +241,8 @@ pub fn copy_in(reader: impl Read, to: &End, how: How) -> Result<u64> {
     beside(to.tree, || unpack(reader, &spot, to, How { archive: true, ..how }))
 }
 
-fn pack(source: &Spot, name: &OsStr, writer: impl Write) -> Result<()> {
-    let options = Options::default();
+fn pack(source: &Spot, name: &OsStr, writer: impl Write, devices: Devices) -> Result<Copied> {
+    let options = Options { devices, ..Options::default() };
     let failed = |e: rootfs::Error| Error::new(Kind::System, format!("read what is to be copied: {e}"));
     let mut packer = Packer::new(writer, &options);
     if source.is_directory() {
@@ -224,13 +251,15 @@ fn pack(source: &Spot, name: &OsStr, writer: impl Write) -> Result<()> {
     } else {
         packer.add(source.parent.as_fd(), source.name.as_bytes(), name.as_bytes()).map_err(failed)?;
     }
-    packer.finish().map(drop).map_err(failed)
+    let devices = packer.finish().map_err(failed)?.1.skipped_devices;
+    Ok(Copied { left_out: LeftOut { devices, set_ids: 0 }, ..Copied::default() })
 }
 
-fn unpack(mut reader: impl Read, target: &Spot, to: &End, how: How) -> Result<u64> {
+fn unpack(mut reader: impl Read, target: &Spot, to: &End, how: How) -> Result<Copied> {
     let options = Options {
         owners: if how.archive { Owners::Archive } else { Owners::Caller },
         devices: Devices::Create,
+        set_ids: to.takes_all(how),
         absolute_names: AbsoluteNames::Confine,
         replaces: Replaces::SameKind,
         ..Options::default()
@@ -239,15 +268,20 @@ fn unpack(mut reader: impl Read, target: &Spot, to: &End, how: How) -> Result<u6
     let summary = unpack_tar(&mut reader, directory.as_fd(), &options);
     // Or the writer would wait for ever; it may have more to say than was of use.
     let _ = io::copy(&mut reader, &mut io::sink());
-    summary.map(|summary| summary.bytes).map_err(|e| match e {
-        rootfs::Error::Refused { entry, why: Refusal::OverDirectory } => Error::invalid(format!(
-            "cannot overwrite directory {entry} in {} with non-directory: remove it first, or copy to another name",
-            to.shown
-        )),
-        rootfs::Error::Refused { entry, why: Refusal::OverFile } => Error::invalid(format!(
-            "cannot overwrite non-directory {entry} in {} with directory: remove it first, or copy to another name",
-            to.shown
-        )),
-        e => Error::new(Kind::System, format!("write {}: {e}", to.shown)),
-    })
+    summary
+        .map(|summary| Copied {
+            bytes: summary.bytes,
+            left_out: LeftOut { devices: 0, set_ids: summary.cleared_set_ids },
+        })
+        .map_err(|e| match e {
+            rootfs::Error::Refused { entry, why: Refusal::OverDirectory } => Error::invalid(format!(
+                "cannot overwrite directory {entry} in {} with non-directory: remove it first, or copy to another name",
+                to.shown
+            )),
+            rootfs::Error::Refused { entry, why: Refusal::OverFile } => Error::invalid(format!(
+                "cannot overwrite non-directory {entry} in {} with directory: remove it first, or copy to another name",
+                to.shown
+            )),
+            e => Error::new(Kind::System, format!("write {}: {e}", to.shown)),
+        })
 }

@@ -33,8 +33,9 @@ pub(crate) fn apply(fd: BorrowedFd, entry: &Entry, options: &Options, summary: &
     if let Some((uid, gid)) = new_owner(&now, entry, options) {
         fchown(fd, Some(uid), Some(gid)).map_err(Error::system("chown", &entry.name))?;
     }
-    if now.st_mode & 0o7777 != entry.mode {
-        fchmod(fd, Mode::from_bits_truncate(entry.mode)).map_err(Error::system("chmod", &entry.name))?;
+    let wanted = mode(entry, options, summary);
+    if now.st_mode & 0o7777 != wanted {
+        fchmod(fd, Mode::from_bits_truncate(wanted)).map_err(Error::system("chmod", &entry.name))?;
     }
     set_xattrs(fd, entry, options, summary)
 }
@@ -58,8 +59,9 @@ pub(crate) fn apply_at(
         fchownat(parent, name, Some(uid), Some(gid), AtFlags::AT_SYMLINK_NOFOLLOW).map_err(failed("chown"))?;
     }
     // A symbolic link has no mode of its own.
-    if entry.kind != Kind::Symlink && now.st_mode & 0o7777 != entry.mode {
-        let mode = Mode::from_bits_truncate(entry.mode);
+    let wanted = mode(entry, options, summary);
+    if entry.kind != Kind::Symlink && now.st_mode & 0o7777 != wanted {
+        let mode = Mode::from_bits_truncate(wanted);
         fchmodat(parent, name, mode, FchmodatFlags::NoFollowSymlink).map_err(failed("chmod"))?;
     }
     if !entry.xattrs.is_empty() {
@@ -80,6 +82,17 @@ fn new_owner(now: &FileStat, entry: &Entry, options: &Options) -> Option<(Uid, G
     let wanted = options.owners == Owners::Archive && (now.st_uid, now.st_gid) != (entry.uid, entry.gid);
     wanted.then(|| (Uid::from_raw(entry.uid), Gid::from_raw(entry.gid)))
 }
+
+/// The mode that it gets. To a directory the bits lend no rights.
+fn mode(entry: &Entry, options: &Options, summary: &mut Summary) -> u32 {
+    let bits = if options.set_ids || entry.kind != Kind::File { 0 } else { entry.mode & 0o6000 };
+    if bits != 0 || !options.set_ids && entry.xattrs.iter().any(|(name, _)| name == CAPABILITY) {
+        summary.cleared_set_ids += 1;
+    }
+    entry.mode & !bits
+}
+
+const CAPABILITY: &[u8] = b"security.capability";
 
 /// Attributes that tell overlayfs what a file is.
 fn is_overlay(name: &[u8]) -> bool {
@@ -125,6 +138,9 @@ pub(crate) fn check_xattrs(entry: &Entry) -> Result<(), Refusal> {
 
 fn set_xattrs(fd: BorrowedFd, entry: &Entry, options: &Options, summary: &mut Summary) -> Result<(), Error> {
     for (name, value) in &entry.xattrs {
+        if !options.set_ids && name == CAPABILITY {
+            continue;
+        }
         let allowed = is_allowed(name, options);
         let Ok(name) = CString::new(name.as_slice()) else {
             continue;

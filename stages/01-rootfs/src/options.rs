@@ -9,6 +9,9 @@ pub struct Options {
     pub owners: Owners,
     /// What becomes of device nodes.
     pub devices: Devices,
+    /// Whether files run with the rights of their owner or group where the archive says so: by set-user-id and
+    /// set-group-id bits, and by file capabilities. Where not, those are left out, and the files counted.
+    pub set_ids: bool,
     /// What becomes of names that begin with `.wh.`.
     pub whiteouts: Whiteouts,
     /// What becomes of names that begin with `/`.
@@ -35,6 +38,7 @@ impl Default for Options {
         Self {
             owners: Owners::Archive,
             devices: Devices::Refuse,
+            set_ids: true,
             whiteouts: Whiteouts::Literal,
             absolute_names: AbsoluteNames::Refuse,
             xattrs: xattrs.map(str::to_owned).to_vec(),
@@ -159,6 +163,8 @@ pub struct Summary {
     pub whiteouts: u64,
     /// Device nodes that [`Devices::Skip`] left out.
     pub skipped_devices: u64,
+    /// Files that run with no other's rights because [`Options::set_ids`] does not let them.
+    pub cleared_set_ids: u64,
     /// Extended attributes that are not on the list, or that the filesystem or the caller's rights do not allow.
     pub skipped_xattrs: u64,
 }

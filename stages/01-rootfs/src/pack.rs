@@ -26,7 +26,7 @@ use nix::{
 use crate::{
     attributes,
     error::{Error, Refusal},
-    options::{Options, Whiteouts},
+    options::{Devices, Options, Whiteouts},
     unpack::CHUNK,
     write::{Kind, Meta, Node, Writer},
 };
@@ -39,6 +39,8 @@ pub struct Packed {
     pub entries: u64,
     /// Bytes in regular files, holes included; of a file with several names once.
     pub bytes: u64,
+    /// Device nodes that [`Devices::Skip`] left out.
+    pub skipped_devices: u64,
     /// Sockets, which no archive can hold.
     pub skipped_sockets: u64,
     /// Files that became shorter while they were read; zeros took the place of what was gone.
@@ -46,7 +48,7 @@ pub struct Packed {
 }
 
 /// Packs all that is below `directory`. [`Options::whiteouts`] says what overlayfs's whiteouts become, and
-/// [`Options::xattrs`] and [`Options::limits`] count here too.
+/// [`Options::xattrs`], [`Options::limits`] and [`Devices::Skip`] count here too.
 ///
 /// The root has an entry of its own only where an unpacker would not make it so: 0755, root's, without attributes.
 ///
@@ -122,6 +124,10 @@ impl<'a, W: Write> Packer<'a, W> {
         }
         if translates && name.starts_with(b".wh.") {
             return Err(Refusal::Marker.of(path));
+        }
+        if self.options.devices == Devices::Skip && matches!(kind, SFlag::S_IFCHR | SFlag::S_IFBLK) {
+            self.packed.skipped_devices += 1;
+            return Ok(());
         }
         if kind != SFlag::S_IFDIR && stat.st_nlink > 1 {
             let number = (stat.st_dev, stat.st_ino);

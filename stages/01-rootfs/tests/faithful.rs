@@ -261,6 +261,27 @@ fn the_caller_s_owners_for_who_has_no_others() {
 }
 
 #[test]
+fn a_file_lends_its_owner_s_rights_only_where_it_may() {
+    if !is_root("a file capability") {
+        return;
+    }
+    let archive = Maker::default()
+        .pax(&[("SCHILY.xattr.security.capability", CAPABILITY)])
+        .edited(EntryType::Regular, "able", "", b"1", |_| {})
+        .edited(EntryType::Regular, "su", "", b"1", |h| h.set_mode(0o6755))
+        .edited(EntryType::Directory, "shared", "", b"", |h| h.set_mode(0o2755))
+        .end();
+    let scratch = Scratch::new();
+    let summary = scratch.unpack(&archive[..], &Options { set_ids: false, ..options() }).expect("unpack");
+    assert_eq!(summary.cleared_set_ids, 2);
+    let mode = |name: &str| fs::metadata(scratch.target().join(name)).expect("stat").mode() & 0o7777;
+    assert_eq!((mode("su"), mode("shared")), (0o755, 0o2755));
+    let able = File::open(scratch.target().join("able")).expect("open");
+    let listed = process::sys::list_xattrs(std::os::fd::AsFd::as_fd(&able)).unwrap_or_default();
+    assert!(!listed.iter().any(|name| name.to_bytes() == b"security.capability"), "{listed:?}");
+}
+
+#[test]
 fn volume_labels_and_global_headers_are_no_files() {
     let archive = Maker::default()
         .edited(EntryType::new(b'V'), "a label", "", b"", |_| {})

@@ -7,7 +7,7 @@ use std::{
 };
 
 use crate::{
-    cli::out,
+    cli::{container::warn_of, out},
     engine::{
         Engine, Error,
         error::{Context as _, Result},
@@ -99,7 +99,9 @@ impl Output {
             Self::Image { .. } => Ok(()),
             Self::Local(path) => {
                 fs::create_dir_all(path).doing("make the directory", path)?;
-                engine.export_files(image, path)
+                let left_out = engine.export_files(image, path)?;
+                warn_of(&left_out, "an archive has them: -o type=tar,dest=FILE");
+                Ok(())
             }
             Self::Tar(path) => to(path, |writer| engine.pack_files(image, writer)),
             Self::Archive(path) => {

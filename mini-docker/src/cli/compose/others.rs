@@ -211,7 +211,7 @@ pub(super) struct Cp {
     /// Include containers created by the run command
     #[arg(long)]
     all: bool,
-    /// Archive mode (copy all uid/gid information)
+    /// Archive mode (copy all uid/gid information; to the host also device nodes, set-user-id bits and capabilities)
     #[arg(short, long)]
     archive: bool,
     /// Always follow symbol link in SRC_PATH

@@ -10,17 +10,17 @@ use std::{
 use clap::Args;
 
 use crate::{
-    cli::{Outcome, out::Stdout, units},
+    cli::{Outcome, out::Stdout, units, warn},
     engine::{
         Engine, Error, Result,
-        cp::{self, End, How},
+        cp::{self, End, How, LeftOut},
         tree::Tree,
     },
 };
 
 #[derive(Debug, Args)]
 pub(crate) struct Cp {
-    /// Archive mode (copy all uid/gid information)
+    /// Archive mode (copy all uid/gid information; to the host also device nodes, set-user-id bits and capabilities)
     #[arg(short, long)]
     archive: bool,
     /// Always follow symbol link in SRC_PATH
@@ -64,11 +64,12 @@ impl Cp {
         if split(&self.destination).is_none() {
             no_device(Path::new(&self.destination))?;
         }
-        let bytes =
+        let copied =
             if self.source == "-" { cp::copy_in(io::stdin().lock(), &to, how) } else { cp::copy(&from, &to, how) }?;
         self.tell(engine)?;
+        warn_of(&copied.left_out, "--archive copies them too");
         if !self.quiet && io::stderr().is_terminal() {
-            tell!("Successfully copied {} to {}", units::size(bytes), self.destination);
+            tell!("Successfully copied {} to {}", units::size(copied.bytes), self.destination);
         }
         Ok(0)
     }
@@ -80,6 +81,17 @@ impl Cp {
             }
         }
         Ok(())
+    }
+}
+
+/// Says what did not go to the host as it is, and what to do about it.
+pub(in crate::cli) fn warn_of(left_out: &LeftOut, otherwise: &str) {
+    let LeftOut { devices, set_ids } = left_out;
+    let devices = (*devices > 0).then(|| format!("{devices} device node(s) were not made"));
+    let set_ids = (*set_ids > 0).then(|| format!("{set_ids} file(s) lost set-user-id bits or capabilities"));
+    let all: Vec<_> = devices.into_iter().chain(set_ids).collect();
+    if !all.is_empty() {
+        warn(&format!("on the host, {}; {otherwise}", all.join(" and ")));
     }
 }
 

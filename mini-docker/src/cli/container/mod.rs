@@ -34,7 +34,7 @@ use crate::engine::Engine;
 
 pub(super) use attach::Attach;
 pub(super) use changes::{Diff, Export};
-pub(super) use cp::Cp;
+pub(super) use cp::{Cp, warn_of};
 pub(super) use exec::{Exec, execute};
 pub(super) use logs::Logs;
 pub(super) use pause::{Pause, Unpause};

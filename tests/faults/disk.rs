@@ -1,10 +1,11 @@
 //! A disk that is full, or broken: each command says so, loses nothing, and works when that is over.
 
-use std::process::Command;
+use std::{fs, process::Command};
 
 use nix::{errno::Errno, libc};
 use tests::{
     disk::Disk,
+    engine::Engine,
     tracer::{Act, Call, Traced, trace},
 };
 
@@ -172,4 +173,57 @@ fn a_removal_that_fails_can_be_made_again() {
             break;
         }
     }
+}
+
+/// An engine on a disk of its own, with the image `bb`.
+fn on(disk: &Disk) -> Engine {
+    let engine = Engine::empty_in(env!("CARGO_BIN_EXE_mini-docker"), &disk.path());
+    engine.import_busybox();
+    engine
+}
+
+#[test]
+fn what_ends_while_the_disk_is_full_is_known_and_can_be_removed() {
+    let Some(disk) = Disk::new(24) else { return };
+    let engine = on(&disk);
+    let ended = |name: &str| {
+        let state = &engine.inspect(name)["State"];
+        (state["Status"].as_str().unwrap().to_owned(), state["ExitCode"].as_i64().unwrap())
+    };
+    let exited = |code| ("exited".to_owned(), code);
+    for name in ["web", "again", "bare"] {
+        let restart = if name == "again" { "always" } else { "no" };
+        let run = ["run", "-d", "--network", "none", "--restart", restart, "--name", name];
+        engine.run(&[&run[..], &["bb", "sleep", "1000"]].concat()).ok();
+    }
+    // As where there was no room for it when it started.
+    let bare = engine.inspect("bare")["Id"].as_str().unwrap().to_owned();
+    fs::remove_file(engine.root().join("containers").join(&bare).join("status.room")).unwrap();
+    let fill = "dd if=/dev/zero of=/big bs=64k; dd if=/dev/zero of=/rest bs=512; exit 7";
+    let said = engine.run(&["run", "--network", "none", "--name", "filler", "bb", "sh", "-c", fill]);
+    assert!(said.code == 7 && said.err.contains("No space left on device"), "{said:?}");
+    assert_eq!(ended("filler"), exited(7));
+    engine.run(&["kill", "web"]).ok();
+    engine.run(&["stop", "-t", "0", "again"]).ok();
+    engine.run(&["kill", "bare"]).ok();
+    for (name, code) in [("web", 137), ("again", 137), ("bare", 255)] {
+        assert_eq!(ended(name), exited(code), "{name}");
+    }
+    let looks: [&[&str]; 6] = [
+        &["ps", "-a"],
+        &["logs", "filler"],
+        &["system", "df"],
+        &["stats", "-a", "--no-stream"],
+        &["wait", "bare"],
+        &["image", "prune", "-f"],
+    ];
+    for look in looks {
+        engine.run(look).ok();
+    }
+    let refused = engine.run(&["start", "bare"]);
+    assert!(refused.code == 1 && refused.err.contains("No space left on device"), "{refused:?}");
+    engine.run(&["rm", "-f", "bare", "again"]).ok();
+    engine.run(&["container", "prune", "-f"]).ok();
+    assert_eq!(engine.run(&["ps", "-aq"]).ok(), "");
+    engine.run(&["run", "--rm", "--network", "none", "bb", "true"]).ok();
 }

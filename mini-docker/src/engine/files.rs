@@ -8,7 +8,7 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::{AT_FDCWD, Flock, FlockArg, RenameFlags, renameat2};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::error::{Context, Error, Result};
@@ -86,6 +86,45 @@ pub fn write_json<T: Serialize>(path: &Path, value: &T, durability: Durability) 
         .map_err(|e| Error::system(format_args!("write {}", path.display()), &e.into()))?;
     bytes.push(b'\n');
     write_atomic(path, &bytes, durability)
+}
+
+/// Bytes that [`reserve`] takes: more than most of what is written there, and the least that filesystems give.
+const RESERVED: [u8; 4096] = [b' '; 4096];
+
+/// Makes a file that has room for what is to be written even when the disk is full, unless it is there: see
+/// [`write_json_reserved`].
+pub fn reserve(path: &Path) -> Result<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        opened => opened.and_then(|mut file| file.write_all(&RESERVED)).doing("write", path),
+    }
+}
+
+/// As [`write_json`] of a file that is there; where the disk is full, by another that has its room already and changes places
+/// with it. Both have room afterwards.
+pub fn write_json_reserved<T: Serialize>(
+    path: &Path,
+    reserved: &Path,
+    value: &T,
+    durability: Durability,
+) -> Result<()> {
+    let Err(failed) = write_json(path, value, durability) else { return Ok(()) };
+    let write = || -> io::Result<()> {
+        let bytes = serde_json::to_vec_pretty(value)?;
+        let mut file = OpenOptions::new().write(true).open(reserved)?;
+        // In this order it keeps its room.
+        file.write_all(&bytes)?;
+        file.set_len(bytes.len() as u64)?;
+        if durability == Durability::Machine {
+            file.sync_all()?;
+        }
+        renameat2(AT_FDCWD, reserved, AT_FDCWD, path, RenameFlags::RENAME_EXCHANGE)?;
+        match (durability, path.parent()) {
+            (Durability::Machine, Some(directory)) => File::open(directory)?.sync_all(),
+            _ => Ok(()),
+        }
+    };
+    write().map_err(|_| failed)
 }
 
 /// Reads a value from JSON; `None` where there is no such file.

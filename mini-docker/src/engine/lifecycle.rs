@@ -18,8 +18,8 @@ use process::{Journal, start_time, sys};
 
 use super::{
     Engine,
-    container::{Config, Container, State, UNSEEN, removed},
-    error::{Error, Result},
+    container::{Config, Container, State, Status, UNSEEN, removed},
+    error::{Error, Kind, Result},
     files::Lock,
     image::short,
     monitor::{self, Options, Started, frame},
@@ -106,14 +106,20 @@ impl Engine {
     pub fn remove(&self, container: &Container, force: bool, volumes: bool) -> Result<()> {
         let id = &container.config.id;
         loop {
-            // One with --rm goes by itself when it ends.
-            let Ok(container) = self.load(id) else { return Ok(()) };
-            if container.status.state.is_active() {
-                self.end_by_force(&container, force)?;
-            }
-            let Ok(_lock) = self.lock_container(id) else { return Ok(()) };
-            // It may have been started in the meantime.
-            if !self.read_status(id)?.state.is_active() {
+            let present = || -> Result<_> {
+                let container = self.load(id)?;
+                if container.status.state.is_active() {
+                    self.end_by_force(&container, force)?;
+                }
+                Ok((self.lock_container(id)?, container))
+            };
+            let (_lock, container) = match present() {
+                // One with --rm goes by itself when it ends.
+                Err(e) if e.kind == Kind::NotFound => return Ok(()),
+                present => present?,
+            };
+            // It may have been started in the meantime; that it ended may not have been written down.
+            if !self.read_status(id)?.state.is_active() || !self.runs(id) {
                 return self.take_apart(&container.config, volumes)?.clear();
             }
         }
@@ -160,7 +166,10 @@ impl Engine {
         }
         drop(lock);
         loop {
-            self.load(id)?;
+            // Who holds it wants to change it.
+            if let Some(e) = self.load(id)?.status.unwritten {
+                return Err(e);
+            }
             let (lock, container) = locked()?;
             if !container.status.state.is_active() || self.is_monitored(id)? {
                 return Ok((lock, container));
@@ -191,7 +200,7 @@ impl Engine {
         }
         // After a restart of the machine the pid, and even its start time, may be another's.
         let same_boot = container.status.boot == self.store.boot();
-        if same_boot && let Some(first) = first_process(container) {
+        if same_boot && let Some(first) = first_process(&container.status) {
             return monitor::adopt(self, container, Some(first), lock);
         }
         let Container { config, status } = &mut *container;
@@ -204,9 +213,13 @@ impl Engine {
             } else if !restarts {
                 status.state = State::Exited;
             }
-            self.write_status(config, status)?;
+            // On a full disk, or one that cannot be written to, it is still to be listed and removed.
+            status.unwritten = self.write_status(config, status).err();
             if status.state == State::Restarting {
-                return monitor::adopt(self, container, None, lock);
+                if status.unwritten.is_none() {
+                    return monitor::adopt(self, container, None, lock);
+                }
+                status.state = State::Exited;
             }
             if container.config.auto_remove {
                 self.take_apart(&container.config, true)?.clear()?;
@@ -233,9 +246,8 @@ impl Engine {
         if self.is_monitored(id).unwrap_or(true) {
             return true;
         }
-        let config = self.read_config(id);
-        let (Ok(Some(config)), Ok(status)) = (config, self.read_status(id)) else { return false };
-        status.boot == self.store.boot() && first_process(&Container { config, status }).is_some()
+        let Ok(status) = self.read_status(id) else { return false };
+        status.boot == self.store.boot() && first_process(&status).is_some()
     }
 
     pub(super) fn is_monitored(&self, id: &str) -> Result<bool> {
@@ -248,7 +260,7 @@ impl Engine {
         }
         match monitor::connect(self, &container.config.id, 0) {
             Ok(line) => Ending::Monitor(line),
-            Err(_) => first_process(container).map_or(Ending::Past, Ending::Process),
+            Err(_) => first_process(&container.status).map_or(Ending::Past, Ending::Process),
         }
     }
 
@@ -279,9 +291,8 @@ impl Engine {
     }
 }
 
-/// A handle on the first process of a container, if it lives.
-pub(super) fn first_process(container: &Container) -> Option<OwnedFd> {
-    let status = &container.status;
+/// A handle on the first process of a container with this status, if it lives.
+pub(super) fn first_process(status: &Status) -> Option<OwnedFd> {
     if status.pid <= 0 || !status.state.is_alive() {
         return None;
     }
@@ -307,7 +318,7 @@ fn may_attach(container: &Container) -> Result<()> {
 
 /// The process by which a running container's namespaces are reached ([`process::way_in`]), and a handle on it.
 pub(super) fn way_in(container: &Container) -> Option<(Pid, OwnedFd)> {
-    let first = first_process(container)?;
+    let first = first_process(&container.status)?;
     let pid = Pid::from_raw(container.status.pid);
     match process::way_in(pid) {
         way if way == pid => Some((pid, first)),

@@ -56,7 +56,7 @@ impl Engine {
     /// [`Kind::Conflict`] where it does not run.
     pub fn signal(&self, container: &Container, signal: i32) -> Result<()> {
         let name = &container.config.name;
-        let pidfd = first_process(container)
+        let pidfd = first_process(&container.status)
             .ok_or_else(|| Error::conflict(format!("cannot kill container {name}: container {name} is not running")))?;
         let send = |signal| match sys::pidfd_send_signal(pidfd.as_fd(), signal) {
             // It has just ended, which is what most signals are sent for.

@@ -94,7 +94,7 @@ impl Engine {
     pub fn tree(&self, container: &Container) -> Result<Tree> {
         let failed = |e: &dyn std::fmt::Display| Error::new(Kind::System, format!("open the container's files: {e}"));
         if container.status.state != State::Exited
-            && let Some(first) = first_process(container)
+            && let Some(first) = first_process(&container.status)
             && let Some(root) = Root::running(container, &first).map_err(|e| failed(&e))?
         {
             return Ok(Tree::Container(root));

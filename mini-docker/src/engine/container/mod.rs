@@ -4,6 +4,7 @@
 //! containers/ID/
 //!   config.json     what it is: written last of all, replaced whole; without it the container was never made
 //!   status.json     what has become of it: small, replaced whole; missing until it is first started
+//!   status.room     room for the next status where the disk is full, from the first start on; not of one with `--rm`
 //!   lock            held by whoever changes it; holds its id, and is names/NAME by another link
 //!   log.json log.json.N   what it wrote, one JSON object a line, in the format of Docker's json-file driver; see `log`
 //!   health.json     what its health checks found; replaced whole, by its monitor alone
@@ -31,12 +32,15 @@ pub use status::{State, Status};
 use super::{
     Engine,
     error::{Context, Error, Kind, Result},
-    files::{Durability, Lock, Locking, may_be_lost, read_json, write_json},
+    files::{Durability, Lock, Locking, may_be_lost, read_json, reserve, write_json_reserved},
     image::short,
 };
 
 /// The exit code of a container whose end nobody saw.
 pub const UNSEEN: i32 = 255;
+
+/// Where the room for its status is kept.
+const ROOM: &str = "status.room";
 
 /// A container of the store, as read.
 #[derive(Debug, Clone)]
@@ -155,7 +159,16 @@ impl Engine {
     pub(super) fn write_status(&self, config: &Config, status: &Status) -> Result<()> {
         // That it runs means nothing after a restart of the machine; that it ended, and how, does.
         let durability = if status.state == State::Exited { config.durability() } else { Durability::Process };
-        write_json(&self.container_file(&config.id, "status.json"), status, durability)
+        let file = |name| self.container_file(&config.id, name);
+        write_json_reserved(&file("status.json"), &file(ROOM), status, durability)
+    }
+
+    /// Sees to it that the container's end can be written down, whatever the disk has left by then.
+    pub(super) fn reserve_status(&self, config: &Config) {
+        if !config.auto_remove {
+            // Where there is no room for it now, that is for the next status to tell.
+            let _ = reserve(&self.container_file(&config.id, ROOM));
+        }
     }
 
     /// All containers, the newest first.

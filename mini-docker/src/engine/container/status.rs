@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::UNSEEN;
+use crate::engine::Error;
 
 /// Where a container is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,6 +82,9 @@ pub struct Status {
     /// Whether a commit has paused it, which holds RUN/ID/commit meanwhile: without that, it was killed.
     #[serde(default)]
     pub committing: bool,
+    /// Why its end, that nobody saw, is known to this process alone: it could not be written down.
+    #[serde(skip)]
+    pub unwritten: Option<Error>,
 }
 
 impl Status {
@@ -101,6 +105,7 @@ impl Status {
             delay: 0,
             stopped: false,
             committing: false,
+            unwritten: None,
         }
     }
 

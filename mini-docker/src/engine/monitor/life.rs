@@ -83,6 +83,7 @@ impl Monitor<'_> {
         self.status = running(self.engine, &self.status, &child, &streams);
         let config = &self.container.config;
         self.engine.write_status(config, &self.status)?;
+        self.engine.reserve_status(config);
         self.engine.emit_start(config, attached);
         self.undo_size = size(&self.engine.store.run(&config.id).join("undo"));
         let mut begun = Life::new(child, streams);

@@ -289,7 +289,7 @@ impl Engine {
 /// only when all others in its pid namespace have been reaped.
 fn is_ending(container: &Container) -> bool {
     let network = format!("/proc/{}/ns/net", container.status.pid);
-    first_process(container).is_none() || fs::metadata(network).is_err()
+    first_process(&container.status).is_none() || fs::metadata(network).is_err()
 }
 
 /// Takes a network out of a container's configuration; whether it was there.
@@ -301,7 +301,7 @@ fn forget_endpoint(config: &mut ContainerConfig, network: &str) -> bool {
 }
 
 fn child_of(container: &Container) -> Result<Child> {
-    let pidfd = first_process(container);
+    let pidfd = first_process(&container.status);
     let pidfd = pidfd.ok_or_else(|| Error::conflict(format!("container {} is not running", container.config.name)))?;
     Ok(Child { pid: nix::unistd::Pid::from_raw(container.status.pid), pidfd, descriptors: Vec::new() })
 }

@@ -227,3 +227,33 @@ fn what_ends_while_the_disk_is_full_is_known_and_can_be_removed() {
     assert_eq!(engine.run(&["ps", "-aq"]).ok(), "");
     engine.run(&["run", "--rm", "--network", "none", "bb", "true"]).ok();
 }
+
+#[test]
+fn nothing_claims_to_have_changed_what_cannot_be_written_to() {
+    let Some(disk) = Disk::new(64) else { return };
+    let engine = on(&disk);
+    engine.run(&["run", "--network", "none", "--name", "old", "bb", "true"]).ok();
+    let remount = |how: &str| {
+        assert!(Command::new("mount").args(["-o", how]).arg(disk.path()).status().unwrap().success(), "{how}");
+    };
+    remount("remount,ro");
+    let changes: [&[&str]; 5] = [
+        &["rm", "old"],
+        &["rm", "-f", "old"],
+        &["rename", "old", "new"],
+        &["start", "old"],
+        &["container", "prune", "-f"],
+    ];
+    for change in changes {
+        let said = engine.run(change);
+        assert!(said.code == 1 && said.err.contains("Read-only file system"), "{change:?}: {said:?}");
+    }
+    let elsewhere = tempfile::tempdir().unwrap();
+    let archive = elsewhere.path().join("bb.tar");
+    let looks: [&[&str]; 4] = [&["ps", "-a"], &["save", "-o", archive.to_str().unwrap(), "bb"], &["check"], &["leaks"]];
+    for look in looks {
+        engine.run(look).ok();
+    }
+    remount("remount,rw");
+    assert_eq!(engine.inspect("old")["State"]["ExitCode"], 0);
+}

@@ -159,8 +159,12 @@ impl Lock {
     /// Takes the lock on `path`, which is made if need be; `None` only for [`Locking::Try`], if it is held.
     pub fn take(path: &Path, how: Locking) -> Result<Option<Self>> {
         let mut options = OpenOptions::new();
-        let file = options.write(true).create(true).truncate(false).mode(0o600).open(path).doing("open", path)?;
-        Self::take_open(file, path, how)
+        let opened = match options.write(true).create(true).truncate(false).mode(0o600).open(path) {
+            // Nothing is written to it. What its holder is to change says so; what he only reads can be read.
+            Err(e) if e.kind() == io::ErrorKind::ReadOnlyFilesystem => File::open(path).map_err(|_| e),
+            opened => opened,
+        };
+        Self::take_open(opened.doing("open", path)?, path, how)
     }
 
     /// Takes the lock on a file of something that may go, alone, waiting for all others; `None` where it is not there.

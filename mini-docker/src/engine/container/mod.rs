@@ -87,8 +87,10 @@ impl Engine {
     /// Locks a container against other changes.
     pub fn lock_container(&self, id: &str) -> Result<Lock> {
         let lock = Lock::take(&self.container_file(id, "lock"), Locking::Exclusive);
+        let is_there = self.container_file(id, "config.json").exists();
         match lock {
-            Ok(Some(lock)) if self.container_file(id, "config.json").exists() => Ok(lock),
+            Ok(Some(lock)) if is_there => Ok(lock),
+            Err(e) if is_there => Err(e),
             _ => Err(removed(id)),
         }
     }

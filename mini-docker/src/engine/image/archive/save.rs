@@ -13,6 +13,7 @@ use crate::engine::{
     Engine,
     digest::{Digest, Hashing},
     error::{Error, Result},
+    files::Locking,
     image::{
         Image,
         manifest::{Descriptor, Document, Manifest, OCI_CONFIG, OCI_INDEX, OCI_LAYER, OCI_MANIFEST},
@@ -30,7 +31,6 @@ struct Save<'a, W: Write> {
 impl Engine {
     /// Writes images to one archive, each with the names that it was asked for by. By id it goes without.
     pub fn save(&self, names: &[String], writer: impl Write) -> Result<()> {
-        let intake = self.intake()?;
         let mut images: Vec<(Image, Vec<Reference>)> = Vec::new();
         for text in names {
             for (image, name) in self.images_to_save(text)? {
@@ -46,7 +46,9 @@ impl Engine {
         }
         let layers: Vec<_> =
             images.iter().flat_map(|(image, _)| image.config.rootfs.diff_ids.iter().cloned()).collect();
-        intake.lease(&layers)?;
+        let leased = self.intake().and_then(|intake| intake.lease(&layers).map(|()| intake));
+        // Where that cannot be written down, on a full disk for example, who removes images waits.
+        let _lock = if leased.is_err() { Some(self.store.lock(Locking::Shared)?) } else { None };
         let mut save = Save {
             engine: self,
             archive: Builder::new(io::BufWriter::with_capacity(256 << 10, writer)),

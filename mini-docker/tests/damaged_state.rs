@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use tests::engine::{Engine, Said};
+use tests::engine::{Engine, Said, eventually};
 
 /// What reads files and changes none.
 const LOOKS: [&[&str]; 10] = [
@@ -155,9 +155,54 @@ fn what_a_power_cut_leaves_of_one_with_rm_is_cleared() {
     }
     // What was waited for is damaged by something else, and stays.
     let kept = made(&[], "");
-    let refused = engine.run(&["ps", "-a"]).refused(1);
-    assert!(refused.contains("config.json: the file is damaged"), "{refused}");
+    let said = engine.run(&["ps", "-a"]);
+    assert!(said.code == 0 && said.err.contains("config.json: the file is damaged"), "{said:?}");
     assert!(kept.exists());
-    fs::remove_dir_all(kept).unwrap();
-    fs::remove_file(engine.root().join("names/one")).unwrap();
+    engine.run(&["rm", "-f", "one"]).ok();
+    assert!(!kept.exists());
+}
+
+#[test]
+fn a_container_that_cannot_be_read_is_in_the_way_of_no_other_and_can_be_removed() {
+    let engine = engine();
+    let damage = |name: &str, file: &str| {
+        let id = engine.inspect(name)["Id"].as_str().unwrap().to_owned();
+        fs::write(engine.root().join("containers").join(&id).join(file), "{\"").unwrap();
+        id
+    };
+    for file in ["config.json", "status.json"] {
+        let run = ["run", "-d", "--name", "two", "--network", "net", "--restart", "always", "bb", "sleep", "1000"];
+        engine.run(&run).ok();
+        let pid = engine.inspect("two")["State"]["Pid"].to_string();
+        let id = damage("two", file);
+        for look in [&["ps", "-a"][..], &["system", "df"], &["image", "prune", "-f"], &["ps", "--filter", "name=one"]] {
+            let said = engine.run(look);
+            let is_named = said.err.contains(&format!("{id}/{file}: the file is damaged"));
+            assert!(said.code == 0 && is_named && said.err.lines().count() == 1, "{look:?}: {said:?}");
+        }
+        assert!(engine.run(&["ps", "-a"]).out.contains("one"));
+        for check in [&["check"][..], &["check", "--repair"]] {
+            let said = engine.run(check);
+            assert!(said.code == 1 && said.out.contains("rm -f"), "it runs: {said:?}");
+        }
+        assert!(engine.run(&["rm", "two"]).refused(1).contains("the file is damaged"));
+        engine.run(&["rm", "-f", "two"]).ok();
+        assert!(!engine.root().join("containers").join(id).exists());
+        eventually("it has ended", || !Path::new("/proc").join(&pid).exists());
+    }
+    // Whose layers they are, nobody knows; who made them can be asked.
+    let layers = || fs::read_dir(engine.root().join("layers")).unwrap().count();
+    let id = damage("one", "config.json");
+    engine.run(&["image", "prune", "-af"]).ok();
+    assert_eq!(layers(), 1);
+    let said = engine.run(&["check", "--repair"]);
+    assert!(said.code == 0 && said.out.contains("set aside"), "{said:?}");
+    assert!(engine.root().join("aside").join(id).join("upper").exists());
+    for clear in [&["check"][..], &["leaks"], &["image", "prune", "-f"]] {
+        let said = engine.run(clear);
+        assert!(said.code == 0 && said.err.is_empty(), "{clear:?}: {said:?}");
+    }
+    assert_eq!(layers(), 0);
+    engine.import_busybox();
+    engine.run(&["create", "--name", "one", "bb", "true"]).ok();
 }

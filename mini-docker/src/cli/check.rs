@@ -7,7 +7,8 @@ use crate::engine::Engine;
 
 #[derive(Debug, Args)]
 pub(super) struct Check {
-    /// Mend what can be mended: unpack layers again, remove names of nothing and images that cannot be whole
+    /// Mend what can be mended: unpack layers again, remove names of nothing and images that cannot be
+    /// whole, set containers aside that cannot be read
     #[arg(long)]
     repair: bool,
 }

@@ -2,7 +2,8 @@
 //!
 //! What an interrupted command leaves is no damage: it is cleared here as any command does. Damage is repaired only where
 //! that loses nothing that was still good: a layer's files are unpacked again from its archive, names of nothing go, and
-//! images that cannot be whole any more go, to be pulled again. A container's or a volume's data is never touched.
+//! images that cannot be whole any more go, to be pulled again. A container's or a volume's data is never touched: a
+//! container that nobody can read is moved where it is in nobody's way.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,6 +24,7 @@ use super::{
         short,
     },
     network::Config as Network,
+    store::make_directory,
     volume::Volume,
 };
 
@@ -36,6 +38,9 @@ pub struct Damage {
     /// What to do about it.
     pub advice: String,
 }
+
+/// What is done with a container of which nobody knows any more what it is.
+const ASIDE: &str = "it was set aside, to the directory aside of the store: save what is in its upper, and remove it";
 
 /// A look at the whole store.
 struct Check<'a> {
@@ -95,7 +100,8 @@ impl Check<'_> {
                 Ok(Some(config)) => {
                     self.container_name(&config)?;
                     if let Err(e) = self.engine.read_status(&id) {
-                        self.note(e.to_string(), None, format!("remove the file {id}/status.json: it starts anew"));
+                        let name = &config.name;
+                        self.note(e.to_string(), None, format!("kill and remove it: mini-docker rm -f {name}"));
                     }
                     self.containers.insert(id, config);
                 }
@@ -109,11 +115,29 @@ impl Check<'_> {
                 // So is what a power cut has left of one with `--rm`.
                 Err(_) if self.engine.is_lost(&id)? => {}
                 Err(e) => {
-                    self.note(e.to_string(), None, format!("save what is in {id}/upper, and remove containers/{id}"));
+                    let advice = format!(
+                        "run mini-docker check --repair, which sets it aside where it does not run, or remove it: \
+                         mini-docker rm -f {}",
+                        short(&id)
+                    );
+                    self.set_aside(&id, e.to_string(), advice);
                 }
             }
         }
         Ok(())
+    }
+
+    /// A container that nobody can use: what it has written may be all that there is of it, and stays.
+    fn set_aside(&mut self, id: &str, found: String, advice: String) {
+        let set_aside = || -> Result<()> {
+            let place = self.engine.store.root().join("aside");
+            make_directory(&place, 0o700)?;
+            let directory = self.engine.store.container(id);
+            fs::rename(&directory, place.join(id)).doing("set aside", &directory)?;
+            self.engine.release_names(id)
+        };
+        let is_set_aside = self.repair && !self.engine.store.run(id).exists() && set_aside().is_ok();
+        self.note(found, is_set_aside.then_some(ASIDE), advice);
     }
 
     fn container_name(&mut self, config: &Config) -> Result<()> {
@@ -361,7 +385,7 @@ impl Engine {
         }
         let scratch = self.store.scratch()?;
         let whole = scratch.path.join("layer");
-        super::store::make_directory(&whole, 0o700)?;
+        make_directory(&whole, 0o700)?;
         let layer = self.unpack_beside(id, &whole)?;
         // Killed between these two, the store lacks a layer, which a pull brings.
         let old = self.store.set_aside(&self.store.layer(id.hex()))?;

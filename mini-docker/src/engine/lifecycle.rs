@@ -138,22 +138,49 @@ impl Engine {
         Ok(garbage)
     }
 
+    /// Removes a container that cannot be read: by its id, whatever it is. What is known to run of it is killed.
+    pub fn remove_unreadable(&self, id: &str) -> Result<()> {
+        let _lock = self.lock_container(id)?;
+        // One without a cgroup is known by its status alone.
+        if let Ok(status) = self.read_status(id)
+            && status.boot == self.store.boot()
+            && let Some(first) = first_process(&status)
+        {
+            let _ = sys::pidfd_send_signal(first.as_fd(), libc::SIGKILL);
+        }
+        // Its monitor, if there is one, does the same, and finds nothing to write its end down in.
+        if self.undo_journal(id)? {
+            self.sweep_ports()?;
+        }
+        let garbage = self.store.set_aside(&self.store.container(id))?;
+        self.release_names(id)?;
+        garbage.clear()
+    }
+
     /// Replays the journal of a monitor that died.
     pub(super) fn undo(&self, config: &Config) -> Result<()> {
-        let run = self.store.run(&config.id);
-        if !run.exists() {
+        if !self.undo_journal(&config.id)? {
             return Ok(());
         }
-        self.leave_networks(&config.id)?;
+        self.release_volumes(config)?;
+        self.sweep_ports()
+    }
+
+    /// Whether there was one to replay.
+    fn undo_journal(&self, id: &str) -> Result<bool> {
+        let run = self.store.run(id);
+        if !run.exists() {
+            return Ok(false);
+        }
+        self.leave_networks(id)?;
         let undone = Journal::open(&run.join("undo")).and_then(Journal::undo_all);
         // It died before it could write down even this.
         let undone = undone.and_then(|()| match process::remove_tree(&run) {
             Err(e) if e.kind() != ErrorKind::NotFound => Err(e),
             _ => Ok(()),
         });
-        undone.map_err(|e| Error::system(format_args!("clean up after container {}", short(&config.id)), &e))?;
-        self.release_volumes(config)?;
-        self.sweep_ports()
+        undone.map_err(|e| Error::system(format_args!("clean up after container {}", short(id)), &e))?;
+        Ok(true)
     }
 
     /// Locks a container against other changes, and reads it: settled, so that what is active has a monitor.

@@ -130,12 +130,18 @@ impl Engine {
         fs::remove_file(&path).doing("remove", &path)
     }
 
+    /// Gives back all names that lead to a container.
+    pub(super) fn release_names(&self, id: &str) -> Result<()> {
+        let mut names = self.store.list("names")?.into_iter().filter_map(|name| name.into_string().ok());
+        names.try_for_each(|name| self.release_name(&name, id))
+    }
+
     /// Removes names of containers that have gone, and old ones of those that were being renamed when that was killed.
     pub(super) fn clear_stray_names(&self) -> Result<()> {
         for name in self.store.list("names")?.into_iter().filter_map(|name| name.into_string().ok()) {
             let Some(id) = self.holder(&name)? else { continue };
-            // One that is there without a configuration is for others to look after.
-            if !self.store.container(&id).exists() || self.read_config(&id)?.is_some() {
+            // One that is there without a configuration, or with a damaged one, is for others to look after.
+            if !self.store.container(&id).exists() || self.read_config(&id).is_ok_and(|config| config.is_some()) {
                 self.reclaim_name(&name, &id)?;
             }
         }

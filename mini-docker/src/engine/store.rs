@@ -12,6 +12,7 @@
 //!   layers/HEX/                  a layer: see `image::layer`; HEX is the digest of its uncompressed archive
 //!   mountpoints/                 a layer below all others: see `mountpoints`
 //!   containers/ID/               see `container`
+//!   aside/ID/                    a container that `check --repair` could not read; nothing looks at it any more
 //!   volumes/NAME/                see `volume`
 //!   volumes.lock                 shared while containers with volumes are made, exclusive to remove volumes
 //!   names/NAME                   a container's name, taken by link(2) of its lock; holds its id

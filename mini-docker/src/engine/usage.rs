@@ -97,7 +97,7 @@ impl Engine {
 
     /// What volumes take.
     pub fn volume_usage(&self) -> Result<Usage> {
-        let users = self.volume_users()?;
+        let (users, _) = self.known_volume_users()?;
         let mut usage = Usage::default();
         for volume in self.volumes()? {
             let size = self.volume_size(&volume.name)?;

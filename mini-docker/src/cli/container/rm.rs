@@ -33,6 +33,8 @@ impl Rm {
                 complain(&e);
                 Ok(false)
             }
+            // Of one that cannot be read, its id is all that is needed.
+            Err(_) if self.force => engine.remove_unreadable(&engine.container_id(name)?).map(|()| true),
             found => engine.remove(&found?, self.force, self.volumes).map(|()| true),
         })
     }

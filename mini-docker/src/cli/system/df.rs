@@ -179,7 +179,7 @@ fn images(engine: &Engine) -> Result<Vec<Row>> {
 }
 
 fn volumes(engine: &Engine) -> Result<Vec<Row>> {
-    let users = engine.volume_users()?;
+    let (users, _) = engine.known_volume_users()?;
     let row = |name: &String| {
         Ok(Row::new([
             ("Name", name.as_str().into()),

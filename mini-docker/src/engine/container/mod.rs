@@ -23,8 +23,12 @@ mod status;
 pub mod storage;
 pub mod supervision;
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    sync::Mutex,
+};
 
 pub use config::Config;
 pub use status::{State, Status};
@@ -50,6 +54,9 @@ pub struct Container {
     /// What had become of it when it was read.
     pub status: Status,
 }
+
+/// The ids of containers that cannot be read, with the reason.
+type Unreadable = Vec<(String, Error)>;
 
 impl Engine {
     /// The path of a container's cgroup in every hierarchy. The store's key tells it from those of other stores. An
@@ -119,11 +126,13 @@ impl Engine {
         let path = self.container_file(id, "config.json");
         let config = match read_json(&path) {
             Err(_) if self.is_lost(id)? => None,
-            read => read?,
+            Err(e) => return Err(unreadable(id, &e)),
+            Ok(config) => config,
         };
         // It leads to files: those of the container that it is kept with, or of none.
         if config.as_ref().is_some_and(|config: &Config| config.id != id) {
-            return Err(Error::invalid(format!("read {}: the file is damaged: its id is another's", path.display())));
+            let e = Error::invalid(format!("read {}: the file is damaged: its id is another's", path.display()));
+            return Err(unreadable(id, &e));
         }
         Ok(config)
     }
@@ -173,20 +182,32 @@ impl Engine {
         }
     }
 
-    /// All containers, the newest first.
+    /// All containers, the newest first, but those that cannot be read: of them standard error hears, once.
     pub fn containers(&self) -> Result<Vec<Container>> {
+        static TOLD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+        let (containers, unreadable) = self.containers_and_others()?;
+        for (id, e) in unreadable {
+            if TOLD.lock().is_ok_and(|mut told| told.insert(id.clone())) {
+                tell!("mini-docker: warning: container {} is left out: {e}", short(&id));
+            }
+        }
+        Ok(containers)
+    }
+
+    /// All containers, the newest first; and those that cannot be read.
+    pub(super) fn containers_and_others(&self) -> Result<(Vec<Container>, Unreadable)> {
         self.mend_networks()?;
-        let mut containers = Vec::new();
+        let (mut containers, mut unreadable) = (Vec::new(), Unreadable::new());
         for id in self.store.list("containers")? {
             let Some(id) = id.to_str() else { continue };
             match self.load(id) {
                 Ok(container) => containers.push(container),
                 Err(e) if e.kind == Kind::NotFound => self.clear_abandoned(id)?,
-                Err(e) => return Err(e),
+                Err(e) => unreadable.push((id.to_owned(), e)),
             }
         }
         containers.sort_by_key(|container: &Container| std::cmp::Reverse(container.config.created));
-        Ok(containers)
+        Ok((containers, unreadable))
     }
 
     /// Removes what builds that were killed left of their steps.
@@ -216,9 +237,7 @@ impl Engine {
             return Ok(());
         }
         // First its name: without the directory nobody would know that it is nobody's.
-        for name in self.store.list("names")?.into_iter().filter_map(|name| name.into_string().ok()) {
-            self.release_name(&name, id)?;
-        }
+        self.release_names(id)?;
         self.forget_step(id)
     }
 
@@ -243,10 +262,12 @@ impl Engine {
             return Ok((name.to_owned(), None));
         }
         if !path_like && let Some(id) = self.holder(name)? {
-            // Whoever was killed while he renamed or removed it left a name that is nobody's.
-            let config = self.read_config(&id)?.filter(|config| config.name == name);
-            if config.is_some() {
-                return Ok((id, config));
+            match self.read_config(&id) {
+                // For who reads it to tell.
+                Err(_) => return Ok((id, None)),
+                Ok(Some(config)) if config.name == name => return Ok((id, Some(config))),
+                // Whoever was killed while he renamed or removed it left a name that is nobody's.
+                Ok(_) => {}
             }
         }
         let mut found = Vec::new();
@@ -260,6 +281,12 @@ impl Engine {
             _ => Err(Error::invalid(format!("the container id {text} is ambiguous: give more digits"))),
         }
     }
+}
+
+/// For one that cannot be read, with what can be done.
+pub(in crate::engine) fn unreadable(id: &str, e: &Error) -> Error {
+    let id = short(id);
+    Error::new(e.kind, format!("{e}; set it aside: mini-docker check --repair, or remove it: mini-docker rm -f {id}"))
 }
 
 /// For one that was there a moment ago.

@@ -169,26 +169,28 @@ impl Engine {
         )))
     }
 
-    /// The layers that images and containers stand on.
-    pub(super) fn used_layers(&self) -> Result<BTreeSet<String>> {
+    /// The layers that images and containers stand on; `None`: nobody knows, for there is a container that cannot be read.
+    pub(super) fn used_layers(&self) -> Result<Option<BTreeSet<String>>> {
         let mut used = BTreeSet::new();
         for id in self.image_ids()? {
             if let Some(image) = self.read_image(&id)? {
                 used.extend(image.layers().map(str::to_owned));
             }
         }
-        for container in self.containers()? {
-            used.extend(container.config.layers);
+        let (containers, others) = self.containers_and_others()?;
+        if !others.is_empty() {
+            return Ok(None);
         }
+        used.extend(containers.into_iter().flat_map(|container| container.config.layers));
         used.extend(self.leased_layers()?);
         used.extend(self.cached_layers());
-        Ok(used)
+        Ok(Some(used))
     }
 
     /// Removes layers that nothing stands on; those of `candidates` only, where there are any named. The store's lock is
     /// held exclusively.
     pub(in crate::engine) fn clear_layers(&self, candidates: Option<&Image>) -> Result<Vec<(String, LayerInfo)>> {
-        let used = self.used_layers()?;
+        let Some(used) = self.used_layers()? else { return Ok(Vec::new()) };
         let all: Vec<String> = match candidates {
             Some(image) => image.layers().map(str::to_owned).collect(),
             None => self.store.list("layers")?.into_iter().filter_map(|name| name.into_string().ok()).collect(),

@@ -26,6 +26,7 @@ use super::{
     container::{
         Config,
         storage::{From, Storage},
+        unreadable,
     },
     error::{Context, Error, Result},
     events::Type,
@@ -33,6 +34,9 @@ use super::{
     store::make_directory,
 };
 pub use remove::Pruned;
+
+/// The ids of the containers that use each volume, by its name.
+pub type Users = BTreeMap<String, Vec<String>>;
 
 /// The only driver that there is.
 pub const LOCAL: &str = "local";
@@ -169,18 +173,35 @@ impl Engine {
         self.store.volume(name).join("_data")
     }
 
-    /// The ids of the containers that use each volume, by its name.
-    pub fn volume_users(&self) -> Result<BTreeMap<String, Vec<String>>> {
+    /// Who uses which volume.
+    ///
+    /// # Errors
+    /// Where a container cannot be read: it may use any.
+    pub fn volume_users(&self) -> Result<Users> {
+        let (users, unreadable) = self.known_volume_users()?;
+        unreadable.map_or(Ok(users), Err)
+    }
+
+    /// The same of those that can be read; and why one cannot.
+    pub fn known_volume_users(&self) -> Result<(Users, Option<Error>)> {
         /// Of a container's configuration.
         #[derive(Deserialize)]
         struct Only {
             storage: Storage,
         }
-        let mut users: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        let mut users = Users::new();
+        let mut damage = None;
         for id in self.store.list("containers")? {
             let Some(id) = id.to_str() else { continue };
-            // Without a configuration it is not made yet, or not there any more.
-            let Some(only) = read_json::<Only>(&self.container_file(id, "config.json"))? else { continue };
+            let only = match read_json::<Only>(&self.container_file(id, "config.json")) {
+                Ok(Some(only)) => only,
+                // Without a configuration it is not made yet, or not there any more.
+                Ok(None) => continue,
+                Err(e) => {
+                    damage = Some(unreadable(id, &e));
+                    continue;
+                }
+            };
             for point in &only.storage.points {
                 if let From::Volume { name, .. } = &point.from {
                     let ids = users.entry(name.clone()).or_default();
@@ -190,7 +211,7 @@ impl Engine {
                 }
             }
         }
-        Ok(users)
+        Ok((users, damage))
     }
 
     /// Locks the volumes: [`Locking::Shared`] against their removal, [`Locking::Exclusive`] to remove some.

@@ -1,7 +1,9 @@
 //! Containers from `run -d` to `rm`.
 
 use std::{
+    fs,
     io::Write,
+    path::Path,
     process::{Command, Stdio},
     time::Instant,
 };
@@ -136,7 +138,7 @@ fn an_image_in_use_is_not_removed() {
     engine.run(&["rm", "-f", "c1"]).ok();
     let said = engine.run(&["rmi", "bb"]).ok();
     assert!(said.starts_with("Untagged: bb:latest\nDeleted: sha256:"), "{said}");
-    let left = std::fs::read_dir(engine.root().join("layers")).unwrap().count();
+    let left = fs::read_dir(engine.root().join("layers")).unwrap().count();
     assert_eq!(left, 0);
 }
 
@@ -214,7 +216,7 @@ fn many_attach_and_each_sees_all() {
     let id = engine.inspect("c1")["Id"].as_str().unwrap().to_owned();
     let attached = || {
         // The monitor's ends of the lines (proc_net(5)): connected, and with a number once it has taken them.
-        let table = std::fs::read_to_string("/proc/net/unix").unwrap();
+        let table = fs::read_to_string("/proc/net/unix").unwrap();
         let is_taken = |line: &&str| {
             let fields: Vec<_> = line.split_whitespace().collect();
             line.ends_with(&format!("{id}/attach")) && fields[5] == "03" && fields[6] != "0"
@@ -243,7 +245,7 @@ fn start_heals_what_died_with_its_monitor() {
     }
     kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
     // On its way to be a zombie it is not ended yet.
-    let stat = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let stat = || fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     let ended = || stat().rsplit_once(')').is_some_and(|(_, state)| state.trim_start().starts_with('Z'));
     eventually("both have ended", || {
         let root = engine.root().canonicalize().unwrap();
@@ -265,4 +267,37 @@ fn a_stop_without_patience_meets_containers_that_are_just_ending() {
         engine.run(&["stop", "-t", "0", &name]).ok();
         engine.run(&["rm", "-f", &name]).ok();
     }
+}
+
+#[test]
+fn a_copy_of_a_store_leaves_the_containers_of_the_original_alone() {
+    let engine = engine();
+    let (root, copy) = (engine.root(), engine.path("copy"));
+    let said = "echo said; while :; do sleep 0.01; done";
+    let run = ["run", "-d", "--network", "none", "--restart", "always", "--name", "one", "bb", "sh", "-c", said];
+    engine.run(&run).ok();
+    eventually("it has said it", || engine.run(&["logs", "one"]).out == "said\n");
+    let pid = engine.inspect("one")["State"]["Pid"].clone();
+    assert!(Command::new("cp").arg("-a").arg(&root).arg(&copy).status().unwrap().success());
+    let at = |root: &Path, arguments: &[&str]| {
+        let mut command = engine.command(arguments);
+        command.env("MINI_DOCKER_ROOT", root);
+        tests::engine::said(&tests::engine::output(command, b""))
+    };
+    assert_eq!(at(&copy, &["ps", "-q"]).ok(), "");
+    assert!(tests::leaks::monitors(&copy).is_empty());
+    assert!(at(&copy, &["ps", "-a"]).ok().contains("Exited (255)"));
+    at(&copy, &["rm", "-f", "one"]).ok();
+    assert_eq!(engine.inspect("one")["State"]["Pid"], pid);
+    engine.run(&["kill", "one"]).ok();
+    // One that is moved is the same.
+    let moved = engine.path("moved");
+    fs::rename(&root, &moved).unwrap();
+    at(&moved, &["start", "one"]).ok();
+    assert!(at(&moved, &["ps"]).ok().contains("one"));
+    at(&moved, &["rm", "-f", "one"]).ok();
+    for run in [&copy, &moved].into_iter().flat_map(|store| tests::leaks::run_directories(store)) {
+        fs::remove_dir_all(run).unwrap();
+    }
+    fs::rename(&moved, &root).unwrap();
 }

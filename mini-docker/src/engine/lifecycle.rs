@@ -143,7 +143,7 @@ impl Engine {
         let _lock = self.lock_container(id)?;
         // One without a cgroup is known by its status alone.
         if let Ok(status) = self.read_status(id)
-            && status.boot == self.store.boot()
+            && self.is_own(&status)
             && let Some(first) = first_process(&status)
         {
             let _ = sys::pidfd_send_signal(first.as_fd(), libc::SIGKILL);
@@ -226,13 +226,13 @@ impl Engine {
             return Ok(());
         }
         // After a restart of the machine the pid, and even its start time, may be another's.
-        let same_boot = container.status.boot == self.store.boot();
-        if same_boot && let Some(first) = first_process(&container.status) {
+        let is_own = self.is_own(&container.status);
+        if is_own && let Some(first) = first_process(&container.status) {
             return monitor::adopt(self, container, Some(first), lock);
         }
         let Container { config, status } = &mut *container;
         if status.state.is_active() {
-            let restarts = !config.auto_remove && !status.stopped && same_boot;
+            let restarts = !config.auto_remove && !status.stopped && is_own;
             if status.state.is_alive() {
                 status.end_unseen();
                 let applies = config.supervision.restart.applies(status.exit_code, status.restarts);
@@ -274,7 +274,12 @@ impl Engine {
             return true;
         }
         let Ok(status) = self.read_status(id) else { return false };
-        status.boot == self.store.boot() && first_process(&status).is_some()
+        self.is_own(&status) && first_process(&status).is_some()
+    }
+
+    /// Whether what it says of a process is of this boot, and of this store: a copy's containers do not run.
+    fn is_own(&self, status: &Status) -> bool {
+        status.boot == self.store.boot() && (status.store.is_empty() || status.store == self.store.identity())
     }
 
     pub(super) fn is_monitored(&self, id: &str) -> Result<bool> {

@@ -33,7 +33,7 @@ use std::{
     ffi::OsString,
     fs,
     io::ErrorKind,
-    os::unix::fs::DirBuilderExt,
+    os::unix::fs::{DirBuilderExt, MetadataExt},
     path::{Path, PathBuf},
 };
 
@@ -53,6 +53,7 @@ pub struct Store {
     run: PathBuf,
     key: String,
     boot: String,
+    identity: String,
     members: Option<Members>,
 }
 
@@ -68,6 +69,8 @@ impl Store {
         if root.to_str().is_none() {
             return Err(Error::invalid(format!("the root {} is not UTF-8: choose another --root", root.display())));
         }
+        let found = fs::metadata(&root).doing("open", &root)?;
+        let identity = format!("{:x}:{:x}", found.dev(), found.ino());
         // Where the last is, the others are.
         let last = "tmp";
         if !root.join(last).is_dir() {
@@ -82,7 +85,7 @@ impl Store {
         let run = volatile.join(format!("{key}-{}", &boot[..8]));
         // Whose network is the machine's is its root, or root of all that it can see.
         let is_users = !in_initial_user_namespace() && !owns_network();
-        Ok(Self { root, run, key, boot, members: is_users.then(|| Members::new(volatile)) })
+        Ok(Self { root, run, key, boot, identity, members: is_users.then(|| Members::new(volatile)) })
     }
 
     /// Where all stores of a user have their volatile state.
@@ -108,6 +111,11 @@ impl Store {
     /// This boot of the machine: state of another one is of processes that are gone.
     pub fn boot(&self) -> &str {
         &self.boot
+    }
+
+    /// What tells this store, in this boot of the machine, from its copies and from what is at its path after a move.
+    pub fn identity(&self) -> &str {
+        &self.identity
     }
 
     /// An image's configuration. `id` is 64 hexadecimal digits.

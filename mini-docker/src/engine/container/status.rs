@@ -56,6 +56,9 @@ pub struct Status {
     pub start_time: u64,
     /// The boot in which it runs.
     pub boot: String,
+    /// The store in which it runs ([`crate::engine::store::Store::identity`]): a copy of it says the same. Empty in those of older programs.
+    #[serde(default)]
+    pub store: String,
     /// The inodes of the pipes behind its standard output and error; 0 where there is none.
     #[serde(default)]
     pub pipes: [u64; 2],
@@ -95,6 +98,7 @@ impl Status {
             pid: 0,
             start_time: 0,
             boot: String::new(),
+            store: String::new(),
             pipes: [0; 2],
             started: None,
             finished: None,

@@ -158,6 +158,7 @@ fn running(engine: &Engine, before: &Status, child: &Child, streams: &Streams) -
         pid: child.pid.as_raw(),
         start_time: process::start_time(child.pid).unwrap_or(0),
         boot: engine.store.boot().to_owned(),
+        store: engine.store.identity().to_owned(),
         // A terminal is nothing that another monitor could open again.
         pipes: if streams.stderr.is_some() { [inode(&streams.stdout), inode(&streams.stderr)] } else { [0; 2] },
         started: Some(Timestamp::now()),

@@ -28,6 +28,9 @@ fn top_shows_the_containers_processes_by_their_pids_on_the_host() {
     assert_eq!(cells(&columns)[1], [&pid, "root", "sleep", "888"]);
     assert!(engine.run(&["container", "top", "c1", "aux"]).ok().starts_with("USER"));
     engine.run(&["top", "c1", "-o", "user"]).refused(1);
+    engine.run(&["pause", "c1"]).ok();
+    assert_eq!(cells(&engine.run(&["top", "c1"]).ok()).len(), 3, "who stands still is there");
+    engine.run(&["unpause", "c1"]).ok();
     engine.run(&["kill", "c1"]).ok();
     engine.run(&["wait", "c1"]).ok();
     assert!(engine.run(&["top", "c1"]).refused(1).contains("not running"));

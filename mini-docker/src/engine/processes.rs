@@ -7,7 +7,7 @@ use process::IdMaps;
 
 use super::{
     Engine,
-    container::{Container, State, Status},
+    container::{Container, Status},
     error::{Error, Result},
 };
 
@@ -65,7 +65,7 @@ impl Engine {
     /// [`super::error::Kind::Conflict`] where it does not run.
     pub fn processes(&self, container: &Container) -> Result<Vec<Process>> {
         let name = &container.config.name;
-        if container.status.state != State::Running {
+        if !container.status.state.is_alive() {
             return Err(Error::conflict(format!(
                 "container {name} is not running: start it first (mini-docker start {name})"
             )));

@@ -4,7 +4,8 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read},
     os::fd::AsFd,
-    process::Stdio,
+    path::Path,
+    process::{Command, Stdio},
 };
 
 use nix::{
@@ -281,4 +282,24 @@ fn a_container_has_dockers_sign_and_nothing_has_changed_by_it() {
     fs::remove_file(engine.root().join("mountpoints/.dockerenv")).unwrap();
     engine.run(&["run", "--rm", "bb", "ls", "/.dockerenv"]).ok();
     engine.run(&["rm", "c1"]).ok();
+}
+
+#[test]
+fn what_the_umask_lets_others_write_is_not_below_every_container() {
+    let engine = engine();
+    let mut command = Command::new("sh");
+    command.args(["-c", "umask 0; exec \"$@\"", "sh"]);
+    let run = engine.command(&["run", "-d", "--name", "c1", "bb", "sleep", "1000"]);
+    command.arg(run.get_program()).args(run.get_args()).env("MINI_DOCKER_ROOT", engine.root());
+    assert!(command.output().unwrap().status.success());
+    let open_to_others = |directory: &Path| {
+        let mut find = Command::new("find");
+        find.arg(directory).args(["-perm", "/022", "!", "-type", "l"]);
+        String::from_utf8(find.output().unwrap().stdout).unwrap()
+    };
+    assert_eq!(open_to_others(&engine.root().join("mountpoints")), "");
+    let runs: Vec<_> = tests::leaks::run_directories(&engine.root().canonicalize().unwrap()).collect();
+    assert_eq!(runs.len(), 1);
+    let id = engine.inspect("c1")["Id"].as_str().unwrap().to_owned();
+    assert_eq!(open_to_others(&runs[0].join(id)), "");
 }

@@ -53,7 +53,8 @@ impl Engine {
         }
         for name in network::FILES {
             let path = new.join("etc").join(name);
-            fs::File::create(&path).doing("create", &path)?;
+            let file = fs::File::create(&path).doing("create", &path)?;
+            file.set_permissions(fs::Permissions::from_mode(0o644)).doing("chmod", &path)?;
         }
         sign(&new)?;
         // Whatever the umask: an image without them shows these.

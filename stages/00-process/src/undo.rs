@@ -7,7 +7,10 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Write},
-    os::{fd::AsFd, unix::fs::PermissionsExt},
+    os::{
+        fd::AsFd,
+        unix::fs::{OpenOptionsExt, PermissionsExt},
+    },
     path::{Path, PathBuf},
 };
 
@@ -288,7 +291,8 @@ impl Journal {
             text.push('\n');
         }
         let new = path.with_extension("new");
-        fs::write(&new, &text)?;
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o600).open(&new)?.write_all(text.as_bytes())?;
         fs::rename(&new, &path)?;
         *file = append_to(path)?;
         Ok(())
@@ -296,7 +300,7 @@ impl Journal {
 }
 
 fn append_to(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create(true).append(true).open(path)
+    OpenOptions::new().create(true).append(true).mode(0o600).open(path)
 }
 
 fn parse(lines: &[u8]) -> Vec<Undo> {

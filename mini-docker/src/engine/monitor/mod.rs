@@ -14,12 +14,12 @@ mod restart;
 mod serve;
 
 use std::{
-    fs::{self, File},
+    fs::{self, File, Permissions},
     io::{self, Write},
     os::{
         fd::{AsFd, AsRawFd, RawFd},
         unix::{
-            fs::MetadataExt,
+            fs::{MetadataExt, PermissionsExt},
             net::{UnixListener, UnixStream},
         },
     },
@@ -314,6 +314,8 @@ fn listen(run: &Path) -> Result<UnixListener> {
         _ => {}
     }
     let listener = at_short_path(run, UnixListener::bind).doing("bind", &socket)?;
+    // Whatever the umask.
+    fs::set_permissions(&socket, Permissions::from_mode(0o600)).doing("chmod", &socket)?;
     listener.set_nonblocking(true).doing("open", &socket)?;
     Ok(listener)
 }

@@ -303,3 +303,24 @@ fn what_the_umask_lets_others_write_is_not_below_every_container() {
     let id = engine.inspect("c1")["Id"].as_str().unwrap().to_owned();
     assert_eq!(open_to_others(&runs[0].join(id)), "");
 }
+
+/// A machine whose hierarchy of pids is not mounted, if this one has one to unmount.
+#[test]
+fn the_limit_of_processes_that_nobody_asked_for_gives_way_where_none_can_be_set() {
+    let engine = engine();
+    if !Path::new("/sys/fs/cgroup/pids/cgroup.procs").exists() {
+        println!("skipped: no hierarchy of pids of its own here");
+        return;
+    }
+    let run = |flags: &[&str]| {
+        let run = engine.command(&[&["run", "--rm"], flags, &["bb", "echo", "it runs"]].concat());
+        let mut command = Command::new("unshare");
+        command.args(["-m", "sh", "-c", "umount -l /sys/fs/cgroup/pids; exec \"$@\"", "sh"]);
+        command.arg(run.get_program()).args(run.get_args()).env("MINI_DOCKER_ROOT", engine.root());
+        tests::engine::said(&tests::engine::output(command, b""))
+    };
+    let said = run(&[]);
+    assert_eq!((said.code, said.out.as_str()), (0, "it runs\n"), "{said:?}");
+    assert!(said.err.contains("without a limit of processes"), "{said:?}");
+    assert!(run(&["--pids-limit", "100"]).refused(125).contains("find the controller pids"));
+}

@@ -21,6 +21,11 @@ pub const DEFAULT_PIDS: i64 = 2048;
 /// Docker's /dev/shm, in bytes.
 pub(super) const SHM_SIZE: u64 = 64 << 20;
 
+/// Whether the limit of processes is the default, or none.
+fn nobody_asked(pids: i64) -> bool {
+    pids == DEFAULT_PIDS || pids <= 0
+}
+
 impl Engine {
     /// What the runtime is asked for.
     /// Takes the container's places in its networks.
@@ -40,6 +45,7 @@ impl Engine {
             init: config.init,
             cgroup: self.cgroup_path(config),
             no_devices: !meets_devices && !config.rights.privileged,
+            is_pids_default: config.limits.pids.is_some_and(nobody_asked),
             limits: self.limits(config, access.filter(|_| meets_devices))?,
             mounts: self.mounts(config)?,
             shm: self.shm(container)?,
@@ -60,8 +66,7 @@ impl Engine {
             limits.access = None;
             let shares = !config.namespaces.pid.is_empty();
             let usable = Hierarchies::usable().map_err(|e| Error::system("look for cgroups", &e))?;
-            let nobody_asked = |&pids: &i64| pids == DEFAULT_PIDS || pids <= 0;
-            if usable.of(Controller::Pids).is_none() && limits.pids.as_ref().is_some_and(nobody_asked) {
+            if usable.of(Controller::Pids).is_none() && limits.pids.is_some_and(nobody_asked) {
                 limits.pids = None;
             }
             if shares && usable.0.is_empty() {

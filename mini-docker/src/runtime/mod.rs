@@ -64,6 +64,8 @@ pub struct Spec {
     pub cgroup: PathBuf,
     /// What it may use.
     pub limits: Limits,
+    /// Whether its limit of processes is one that nobody asked for: it goes without where none can be set.
+    pub is_pids_default: bool,
     /// What is mounted beside what every container has, parents before children; in the place of that where it has the
     /// same path.
     pub mounts: Vec<Mount>,
@@ -172,7 +174,7 @@ pub fn start(spec: &Spec, stdio: [Option<OwnedFd>; 3], host: &mut Host) -> Resul
     let user = user::find(root.as_fd(), &spec.process.user, &spec.process.groups)?;
     user_namespace::check(host.maps.as_ref(), &user.ids)?;
     let (connection, ports) = network::primitives(&spec.network, spec.die_with_parent)?;
-    let mut container = container(spec, owner, overlay, connection)?;
+    let mut container = container(spec, cgroup(spec, host)?, owner, overlay, connection)?;
     let mut process = Process {
         init: spec.init,
         die_with_parent: spec.die_with_parent,
@@ -216,15 +218,27 @@ pub fn owner(root: BorrowedFd, text: &str) -> Result<(u32, u32)> {
     user::find(root, text, &[]).map(|user| (user.ids.uid, user.ids.gid))
 }
 
+fn cgroup(spec: &Spec, host: &mut Host) -> Result<Cgroup> {
+    let new = |limits| Cgroup::new(&spec.cgroup, limits, &[Controller::Pids]);
+    match new(spec.limits.clone()) {
+        Err(e) if spec.is_pids_default && spec.limits.pids.is_some() => {
+            let made = new(Limits { pids: None, ..spec.limits.clone() })?;
+            host.warnings.push(format!("the container runs without a limit of processes: {e}"));
+            Ok(made)
+        }
+        made => made,
+    }
+}
+
 // ANCHOR: order
 /// What lives as long as the container, in the order in which the child enters it.
 fn container(
     spec: &Spec,
+    mut cgroup: Cgroup,
     owner: Vec<Box<dyn Primitive>>,
     overlay: overlay::Overlay,
     connection: Vec<Box<dyn Primitive>>,
 ) -> Result<Container> {
-    let mut cgroup = Cgroup::new(&spec.cgroup, spec.limits.clone(), &[Controller::Pids])?;
     cgroup.delegated = spec.view.writable_cgroup;
     let own_cgroups = matches!(spec.namespaces.cgroup, Namespace::Own);
     let table = table(spec, cgroup_mounts(&cgroup, &spec.view, own_cgroups)).map_err(|_| null_byte("a path"))?;

@@ -317,7 +317,7 @@ fn a_container_that_stops_its_checks_can_be_ended() {
         |pid: &str| fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| stat.contains(") T "));
     let cgroup = fs::read_to_string(format!("/proc/{pid}/cgroup")).unwrap();
     let pids = || {
-        let (_, path) = cgroup.lines().filter_map(|line| line.split_once("mini-docker/")).next().unwrap();
+        let (_, path) = cgroup.lines().find_map(|line| line.split_once("mini-docker/")).unwrap();
         let all =
             tests::cgroups::mounts().into_iter().map(|mount| mount.join("mini-docker").join(path).join("cgroup.procs"));
         all.filter_map(|file| fs::read_to_string(file).ok()).collect::<String>()

@@ -130,6 +130,7 @@ impl Check<'_> {
     /// A container that nobody can use: what it has written may be all that there is of it, and stays.
     fn set_aside(&mut self, id: &str, found: String, advice: String) {
         let set_aside = || -> Result<()> {
+            let _lock = self.engine.lock_container(id)?;
             let place = self.engine.store.root().join("aside");
             make_directory(&place, 0o700)?;
             let directory = self.engine.store.container(id);

@@ -38,6 +38,8 @@ fn networks_take_root() {
         let said = user.run(command);
         assert!(said.code != 0 && said.err.contains("without root there are no networks"), "{said:?}");
     }
+    let alias = ["run", "--rm", "--network", "pasta", "--network-alias", "x", "bb:latest", "true"];
+    assert!(user.run(&alias).refused(125).contains("--network-alias: without root there are no networks"));
     let listed = user.run(&["network", "ls", "--format", "{{.Name}}"]).ok();
     assert_eq!(listed, "host\nnone\n");
 }

@@ -44,6 +44,9 @@ impl Engine {
         if !network.links.is_empty() || endpoint.mac.is_some() || endpoint.ip.or(endpoint.ip6).is_some() {
             return Err(Error::invalid(format!("--link, --ip, --ip6 and --mac-address: {OWN}")));
         }
+        if !endpoint.aliases.is_empty() {
+            return Err(Error::invalid(format!("--network-alias: {OWN}")));
+        }
         let Some(kind) = kind else {
             if !network.publish.is_empty() || network.publish_all {
                 return Err(Error::not_found(

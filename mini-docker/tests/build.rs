@@ -246,6 +246,29 @@ fn a_context_comes_on_standard_input() {
     assert_eq!(engine.run(&["run", "--rm", "t", "cat", "/f"]).ok(), "packed\n");
 }
 
+/// In the user's own directory a link leads to his other files; in what comes from elsewhere it does not lead out.
+#[test]
+fn a_dockerfile_and_its_ignore_file_may_be_links() {
+    let engine = engine();
+    let directory = context(&engine, "FROM bb\nCOPY . /c\nRUN ls /c > /list\n", &[("kept", ""), ("left", "")]);
+    fs::write(engine.path("shared"), "left\nDockerfile*\n.dockerignore\n").unwrap();
+    symlink(engine.path("shared"), engine.path("context/.dockerignore")).unwrap();
+    fs::rename(engine.path("context/Dockerfile"), engine.path("elsewhere")).unwrap();
+    symlink(engine.path("elsewhere"), engine.path("context/Dockerfile")).unwrap();
+    engine.run(&["build", "-q", "-t", "t", &directory]).ok();
+    assert_eq!(engine.run(&["run", "--rm", "t", "cat", "/list"]).ok(), "kept\n");
+    let packed = |kind, target: &str| {
+        let archive = tests::archive::Maker::default();
+        let archive = archive.edited(tar::EntryType::Regular, "real", "", b"FROM bb\nRUN true\n", |_| {});
+        archive.edited(kind, "Dockerfile", target, b"", |_| {}).end()
+    };
+    engine.run_with(&["build", "-q", "-"], &packed(tar::EntryType::Symlink, "/real")).ok();
+    let outside = engine.run_with(&["build", "-q", "-"], &packed(tar::EntryType::Symlink, "/etc/passwd"));
+    assert!(outside.refused(1).contains("no such file"));
+    let pipe = engine.run_with(&["build", "-q", "-"], &packed(tar::EntryType::Fifo, ""));
+    assert!(pipe.refused(1).contains("it is no regular file"));
+}
+
 #[test]
 fn an_image_without_files_is_an_image() {
     let engine = engine();

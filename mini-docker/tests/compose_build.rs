@@ -51,6 +51,13 @@ fn the_keys_of_build_are_its_flags() {
     }
     shop.compose(&["down", "--rmi", "all"]).ok();
     assert_ne!(shop.engine.run(&["image", "inspect", &format!("{name}:v1")]).code, 0);
+    // What a Dockerfile may ask for is for the description to say.
+    shop.write("Dockerfile", "FROM bb\nRUN --network=host readlink /proc/self/ns/net > /net\n");
+    shop.describe("services:\n  a:\n    build: .\n");
+    assert!(shop.compose(&["build"]).err.contains("network.host is not allowed"));
+    shop.describe("services:\n  a:\n    build: {context: ., entitlements: [network.host]}\n");
+    shop.compose(&["build"]).ok();
+    shop.compose(&["down", "--rmi", "all"]).ok();
     shop.describe("services:\n  a:\n    build: {context: ., privileged: true}\n");
     let error = shop.refused(&["build"]);
     assert!(error.contains("services.a.build.privileged"), "{error}");

@@ -67,8 +67,7 @@ pub fn read(root: Option<&Path>, path: &Path) -> Result<Option<String>> {
     Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))
 }
 
-/// The ignore file of a context: beside the Dockerfile with its name before it, or in the context. `root` is for the former, as
-/// in [`read`].
+/// The ignore file of a context: beside the Dockerfile with its name before it, or in the context; `root` as in [`read`].
 pub fn ignore_file(root: Option<&Path>, dockerfile: Option<&Path>, directory: &Path) -> Result<String> {
     let own = dockerfile.map(|path| {
         let mut name = path.as_os_str().to_owned();
@@ -78,7 +77,9 @@ pub fn ignore_file(root: Option<&Path>, dockerfile: Option<&Path>, directory: &P
     let own = own.map(|path| read(root, &path)).transpose()?.flatten();
     Ok(match own {
         Some(text) => text,
-        None => read(Some(directory), Path::new(".dockerignore"))?.unwrap_or_default(),
+        // The user's own may be a link to one that several contexts share: to leave it out would let in what it names.
+        None if root.is_none() => read(None, &directory.join(".dockerignore"))?.unwrap_or_default(),
+        None => read(root, Path::new(".dockerignore"))?.unwrap_or_default(),
     })
 }
 

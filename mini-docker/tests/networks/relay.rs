@@ -57,8 +57,11 @@ fn a_port_is_reached_by_ipv6_whether_the_container_has_it_or_not() {
     for monitor in leaks::monitors(&engine.root().canonicalize().unwrap()) {
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(monitor), nix::sys::signal::Signal::SIGKILL).unwrap();
     }
-    run(&["ps"]).ok();
-    eventually("by another monitor", || host.read_from("[::1]:8082") == Ok("local\n".to_owned()));
+    eventually("by another monitor", || {
+        // It is made when the killed one has gone.
+        run(&["ps"]).ok();
+        host.read_from("[::1]:8082") == Ok("local\n".to_owned())
+    });
     run(&["rm", "-f", "four", "six", "local"]).ok();
     run(&["network", "prune", "-f"]).ok();
 }

@@ -38,9 +38,15 @@ static int look(void)
         path[length] = 0;
         if (!is_of_image(path))
             found = open(link, O_PATH | O_CLOEXEC);
-        // Never to be written by this way; another's may be.
+        if (found < 0)
+            continue;
+        // It may have become a program of the image in between.
+        snprintf(link, sizeof link, "/proc/self/fd/%d", found);
+        length = readlink(link, path, sizeof path - 1);
+        path[length < 0 ? 0 : length] = 0;
+        // By a mount like that it can never be written; another's may be.
         struct statvfs mount;
-        if (found >= 0 && !fstatvfs(found, &mount) && mount.f_flag & ST_RDONLY) {
+        if (is_of_image(path) || fstatvfs(found, &mount) || mount.f_flag & ST_RDONLY) {
             close(found);
             found = -1;
         }

@@ -4,6 +4,7 @@ mod cables;
 mod drivers;
 mod firewall;
 mod killed;
+mod links;
 mod manage;
 mod matrix;
 mod names;

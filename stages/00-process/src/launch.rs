@@ -101,13 +101,15 @@ fn sealed() -> io::Result<OwnedFd> {
 pub fn launch_if_asked() {
     let mut words = env::args_os();
     if words.next().is_some_and(|own| own == NAME) {
-        launch(words);
+        if let Some((line, errno)) = launch(words) {
+            line.send_launch_failure(errno);
+        }
         sys::exit_now(127);
     }
 }
 
-/// Returns on failure, of which the line has been told.
-fn launch(mut words: impl Iterator<Item = OsString>) -> Option<()> {
+/// Returns only on failure: the line, and what to tell it. `None` where these are not the words that a [`Launcher`] lays out.
+fn launch(mut words: impl Iterator<Item = OsString>) -> Option<(Channel, Errno)> {
     let mut number = || words.next()?.to_str()?.parse::<i32>().ok();
     let (line, candidates) = (number()?, number()?);
     let line = Channel::inherited(line)?;
@@ -116,6 +118,6 @@ fn launch(mut words: impl Iterator<Item = OsString>) -> Option<()> {
         Pointers::new(words.split_off(usize::try_from(candidates).ok().filter(|&count| count <= words.len())?));
     // Our language's start has changed one.
     let _ = sys::default_signals();
-    line.send_launch_failure(execute_first(&words, |candidate| sys::execve_here(candidate, &arguments)));
-    None
+    let errno = execute_first(&words, |candidate| sys::execve_here(candidate, &arguments));
+    Some((line, errno))
 }

@@ -56,12 +56,19 @@ pub fn read(root: Option<&Path>, path: &Path) -> Result<Option<String>> {
         file => File::from(file.doing("open", path)?),
     };
     if root.is_some() && !file.metadata().doing("look at", path)?.is_file() {
-        return Err(Error::invalid(format!("read {}: it is no regular file", path.display())));
+        return Err(Error::invalid(format!(
+            "read {}: it is no regular file: put the text itself there",
+            path.display()
+        )));
     }
     let mut bytes = Vec::new();
     file.take(LARGEST + 1).read_to_end(&mut bytes).doing("read", path)?;
     if bytes.len() as u64 > LARGEST {
-        return Err(Error::invalid(format!("read {}: it has more than {} MiB", path.display(), LARGEST >> 20)));
+        return Err(Error::invalid(format!(
+            "read {}: it has more than {} MiB: make it smaller",
+            path.display(),
+            LARGEST >> 20
+        )));
     }
     // Comments in other encodings are common in old files.
     Ok(Some(String::from_utf8_lossy(&bytes).into_owned()))

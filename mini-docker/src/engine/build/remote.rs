@@ -176,5 +176,11 @@ fn git(tree: &Path, says: Says, arguments: &[&str]) -> Result<String> {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let why = String::from_utf8_lossy(&output.stderr);
-    Err(Error::new(Kind::System, format!("git {}: {}", arguments.join(" "), why.trim().replace('\n', "; "))))
+    let hint = match says {
+        Says::User => "",
+        Says::Dockerfile { .. } => {
+            "; ADD gets no repositories of this machine, and no credentials but an agent's (--ssh default): what takes them, put into the context"
+        }
+    };
+    Err(Error::new(Kind::System, format!("git {}: {}{hint}", arguments.join(" "), why.trim().replace('\n', "; "))))
 }

@@ -47,7 +47,9 @@ impl Waiter {
         let _ = waitpid(self.pid, None);
         match read {
             Ok(()) => Ok(i32::from_ne_bytes(code)),
-            Err(_) => Err(Error::conflict("how the process ended is not known: who waited for it was killed")),
+            Err(_) => Err(Error::conflict(
+                "how the process ended is not known: who waited for it was killed; mini-docker top shows whether it still runs",
+            )),
         }
     }
 }
